@@ -1,0 +1,18 @@
+"""The names of all checks, imported on first use: a host loads only what it runs."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from agent.checks.contract import Check
+
+CHECKS: dict[str, str] = {}
+"""Kind to `module:class`. A new check is its file, one line here, and its cases."""
+
+
+def load(kind: str) -> type[Check[Any]]:
+    """The class of a kind. Raises KeyError for a name that is not in CHECKS."""
+    module, name = CHECKS[kind].split(":")
+    found: type[Check[Any]] = getattr(import_module(module), name)
+    return found

@@ -1,0 +1,35 @@
+"""Where things are: the one helper between the agent and the file system's layout."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """The host's own tree (/proc, /sys, /etc, /run). Tests put a fixture tree in its place."""
+
+    root: Path = Path("/")
+
+    def path(self, *parts: str) -> Path:
+        """`path("proc", "mounts")` is /proc/mounts, under `root`."""
+        return self.root.joinpath(*parts)
+
+
+def configuration_file(given: Path | None) -> Path:
+    """--config, else HOSTWARD_CONFIG, else /etc/hostward/agent.toml; `agent.d/` lies beside it."""
+    return given or Path(os.environ.get("HOSTWARD_CONFIG") or "/etc/hostward/agent.toml")
+
+
+def state_folder(given: Path | None) -> Path:
+    """--state-dir, else what systemd gives the unit, else root's /var/lib/hostward or a user's own folder."""
+    if given is not None:
+        return given
+    if folder := os.environ.get("STATE_DIRECTORY"):
+        return Path(folder)
+    if os.geteuid() == 0 or os.access("/var/lib/hostward", os.R_OK | os.X_OK):
+        return Path("/var/lib/hostward")
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
+    return Path(home) / "hostward"

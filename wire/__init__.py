@@ -1,0 +1,1 @@
+"""The report and how it travels: the only room that agent and collector share."""
