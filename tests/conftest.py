@@ -1,0 +1,34 @@
+"""A clean environment for every test, and what all of them share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# CI machines are slow and shared: how long an example takes says nothing.
+settings.register_profile("hostward", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("hostward")
+
+KEPT = {"HOSTWARD_REQUIRE_ALL"}
+FORGOTTEN = ("HOSTWARD_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_", "NOTIFY_SOCKET", "WATCHDOG_")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No setting of the person who runs the tests, and nothing of theirs to write to."""
+    for name in os.environ:
+        if name.startswith(FORGOTTEN) and name not in KEPT:
+            monkeypatch.delenv(name)
+    for name in ("STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "XDG_STATE_HOME", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.setenv("TZ", "UTC")
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout."""
+    return Path(__file__).resolve().parent.parent

@@ -1,0 +1,41 @@
+"""What `make test` needs from the system: installed when root on a Debian family, else named and skipped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+PACKAGES = {
+    "chromium": "chromium",  # the pages are looked at in a real browser
+    "systemd-analyze": "systemd",  # the units are verified by the real one
+    "ip": "iproute2",
+    "ps": "procps",
+}
+"""Program to the Debian package that holds it."""
+
+
+def main() -> int:
+    """Install what is missing; 0 also when it could not be, for then the tests that need it say so themselves."""
+    missing = sorted({package for program, package in PACKAGES.items() if shutil.which(program) is None})
+    if not missing:
+        return 0
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        print(f"tests that need these packages will be skipped: {' '.join(missing)} (root on Debian installs them)")
+        return 0
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    print(f"installing {' '.join(missing)}", flush=True)
+    for command in (
+        ["apt-get", "update", "-qq"],
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing],
+    ):
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode != 0:
+            print(f"{' '.join(command[:2])} failed:\n{done.stdout[-2000:]}", file=sys.stderr)
+            return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
