@@ -1,0 +1,1 @@
+"""A collector and an agent that watches this very machine: `make demo`."""
