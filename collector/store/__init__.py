@@ -1,0 +1,1 @@
+"""Home's database: tables and queries in SQLAlchemy Core, migrations by alembic."""
