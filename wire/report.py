@@ -2,83 +2,109 @@
 
 All times are seconds since the epoch, UTC, by the sender's clock. A reader ignores fields it does not know, so
 a field may be added within a version; a version grows when an old reader would misunderstand.
+
+The bounds in the types hold when a struct is decoded, not when it is made: `wire.fit` makes what a host
+measured fit, before it is stored or sent.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
+
+from wire import limits
 
 VERSION = 1
 
 State = Literal["ok", "warning", "critical", "unknown"]
 STATES: tuple[State, ...] = ("ok", "warning", "critical", "unknown")
 
+# Lengths and ranges only: msgspec checks these at no cost, while a pattern costs a call for every string. The
+# codec looks at the names' letters, once for each distinct name.
+Version = Annotated[int, Meta(ge=1, le=limits.MAX_COUNT)]
+Id = Annotated[str, Meta(min_length=1, max_length=limits.MAX_ID)]
+Name = Annotated[str, Meta(min_length=1, max_length=limits.MAX_NAME)]
+Title = Annotated[str, Meta(min_length=1, max_length=limits.MAX_NAME)]
+"""A host's name as people write it: any letters."""
+Message = Annotated[str, Meta(max_length=limits.MAX_MESSAGE)]
+Unit = Annotated[str, Meta(max_length=limits.MAX_UNIT)]
+LabelName = Annotated[str, Meta(min_length=1, max_length=limits.MAX_LABEL_NAME)]
+Value = Annotated[str, Meta(max_length=limits.MAX_VALUE)]
+Labels = Annotated[dict[LabelName, Value], Meta(max_length=limits.MAX_LABELS)]
+Facts = Annotated[dict[Name, Value], Meta(max_length=limits.MAX_FACTS)]
+Time = Annotated[float, Meta(ge=0, le=limits.MAX_TIME)]
+Span = Annotated[float, Meta(ge=0, le=limits.MAX_SPAN)]
+Interval = Annotated[float, Meta(gt=0, le=limits.MAX_SPAN)]
+Count = Annotated[int, Meta(ge=0, le=limits.MAX_COUNT)]
+
 
 class Reading(msgspec.Struct, frozen=True, array_like=True):
     """One measured value. `name` is snake_case with its unit at the end, as OpenMetrics has it
     (`disk_used_percent`); `unit` is for people: `percent`, `bytes`, `seconds`, `bytes/s`, `1/s`, or ''."""
 
-    check: str
-    name: str
+    check: Name
+    name: Name
     value: float
-    unit: str = ""
-    labels: dict[str, str] = {}
-    time: float = 0.0
+    unit: Unit = ""
+    labels: Labels = {}
+    time: Time = 0.0
+    """When it was measured; 0 means at the report's own time."""
 
 
 class CheckState(msgspec.Struct, frozen=True, kw_only=True):
     """How a check stands. `since` is when it entered `state`; `time` is when it was last run."""
 
-    name: str
-    kind: str
+    name: Name
+    kind: Name
     state: State
-    message: str
-    since: float
-    time: float
-    duration: float = 0.0
+    message: Message
+    since: Time
+    time: Time
+    duration: Span = 0.0
     """Seconds that the last run took."""
-    interval: float = 0.0
+    interval: Span = 0.0
     """Seconds between runs; 0 where a timetable rules."""
 
 
 class JobResult(msgspec.Struct, frozen=True, kw_only=True):
     """One run of a job. `outcome` tells how it ended; `exit_code` is there when the job itself chose its end."""
 
-    name: str
-    started: float
-    finished: float
+    name: Name
+    started: Time
+    finished: Time
     outcome: Literal["done", "failed", "timed_out", "killed", "lost"]
-    exit_code: int | None = None
-    message: str = ""
-    cpu: float = 0.0
+    exit_code: Annotated[int, Meta(ge=-255, le=255)] | None = None
+    message: Message = ""
+    cpu: Annotated[float, Meta(ge=0)] = 0.0
     """CPU seconds, user and system."""
-    peak_memory: int = 0
+    peak_memory: Count = 0
     """Bytes, the largest resident set."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened once: an agent start, a configuration that was reloaded or refused, a gap."""
 
-    time: float
-    kind: str
+    time: Time
+    kind: Name
     """`agent.started`, `agent.stopped`, `config.reloaded`, `config.refused`, `check.changed`, `spool.trimmed`…"""
-    message: str
+    message: Message
     state: State = "ok"
-    check: str = ""
+    check: Annotated[str, Meta(max_length=limits.MAX_NAME)] = ""
+    """The check that it is about, or ''."""
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """What the sender measured and could not keep: counted, so that a hole at home is known to be one."""
 
     reason: Literal["size", "age", "refused", "disk_full", "corrupt"]
-    since: float
-    until: float
-    readings: int = 0
-    events: int = 0
-    job_results: int = 0
-    reports: int = 0
+    since: Time
+    until: Time
+    readings: Count = 0
+    events: Count = 0
+    job_results: Count = 0
+    reports: Count = 0
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,70 +114,70 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     database, so that numbers which start again after its loss are not taken for repeats.
     """
 
-    version: int = VERSION
-    host: str
-    epoch: str
-    sequence: int
-    boot: str
+    version: Version = VERSION
+    host: Id
+    epoch: Id
+    sequence: Annotated[int, Meta(ge=1, le=limits.MAX_COUNT)]
+    boot: Id
     """The kernel's boot id."""
-    agent: str
+    agent: Id
     """The agent's version."""
-    time: float
+    time: Time
     """When the report was made."""
-    interval: float
+    interval: Interval
     """Seconds until the next one is due."""
-    facts: dict[str, str] | None = None
+    facts: Facts | None = None
     """What the host is (os, kernel, cpus…): in the first report of a start and when it changed, else None."""
-    checks: list[CheckState] = []
+    checks: Annotated[list[CheckState], Meta(max_length=limits.MAX_CHECKS)] = []
     """Every check as it stands now: a name that is missing here is a check that no longer exists."""
-    readings: list[Reading] = []
-    jobs: list[JobResult] = []
-    events: list[Event] = []
-    gaps: list[Gap] = []
+    readings: Annotated[list[Reading], Meta(max_length=limits.MAX_READINGS)] = []
+    jobs: Annotated[list[JobResult], Meta(max_length=limits.MAX_JOBS)] = []
+    events: Annotated[list[Event], Meta(max_length=limits.MAX_EVENTS)] = []
+    gaps: Annotated[list[Gap], Meta(max_length=limits.MAX_GAPS)] = []
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """Home's answer to a report: data only, nothing that a host would run."""
 
-    version: int = VERSION
-    time: float
+    version: Version = VERSION
+    time: Time
     """Home's clock, seconds since the epoch: the agent signs with it when its own is wrong."""
     duplicate: bool = False
-    interval: float | None = None
+    interval: Interval | None = None
     """The interval between reports that home wants, in seconds; None leaves it to the agent."""
 
 
 class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent sends once, with a one-time token, signed with the key that it announces."""
 
-    version: int = VERSION
-    token: str
-    name: str
+    version: Version = VERSION
+    token: Annotated[str, Meta(min_length=1, max_length=limits.MAX_TOKEN)]
+    name: Title
     """The host's name as people shall see it."""
-    public_key: str
+    public_key: Annotated[str, Meta(min_length=44, max_length=44)]
     """Ed25519, raw 32 bytes, base64."""
-    agent: str
-    facts: dict[str, str] = {}
+    agent: Id
+    facts: Facts = {}
 
 
 class Enrolled(msgspec.Struct, frozen=True, kw_only=True):
     """Home's answer to an enrolment."""
 
-    version: int = VERSION
-    host: str
+    version: Version = VERSION
+    host: Id
     """The host's id, which signs as `keyid` from now on."""
-    name: str
-    time: float
+    name: Title
+    time: Time
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """The body of every refusal, under the key `error`: one shape for all of home's interfaces."""
 
-    code: str
+    code: Name
     message: str
     permanent: bool = True
     """False: the same request may be taken later, so keep it. True: it never will, whatever one waits."""
-    time: float | None = None
+    time: Time | None = None
     """Home's clock, where the refusal is about time."""
 
 

@@ -1,0 +1,52 @@
+"""How large and how odd a report may be: every size has its limit, the same on both sides.
+
+The sender keeps to these (`wire.fit`), the reader refuses what does not (`wire.codec`). A limit may be raised
+within a version once every reader in use takes more; it is never lowered.
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_BODY = 1 << 20
+"""Bytes of a request's body as it travels, compressed."""
+MAX_DOCUMENT = 2 << 20
+"""Bytes of JSON that a body may hold once decompressed."""
+MAX_WINDOW = 8 << 20
+"""Bytes that a frame may make its reader keep as a window; RFC 8878 asks every decoder to take 8 MiB."""
+
+MAX_CHECKS = 500
+MAX_READINGS = 5000
+MAX_JOBS = 500
+MAX_EVENTS = 500
+MAX_GAPS = 50
+MAX_FACTS = 100
+MAX_LABELS = 16
+
+MAX_NAME = 128
+"""Characters of the name of a check, a job, a measurement, a host, of an event's kind, of a fact."""
+MAX_LABEL_NAME = 64
+MAX_VALUE = 256
+"""Characters of a label's or a fact's value."""
+MAX_MESSAGE = 500
+"""Characters of what a check, a job or an event says."""
+MAX_UNIT = 32
+MAX_ID = 64
+"""Characters of the ids of a host, of a sender's database and of a boot, and of the agent's version."""
+MAX_TOKEN = 256
+
+MAX_TIME = 4_102_444_800.0
+"""2100-01-01. There is no lower bound but 0: a host without a battery wakes up in 1970, and may say so."""
+MAX_SPAN = 31_536_000.0
+"""Seconds in a year: no interval and no duration is longer."""
+MAX_COUNT = 1 << 53
+"""The largest whole number that every JSON reader keeps exact (RFC 8259, section 6)."""
+
+ID = re.compile(r"[A-Za-z0-9_.+-]+")
+"""Ids of hosts, databases, boots, and versions."""
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@/-]*")
+"""Names of checks and jobs, kinds of checks and of events, names of facts."""
+MEASUREMENT = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
+"""Names of measurements, as OpenMetrics has them."""
+LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""Names of labels, as OpenMetrics has them."""
