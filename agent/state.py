@@ -21,6 +21,7 @@ from typing import Any, Literal, NoReturn, Self
 import msgspec
 
 from kit.errors import HostwardError
+from wire import fit
 from wire.report import CheckState, Event, Gap, JobResult, Reading
 
 FILE = "agent.db"
@@ -207,6 +208,7 @@ class State:
 
     def save_check(self, state: CheckState, memory: bytes, boot: str) -> None:
         """Put a check's new state and memory in place of its old ones. Inside a transaction."""
+        state = fit.check_state(state)
         self.connection.execute(
             "INSERT OR REPLACE INTO checks VALUES (?, ?, ?, ?)", (state.name, _ENCODER.encode(state), memory, boot)
         )
@@ -221,6 +223,7 @@ class State:
 
     def add_run(self, result: JobResult, *, keep: int) -> None:
         """Record a run, and forget all but the job's last `keep`. Inside a transaction."""
+        result = fit.job_result(result)
         self.connection.execute(
             "INSERT INTO runs (name, result) VALUES (?, ?)", (result.name, _ENCODER.encode(result))
         )
@@ -244,7 +247,9 @@ class State:
 
     def add_event(self, event: Event) -> None:
         """Add to the bounded history of what happened. Inside a transaction."""
-        cursor = self.connection.execute("INSERT INTO events (event) VALUES (?)", (_ENCODER.encode(event),))
+        cursor = self.connection.execute(
+            "INSERT INTO events (event) VALUES (?)", (_ENCODER.encode(fit.event(event)),)
+        )
         self.connection.execute("DELETE FROM events WHERE id <= ?", ((cursor.lastrowid or 0) - EVENTS_KEPT,))
 
     def events(self, limit: int = EVENTS_KEPT) -> list[Event]:
@@ -256,8 +261,15 @@ class State:
 
     def enqueue(self, item: list[Reading] | Event | JobResult) -> None:
         """Let the next report take this along. Inside a transaction."""
-        kind: Kind = "event" if isinstance(item, Event) else "job" if isinstance(item, JobResult) else "readings"
-        self.connection.execute("INSERT INTO outbox (kind, row) VALUES (?, ?)", (kind, _ENCODER.encode(item)))
+        kind: Kind
+        fitting: list[Reading] | Event | JobResult
+        if isinstance(item, Event):
+            kind, fitting = "event", fit.event(item)
+        elif isinstance(item, JobResult):
+            kind, fitting = "job", fit.job_result(item)
+        else:
+            kind, fitting = "readings", fit.readings(item)
+        self.connection.execute("INSERT INTO outbox (kind, row) VALUES (?, ?)", (kind, _ENCODER.encode(fitting)))
 
     def outbox(self, limit: int) -> list[Waiting]:
         """At most `limit` rows that wait for a report, the oldest first."""
