@@ -11,11 +11,13 @@ from wire.report import CheckState, Event, JobResult
 HostState = Literal["ok", "warning", "critical", "unknown", "down", "pending"]
 """A host's worst check; `down` when it has been quiet for three intervals; `pending` before its first report."""
 
+HighlightKey = Literal["cpu", "memory", "disk", "services"]
+
 
 class Highlight(msgspec.Struct, frozen=True, kw_only=True):
     """One of the few figures that tell a host at a glance: cpu, memory, disk (the fullest mount), services."""
 
-    key: Literal["cpu", "memory", "disk", "services"]
+    key: HighlightKey
     state: HostState
     """`unknown` for a host that is down: what was measured is old."""
     value: float | None

@@ -40,7 +40,7 @@ hosts = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False),
-    Column("public_key", LargeBinary, nullable=False),  # Ed25519, 32 bytes
+    Column("public_key", LargeBinary),  # Ed25519, 32 bytes; revoking deletes it
     Column("enrolled", Double, nullable=False),
     Column("revoked", Double),
     Column("agent", Text, nullable=False),

@@ -27,7 +27,7 @@ def upgrade() -> None:
         "hosts",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("public_key", sa.LargeBinary(), nullable=False),
+        sa.Column("public_key", sa.LargeBinary(), nullable=True),
         sa.Column("enrolled", sa.Double(), nullable=False),
         sa.Column("revoked", sa.Double(), nullable=True),
         sa.Column("agent", sa.Text(), nullable=False),

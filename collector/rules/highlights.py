@@ -1,0 +1,113 @@
+"""The few figures that tell a host at a glance, from the newest readings that carry them.
+
+The names of the measurements are the agent's: cpu_used_percent, memory_used_percent,
+disk_used_percent{mount}, systemd_units_failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from collector.api.shapes import Highlight, HighlightKey, HostState
+from wire.report import CheckState, Reading
+
+
+class Figure(msgspec.Struct, frozen=True, array_like=True):
+    """A value and the check that measured it."""
+
+    check: str
+    value: float
+    label: str = ""
+    """The mount, for a disk."""
+
+
+class Vitals(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The newest of the figures that the highlights are made from. A disk has one figure per mount."""
+
+    cpu: Figure | None = None
+    memory: Figure | None = None
+    disks: list[Figure] = []
+    services: Figure | None = None
+
+
+def take_vitals(before: Vitals, readings: Sequence[Reading], checks: Iterable[CheckState]) -> Vitals:
+    """The figures after a report: new ones replace old ones, and those of a check that is gone go with it."""
+    cpu, memory, services = before.cpu, before.memory, before.services
+    disks: dict[tuple[str, str], tuple[float, Figure]] = {}
+    for reading in readings:
+        if reading.name == "cpu_used_percent":
+            cpu = Figure(reading.check, reading.value)
+        elif reading.name == "memory_used_percent":
+            memory = Figure(reading.check, reading.value)
+        elif reading.name == "systemd_units_failed":
+            services = Figure(reading.check, reading.value)
+        elif reading.name == "disk_used_percent":
+            mount = reading.labels.get("mount", "")
+            disks[reading.check, mount] = (reading.time, Figure(reading.check, reading.value, mount))
+    names = {check.name for check in checks}
+    return Vitals(
+        cpu=_kept(cpu, names),
+        memory=_kept(memory, names),
+        services=_kept(services, names),
+        disks=[figure for figure in _disks(before.disks, disks) if figure.check in names],
+    )
+
+
+def highlights(vitals: Vitals, checks: Mapping[str, CheckState], state: HostState) -> list[Highlight]:
+    """Always the same four, in this order; `checks` by name. What a host that is down measured is unknown now."""
+    fullest = max(vitals.disks, key=lambda figure: figure.value, default=None)
+    return [
+        _percent("cpu", vitals.cpu, checks, state),
+        _percent("memory", vitals.memory, checks, state),
+        _percent("disk", fullest, checks, state),
+        _services(vitals.services, checks, state),
+    ]
+
+
+def _kept(figure: Figure | None, names: set[str]) -> Figure | None:
+    return figure if figure is not None and figure.check in names else None
+
+
+def _disks(before: list[Figure], measured: Mapping[tuple[str, str], tuple[float, Figure]]) -> list[Figure]:
+    """A run of a disk check lists all of its mounts: one that its newest run does not list was unmounted."""
+    newest: dict[str, float] = {}
+    for (check, _), (time, _) in measured.items():
+        newest[check] = max(time, newest.get(check, time))
+    return [
+        *(figure for figure in before if figure.check not in newest),
+        *(figure for (check, _), (time, figure) in measured.items() if time == newest[check]),
+    ]
+
+
+def _nothing(key: HighlightKey) -> Highlight:
+    return Highlight(key=key, state="unknown", value=None, text="none", message="Nothing measures it.")
+
+
+def _percent(
+    key: HighlightKey, figure: Figure | None, checks: Mapping[str, CheckState], state: HostState
+) -> Highlight:
+    if figure is None:
+        return _nothing(key)
+    text = f"{figure.value:.0f} %"
+    return _highlight(key, figure, f"{figure.label} {text}".strip(), checks, state)
+
+
+def _services(figure: Figure | None, checks: Mapping[str, CheckState], state: HostState) -> Highlight:
+    if figure is None:
+        return _nothing("services")
+    return _highlight("services", figure, f"{figure.value:.0f} failed", checks, state)
+
+
+def _highlight(
+    key: HighlightKey, figure: Figure, text: str, checks: Mapping[str, CheckState], state: HostState
+) -> Highlight:
+    check = checks.get(figure.check)
+    return Highlight(
+        key=key,
+        state="unknown" if check is None or state == "down" else check.state,
+        value=figure.value,
+        text=text,
+        message="" if check is None else check.message,
+    )

@@ -1,0 +1,40 @@
+"""A host's state: that of its worst check, or `down` when it has been quiet for too long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from collector.api.shapes import HostState
+from kit.units import format_duration
+from wire.report import CheckState
+
+SEVERITY: dict[HostState, int] = {"ok": 0, "pending": 1, "unknown": 2, "warning": 3, "critical": 4, "down": 5}
+"""Which state is worse. A warning is worse than unknown: it is known to be bad."""
+
+QUIET_INTERVALS = 3
+"""A host that has not been heard for this many of its intervals is down."""
+
+
+def worst(checks: Iterable[CheckState]) -> CheckState | None:
+    """The check that decides: of the worst state, and of those the one that has been in it for the longest."""
+    return max(checks, key=lambda check: (SEVERITY[check.state], -check.since), default=None)
+
+
+def host_state(checks: Iterable[CheckState]) -> tuple[HostState, str]:
+    """The state of a host that reports, and the sentence that says why."""
+    decisive = worst(checks)
+    if decisive is None:
+        return "unknown", "The host runs no checks."
+    if decisive.state == "ok":
+        return "ok", "All checks are ok."
+    return decisive.state, f"{decisive.name}: {decisive.message}"
+
+
+def is_quiet(heard: float, interval: float, now: float) -> bool:
+    """Whether a host last `heard` then is down `now`: both by one clock of home's that nobody can set."""
+    return now - heard > QUIET_INTERVALS * interval
+
+
+def down_message(interval: float) -> str:
+    """Why a host is down, in a sentence that stays true while it is."""
+    return f"No report for more than {QUIET_INTERVALS} intervals of {format_duration(interval)}."
