@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
+from typing import ClassVar, Self
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _BYTES = {
@@ -16,43 +18,65 @@ _BYTES = {
     "GiB": 2**30,
     "TiB": 2**40,
 }
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)(ms|s|m|h|d|w))")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kMGT]?B|[KMGT]iB)")
+# Twelve digits are 30,000 years or what no disk holds: enough, and no float overflows on the way.
+_NUMBER = r"([0-9]{1,12}(?:\.[0-9]{1,9})?)"
+_DURATION = re.compile(_NUMBER + r"(ms|[smhdw])")
+_SIZE = re.compile(_NUMBER + r" ?([kMGT]?B|[KMGT]iB)")
 
 
-class Duration(float):
-    """Seconds, written as `500ms`, `15s`, `1h30m`, `7d`."""
+class FromText(ABC):
+    """A value that people write as text. `str()` of it is a text that `parse` takes."""
+
+    EXPECTED: ClassVar[str]
+    """What a text must be: the message of the ValueError."""
 
     @classmethod
-    def parse(cls, text: str) -> Duration:
-        """Raises ValueError, saying what was expected, for anything that is not a duration."""
+    @abstractmethod
+    def parse(cls, text: str) -> Self:
+        """Raises ValueError, saying what was expected, for anything else."""
+
+
+class Duration(FromText, float):
+    """Seconds, written as `500ms`, `15s`, `1h30m`, `7d`."""
+
+    EXPECTED: ClassVar[str] = 'a duration such as "500ms", "15s", "1h30m" or "7d"'
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
         parts = list(_DURATION.finditer(text))
         if not parts or "".join(part.group() for part in parts) != text:
-            raise ValueError('a duration such as "500ms", "15s", "1h30m" or "7d"')
+            raise ValueError(cls.EXPECTED)
         return cls(sum(float(part[1]) * _SECONDS[part[2]] for part in parts))
 
     def __str__(self) -> str:
-        return format_duration(self)
+        """The shortest text that `parse` reads as the same value, to the millisecond."""
+        return format_duration(self) if self.is_integer() else f"{round(self * 1000)}ms"
 
 
-class Size(int):
+class Size(FromText, int):
     """Bytes, written as `512KiB`, `10MiB`, `2GB`."""
 
+    EXPECTED: ClassVar[str] = 'a size such as "512KiB", "10MiB" or "2GB"'
+
     @classmethod
-    def parse(cls, text: str) -> Size:
-        """Raises ValueError, saying what was expected, for anything that is not a size."""
+    def parse(cls, text: str) -> Self:
         match = _SIZE.fullmatch(text)
         if match is None:
-            raise ValueError('a size such as "512KiB", "10MiB" or "2GB"')
-        return cls(float(match[1]) * _BYTES[match[2]])
+            raise ValueError(cls.EXPECTED)
+        whole, _, fraction = match[1].partition(".")
+        unit = _BYTES[match[2]]
+        return cls(int(whole) * unit + round(float(f"0.{fraction or 0}") * unit))
 
     def __str__(self) -> str:
-        return format_size(self)
+        """The text in the largest unit that `parse` reads as the same value: `1536KiB`, never a rounded `1.5MiB`."""
+        units = sorted(_BYTES, key=_BYTES.__getitem__, reverse=True)
+        unit = next(unit for unit in units if self % _BYTES[unit] == 0) if self else "B"
+        return f"{self // _BYTES[unit]}{unit}"
 
 
 def format_duration(seconds: float) -> str:
     """What `Duration.parse` reads, to the second (below one second to the millisecond): `90` is `1m30s`."""
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{round(seconds * 1000)}ms" if seconds else "0s"
     rest = round(seconds)
     text = ""
@@ -70,7 +94,7 @@ def format_size(count: float) -> str:
     """Binary units with one decimal where it says something: `512B`, `1.5MiB`, `10GiB`."""
     value, unit = float(count), "B"
     for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if abs(value) < 1024:
+        if abs(value) < 1023.5:  # what would be shown as 1024 is one of the next unit
             break
         value, unit = value / 1024, larger
     return f"{value:.0f}{unit}" if value >= 100 or value == int(value) else f"{value:.1f}{unit}"

@@ -1,0 +1,57 @@
+"""Files in, one typed struct out, or one error that holds every mistake in all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic
+
+from kit.errors import ConfigurationError
+from kit.options.decode import Chooser, S, decode
+from kit.options.tree import Mistake, Place, Tree, UnreadableError, merge, read
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[S]):
+    """`value` is what the files say; `tree` knows where they say it; `files` are those that were there."""
+
+    value: S
+    tree: Tree
+    files: tuple[Path, ...]
+
+
+def load(struct: type[S], files: Sequence[Path], choosers: Mapping[type, Chooser] | None = None) -> Loaded[S]:
+    """Read, merge (a later file over an earlier one) and decode; a file that is not there is an empty one.
+
+    Raises ConfigurationError with a line for each mistake, in the order of the files.
+    """
+    trees: list[Tree] = []
+    there: list[Path] = []
+    unread: list[Mistake] = []
+    for file in files:
+        try:
+            trees.append(read(file))
+        except UnreadableError as error:
+            unread.append(error.mistake)
+        except FileNotFoundError:
+            continue
+        there.append(file)
+    tree, mistakes = merge(trees)
+    value, more = decode(struct, tree, choosers)
+    # A broken file may hold just the key that a table lacks here.
+    mistakes += unread + [mistake for mistake in more if not (unread and mistake.of_table)]
+    if value is None or mistakes:
+        raise refusal(mistakes, files)
+    return Loaded(value, tree, tuple(there))
+
+
+def refusal(mistakes: Sequence[Mistake], files: Sequence[Path]) -> ConfigurationError:
+    """The error that holds `mistakes`, in the order of the files and their lines."""
+    order = {str(file): number for number, file in enumerate(files)}
+
+    def rank(mistake: Mistake) -> tuple[int, int]:
+        place = mistake.place or Place("", 0)
+        return order.get(place.file, -1), place.line
+
+    return ConfigurationError("\n".join(str(mistake) for mistake in sorted(mistakes, key=rank)))

@@ -1,0 +1,186 @@
+"""Types and values in people's words: what was expected, and what was found instead."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import msgspec
+
+from kit.options.tree import key
+from kit.units import FromText
+
+
+def unwrap(kind: Any) -> tuple[Any, list[msgspec.Meta]]:
+    """A type without its annotations, and these."""
+    metas: list[msgspec.Meta] = []
+    while get_origin(kind) is Annotated:
+        metas.extend(meta for meta in kind.__metadata__ if isinstance(meta, msgspec.Meta))
+        kind = kind.__origin__
+    return kind, metas
+
+
+def members(kind: Any) -> tuple[Any, ...]:
+    """The alternatives of a type, without None, which TOML cannot write."""
+    if get_origin(kind) in (Union, UnionType):
+        return tuple(member for member in get_args(kind) if member is not NoneType)
+    return (kind,)
+
+
+def extra(metas: list[msgspec.Meta], name: str) -> Any:
+    """What the annotations carry under `name`, of what msgspec does not know:
+
+    - `secret`: True for a value that is never shown;
+    - `minimum`, `maximum`: bounds of a Duration or Size;
+    - `words`: what is expected, where a pattern says it badly.
+    """
+    for meta in metas:
+        if meta.extra and name in meta.extra:
+            return meta.extra[name]
+    return None
+
+
+def expected(kind: Any) -> str:
+    """`a whole number from 1 to 65535`, `a number or "off"`, `an array of text`"""
+    core, metas = unwrap(kind)
+    if words := extra(metas, "words"):
+        return str(words)
+    alternatives = members(core)
+    if len(alternatives) > 1:
+        return " or ".join(expected(member) for member in alternatives)
+    core, inner = unwrap(alternatives[0])
+    if words := extra(inner, "words"):
+        return str(words)
+    return _name(core) + _limits([*metas, *inner])
+
+
+def found(value: object, *, secret: bool) -> str:
+    """What stands in the file, cut short, or only its type where it is secret."""
+    names = {
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        str: "text",
+        dict: "a table",
+        list: "an array",
+        datetime.datetime: "a date and time",
+        datetime.date: "a date",
+        datetime.time: "a time of day",
+    }
+    name = names[type(value)]
+    if secret or isinstance(value, (dict, list)):
+        return name
+    if isinstance(value, str):
+        return f"the text {shorten(literal(value))}"
+    if isinstance(value, bool):
+        return literal(value)
+    unquoted = " (quotes make it text)" if isinstance(value, (datetime.date, datetime.time)) else ""
+    return f"{name}, {shorten(literal(value))}{unquoted}"
+
+
+def shorten(text: str, limit: int = 60) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def literal(value: object) -> str:
+    """A value as TOML writes it on one line; a struct as an inline table of what differs from its defaults.
+
+    Raises TypeError for what TOML has no form for.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, FromText):
+        return literal(str(value))
+    if isinstance(value, str):
+        # JSON's escapes are TOML's, but for DEL, which TOML wants escaped too.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, float):
+        return f"{value:.15g}" if math.isfinite(value) else str(value)
+    if isinstance(value, int):
+        return str(value) if value.bit_length() < 64 else hex(value)
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat()
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(literal(item) for item in value)}]"
+    if isinstance(value, msgspec.Struct):
+        return literal(given(value))
+    if isinstance(value, dict):
+        inside = ", ".join(f"{key(name)} = {literal(item)}" for name, item in value.items())
+        return f"{{ {inside} }}" if inside else "{}"
+    raise TypeError(f"TOML has no form for {type(value).__name__}")
+
+
+def given(struct: msgspec.Struct) -> dict[str, Any]:
+    """The options of a struct that differ from its type's own defaults, under the names that TOML has for them."""
+    values = {}
+    for option in msgspec.structs.fields(struct):
+        value = getattr(struct, option.name)
+        if value is not None and (option.required or value != default(option)):
+            values[option.encode_name] = value
+    return values
+
+
+def default(option: msgspec.structs.FieldInfo) -> Any:
+    """The value of an option that is not given; only for one that is not required."""
+    if option.default is not msgspec.NODEFAULT:
+        return option.default
+    return option.default_factory()
+
+
+def _name(core: Any) -> str:
+    origin = get_origin(core)
+    if origin is Literal:
+        return " or ".join(literal(value) for value in get_args(core))
+    if origin in (tuple, list):
+        return f"an array of {_plural(get_args(core)[0])}"
+    if origin is dict:
+        return f"a table of {_plural(get_args(core)[1])}"
+    if isinstance(core, type):
+        if issubclass(core, msgspec.Struct):
+            return "a table"
+        if issubclass(core, FromText):
+            return core.EXPECTED
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[core]
+
+
+def _plural(kind: Any) -> str:
+    core, metas = unwrap(kind)
+    simple = {bool: "true or false", int: "whole numbers", float: "numbers", str: "text"}
+    if core in simple and not metas:
+        return simple[core]
+    if isinstance(core, type) and issubclass(core, msgspec.Struct):
+        return "tables"
+    return f"items, each {expected(kind)}"
+
+
+def _limits(metas: list[msgspec.Meta]) -> str:
+    limits = []
+    for meta in metas:
+        if meta.ge is not None and meta.le is not None:
+            limits.append(f"from {literal(meta.ge)} to {literal(meta.le)}")
+        elif meta.ge is not None:
+            limits.append(f"of at least {literal(meta.ge)}")
+        elif meta.le is not None:
+            limits.append(f"of at most {literal(meta.le)}")
+        if meta.gt is not None:
+            limits.append(f"above {literal(meta.gt)}")
+        if meta.lt is not None:
+            limits.append(f"below {literal(meta.lt)}")
+        if meta.multiple_of is not None:
+            limits.append(f"a multiple of {literal(meta.multiple_of)}")
+        if meta.min_length == 1 and meta.max_length is None:
+            limits.append("not empty")
+        elif meta.min_length or meta.max_length is not None:
+            limits.append(
+                f"of {meta.min_length or 0} to {'any' if meta.max_length is None else meta.max_length} long"
+            )
+        if meta.pattern is not None:
+            limits.append(f"that matches {meta.pattern}")
+    if (minimum := extra(metas, "minimum")) is not None:
+        limits.append(f"of at least {minimum}")
+    if (maximum := extra(metas, "maximum")) is not None:
+        limits.append(f"of at most {maximum}")
+    return "".join(f", {limit}" for limit in limits)
