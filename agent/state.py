@@ -379,7 +379,8 @@ class State:
     def give_back(self) -> None:
         """Return some of the room that delivered reports left in the file to the file system."""
         if self._pragma("freelist_count") > FREE_PAGES_KEPT:
-            self.connection.execute("PRAGMA incremental_vacuum(256)").fetchall()
+            # Each page is a step of the statement, and `execute` takes but one where there are no columns.
+            self.connection.executescript("PRAGMA incremental_vacuum(256)")
 
     def _pragma(self, name: str) -> Any:
         row = self.connection.execute(f"PRAGMA {name}").fetchone()
@@ -402,8 +403,12 @@ def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
         )
     except (OSError, sqlite3.Error) as error:
         _raise(error, path)
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA cache_size = -512")  # KiB: rows are written once and read once
+    try:
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA cache_size = -512")  # KiB: rows are written once and read once
+    except sqlite3.Error as error:
+        connection.close()
+        _raise(error, path)
     return connection
 
 
