@@ -1,0 +1,548 @@
+"""Work that may be heavy, hang or crash: each job is a child process with limits, and always has an outcome.
+
+A job is a program, started as a child of the agent, or a Python function, run in a fork of the fork server
+(agent/forkserver.py). One of a name runs at a time. Everything happens in the one thread that calls `wait`, and that
+must be the main thread (see agent/process.py).
+
+How a job ends: the child exits; what is still in its pipes is read, for a moment only, since a process that it left
+behind may hold them open; then whatever is left of its process group is killed, and `on_end` is called. A child whose
+time is up gets SIGTERM, and SIGKILL after a grace. One that even SIGKILL does not end, because it hangs in the kernel
+on a dead disk or mount, is reported all the same; its name stays taken until it is gone, so that such children never
+pile up.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from typing import Literal
+
+import msgspec
+
+from agent import forkserver
+from agent.limits import Limits
+from agent.process import CannotStartError, Child, start, start_server
+from kit.units import format_duration
+
+__all__ = ["Ended", "Jobs", "Limits", "Outcome"]
+
+Outcome = Literal["done", "failed", "timed_out", "killed", "lost"]
+
+KILL_GRACE = 2.0
+"""Seconds between SIGTERM and SIGKILL."""
+STUCK_AFTER = 1.0
+"""Seconds after SIGKILL when a child that still exists counts as stuck in the kernel."""
+DRAIN_TIME = 0.25
+"""Seconds for which pipes are read after the child's end."""
+MESSAGE_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """One run of a job, when it is over."""
+
+    name: str
+    outcome: Outcome
+    """done: exit code 0, or the function returned. failed: another exit code, an exception, or it could not be
+    started. timed_out: ended at its time limit. killed: by a signal that was not for its time limit, or with the
+    agent. lost: the fork server died, and with it the knowledge of how the call ended."""
+    exit_code: int | None
+    """Of a program that chose its end itself."""
+    output: bytes
+    """The first `limits.output` bytes of standard output; of a call, what the function returned."""
+    error: bytes
+    """The first `limits.output` bytes of standard error; empty for a call."""
+    truncated: bool
+    """Whether there was more of `output` or `error`."""
+    started: float
+    """Seconds since the epoch."""
+    finished: float
+    """`started` and the time that it took by a clock that nobody can set."""
+    cpu: float
+    """CPU seconds, user and system."""
+    peak_memory: int
+    """Bytes, the largest resident set; 0 where it is not known (see agent.process.Child.reap)."""
+    message: str
+    """One line for people; empty when all went well."""
+
+
+OnEnd = Callable[[Ended], None]
+
+
+class _Pipe:
+    """What came out of one pipe, as far as it is kept."""
+
+    def __init__(self, descriptor: int, limit: int) -> None:
+        self.descriptor = descriptor
+        self.kept = bytearray()
+        self.truncated = False
+        self._limit = limit
+
+    def read(self) -> bool:
+        """Take what is there, 64 KiB at most; False at the end of the pipe."""
+        try:
+            chunk = os.read(self.descriptor, 65536)
+        except BlockingIOError:
+            return True
+        room = self._limit - len(self.kept)
+        self.kept += chunk[:room]
+        self.truncated |= len(chunk) > room
+        return bool(chunk)
+
+
+class _Job:
+    """A run, and how far it is. This one has no child, because none could be started."""
+
+    def __init__(self, name: str, limits: Limits, on_end: OnEnd) -> None:
+        self.name = name
+        self.limits = limits
+        self.on_end = on_end
+        self.phase: Literal["running", "terminated", "killed", "draining"] = "running"
+        self.verdict: tuple[Outcome, str] | None = None
+        """Outcome and message, where they are certain before the child's end."""
+        self.open_pipes: set[_Pipe] = set()
+        self.started = time.time()
+        self.began = time.monotonic()
+        self.deadline = self.began + limits.time
+        """When to look at it again, whatever happens (time.monotonic)."""
+
+    @property
+    def pidfd(self) -> int | None:
+        """Readable when the child has ended; None where no child is known."""
+        return None
+
+    def kill(self, number: signal.Signals) -> None:
+        """Signal the child and all of its process group."""
+
+    def close(self) -> Ended:
+        """How it ended, leaving the verdict aside. The child is reaped, its descriptors are closed."""
+        return self.ended("failed")
+
+    def ended(
+        self,
+        outcome: Outcome,
+        message: str = "",
+        *,
+        exit_code: int | None = None,
+        output: bytes = b"",
+        error: bytes = b"",
+        truncated: bool = False,
+        cpu: float = 0.0,
+        peak_memory: int = 0,
+    ) -> Ended:
+        if self.verdict is not None:
+            outcome, message = self.verdict
+            exit_code = None
+        return Ended(
+            name=self.name,
+            outcome=outcome,
+            exit_code=exit_code,
+            output=output,
+            error=error,
+            truncated=truncated,
+            started=self.started,
+            finished=self.started + time.monotonic() - self.began,
+            cpu=cpu,
+            peak_memory=peak_memory,
+            message=message,
+        )
+
+
+class _Command(_Job):
+    """A program."""
+
+    def __init__(self, name: str, limits: Limits, on_end: OnEnd, child: Child) -> None:
+        super().__init__(name, limits, on_end)
+        self._child = child
+        self._output = _Pipe(child.output, limits.output)
+        self._error = _Pipe(child.error, limits.output)
+        self.open_pipes |= {self._output, self._error}
+
+    @property
+    def pidfd(self) -> int:
+        return self._child.pidfd
+
+    def kill(self, number: signal.Signals) -> None:
+        self._child.signal_group(number)
+
+    def close(self) -> Ended:
+        end = self._child.reap()
+        outcome: Outcome
+        if end.code == 0:
+            outcome, message = "done", ""
+        elif end.code > 0:
+            outcome, message = "failed", f"exit code {end.code}{_last_line(self._error.kept)}"
+        else:
+            outcome, message = "killed", f"ended by {_signal_name(-end.code)}"
+        return self.ended(
+            outcome,
+            message,
+            exit_code=end.code if end.code >= 0 else None,
+            output=bytes(self._output.kept),
+            error=bytes(self._error.kept),
+            truncated=self._output.truncated or self._error.truncated,
+            cpu=end.cpu,
+            peak_memory=end.peak_memory,
+        )
+
+
+class _Call(_Job):
+    """A Python function in a child of the fork server."""
+
+    def __init__(self, name: str, limits: Limits, on_end: OnEnd, number: int, result: int) -> None:
+        super().__init__(name, limits, on_end)
+        self.number = number
+        self._result = _Pipe(result, forkserver.RESULT_LIMIT + len(forkserver.RESULT))
+        self._pid = 0
+        self._pidfd: int | None = None
+        self.finished: forkserver.Finished | None = None
+        """What the server said about its end; None until then, and for ever where the server died."""
+        self.open_pipes.add(self._result)
+
+    @property
+    def pidfd(self) -> int | None:
+        return self._pidfd
+
+    def announce(self, pid: int, pidfd: int) -> None:
+        self._pid, self._pidfd = pid, pidfd
+
+    def kill(self, number: signal.Signals) -> None:
+        if self._pidfd is None:
+            return
+        # The server reaps it, so its number may already mean another process: the pidfd tells.
+        with suppress(ProcessLookupError, PermissionError):
+            signal.pidfd_send_signal(self._pidfd, 0)
+            os.killpg(self._pid, number)
+
+    def close(self) -> Ended:
+        os.close(self._result.descriptor)
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+        if self.finished is None:
+            return self.ended("lost", "the fork server ended")
+        code = os.waitstatus_to_exitcode(self.finished.status)
+        kept = self._result.kept
+        tag, text = bytes(kept[:1]), bytes(kept[1:])
+        outcome: Outcome = "failed"
+        output = b""
+        if self.finished.message:
+            message = self.finished.message
+        elif code < 0:
+            outcome, message = "killed", f"ended by {_signal_name(-code)}"
+        elif code == 0 and tag == forkserver.RESULT and not self._result.truncated:
+            outcome, message, output = "done", "", text
+        elif code == 0 and tag == forkserver.FAILURE:
+            message = text.decode(errors="replace")
+        else:
+            message = f"ended without a result (exit code {code})"
+        return self.ended(
+            outcome, message, output=output, cpu=self.finished.cpu, peak_memory=self.finished.peak_memory
+        )
+
+
+class Jobs:
+    """The jobs of a process that has one loop, which sleeps in `wait`.
+
+    Other files may be registered with the same selector; their `data` is a function without arguments, which `wait`
+    calls when the file is ready.
+    """
+
+    def __init__(self, selector: selectors.BaseSelector) -> None:
+        self._selector = selector
+        self._jobs: dict[str, _Job] = {}
+        self._stuck: set[str] = set()
+        self._calls: dict[int, _Call] = {}
+        self._numbers = count(1)
+        self._server: _ForkServer | None = None
+        self._stopping = False
+
+    @property
+    def running(self) -> frozenset[str]:
+        """The names whose `on_end` is still to come."""
+        return frozenset(self._jobs)
+
+    def start_command(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        limits: Limits,
+        environment: Mapping[str, str] | None = None,
+        on_end: OnEnd,
+    ) -> bool:
+        """Start a program: `argv[0]` is an absolute path or a name on PATH, `environment` is added to a minimal one.
+
+        False while one of that name runs or is stuck, and after `stop`. What cannot be started ends as `failed`:
+        `on_end` is always called from within `wait`, and once.
+        """
+        if not self._is_free(name):
+            return False
+        try:
+            child = start(argv, limits=limits, environment=environment)
+        except CannotStartError as error:
+            self._add_failed(_Job(name, limits, on_end), str(error))
+            return True
+        job = _Command(name, limits, on_end, child)
+        self._add(job)
+        self._selector.register(child.pidfd, selectors.EVENT_READ, partial(self._child_ended, job))
+        return True
+
+    def start_call(self, name: str, function: str, argument: bytes, *, limits: Limits, on_end: OnEnd) -> bool:
+        """Run `function`, "module:callable" from bytes to bytes (1 MiB at most), in a fork of the fork server.
+
+        As `start_command` otherwise. `limits.output` says nothing here, and a memory limit counts the address space
+        of Python itself (some 30 MiB).
+        """
+        if not self._is_free(name):
+            return False
+        number = next(self._numbers)
+        try:
+            result = self._send_call(forkserver.Call(number, function, limits), argument)
+        except OSError as error:
+            self._add_failed(_Job(name, limits, on_end), f"no process could be started: {error.strerror}")
+            return True
+        job = _Call(name, limits, on_end, number, result)
+        self._calls[number] = job
+        self._add(job)
+        return True
+
+    def next_deadline(self) -> float | None:
+        """When `wait` would act though nothing happens (time.monotonic), None while nothing runs."""
+        return min((job.deadline for job in self._jobs.values()), default=None)
+
+    def wait(self, timeout: float | None) -> None:
+        """Sleep until output, an end, a deadline or another registered file, or for `timeout` seconds; act on it."""
+        if (deadline := self.next_deadline()) is not None:
+            left = max(0.0, deadline - time.monotonic())
+            timeout = left if timeout is None else min(timeout, left)
+        for key, _ in self._selector.select(timeout):
+            # What ran before in this round may have closed this file, and even opened another of the same number.
+            if self._selector.get_map().get(key.fd) is key:
+                key.data()
+        now = time.monotonic()
+        for job in list(self._jobs.values()):
+            if job.deadline <= now:
+                self._overdue(job)
+
+    def stop(self, grace: float) -> None:
+        """End all jobs, with `grace` seconds between SIGTERM and SIGKILL, then the fork server.
+
+        `on_end` is called for each. Takes no longer than `grace` and two seconds; afterwards nothing can be started.
+        """
+        self._stopping = True
+        for job in self._jobs.values():
+            if job.phase == "running":
+                self._terminate(job, ("killed", "ended with the agent"), grace)
+            elif job.phase == "terminated":
+                job.deadline = min(job.deadline, time.monotonic() + grace)
+        while self._jobs:
+            self.wait(None)
+        if self._server is not None:
+            self._server.child.signal_group(signal.SIGKILL)
+            self._close_server(self._server)
+
+    def _is_free(self, name: str) -> bool:
+        return not self._stopping and name not in self._jobs and name not in self._stuck
+
+    def _add(self, job: _Job) -> None:
+        self._jobs[job.name] = job
+        for pipe in job.open_pipes:
+            self._selector.register(pipe.descriptor, selectors.EVENT_READ, partial(self._readable, job, pipe))
+
+    def _add_failed(self, job: _Job, message: str) -> None:
+        job.verdict = ("failed", message)
+        job.phase = "draining"
+        job.deadline = job.began
+        self._add(job)
+
+    def _readable(self, job: _Job, pipe: _Pipe) -> None:
+        if pipe.read():
+            return
+        self._selector.unregister(pipe.descriptor)
+        job.open_pipes.remove(pipe)
+        if job.phase == "draining" and not job.open_pipes:
+            self._finish(job)
+
+    def _child_ended(self, job: _Job) -> None:
+        if job.pidfd is not None and job.pidfd in self._selector.get_map():
+            self._selector.unregister(job.pidfd)
+        job.phase = "draining"
+        job.deadline = time.monotonic() + DRAIN_TIME
+        if not job.open_pipes:
+            self._finish(job)
+
+    def _overdue(self, job: _Job) -> None:
+        if job.phase == "running":
+            limit = format_duration(job.limits.time)
+            self._terminate(job, ("timed_out", f"stopped at its time limit of {limit}"), KILL_GRACE)
+        elif job.phase == "terminated":
+            self._kill(job)
+            if isinstance(job, _Call) and job.pidfd is None and self._server is not None:
+                # It never came to fork: it hangs, in the import of some call's module most likely.
+                self._server.child.signal_group(signal.SIGKILL)
+        elif job.phase == "killed":
+            self._give_up(job)
+        else:
+            self._finish(job)
+
+    def _terminate(self, job: _Job, verdict: tuple[Outcome, str], grace: float) -> None:
+        job.verdict = verdict
+        job.phase = "terminated"
+        job.deadline = time.monotonic() + grace
+        job.kill(signal.SIGTERM)
+
+    def _kill(self, job: _Job) -> None:
+        job.phase = "killed"
+        job.deadline = time.monotonic() + STUCK_AFTER
+        job.kill(signal.SIGKILL)
+
+    def _finish(self, job: _Job) -> None:
+        self._forget(job)
+        job.kill(signal.SIGKILL)  # What the child left behind in its group.
+        job.on_end(job.close())
+
+    def _give_up(self, job: _Job) -> None:
+        """Tell the outcome of a child that does not end, and keep its name taken until it does."""
+        self._forget(job)
+        if job.pidfd is None:
+            job.on_end(job.close())
+            return
+        if job.pidfd in self._selector.get_map():
+            self._selector.unregister(job.pidfd)
+        self._stuck.add(job.name)
+        self._selector.register(job.pidfd, selectors.EVENT_READ, partial(self._release, job, job.pidfd))
+        outcome, message = job.verdict or ("killed", "killed")
+        job.verdict = (outcome, f"{message}, but it hangs and cannot be ended")
+        job.on_end(job.ended(outcome))
+
+    def _release(self, job: _Job, pidfd: int) -> None:
+        self._selector.unregister(pidfd)
+        self._stuck.discard(job.name)
+        job.close()
+
+    def _forget(self, job: _Job) -> None:
+        del self._jobs[job.name]
+        for pipe in job.open_pipes:
+            self._selector.unregister(pipe.descriptor)
+        job.open_pipes.clear()
+        if isinstance(job, _Call):
+            self._calls.pop(job.number, None)
+
+    def _send_call(self, call: forkserver.Call, argument: bytes) -> int:
+        """Ask the server, which is started if need be; returns the reading end of the result's pipe."""
+        if self._server is None:
+            self._server = _ForkServer()
+            self._selector.register(self._server.link, selectors.EVENT_READ, partial(self._hear, self._server))
+            ended = partial(self._server_ended, self._server)
+            self._selector.register(self._server.child.pidfd, selectors.EVENT_READ, ended)
+        result, theirs = os.pipe()
+        try:
+            os.set_blocking(result, False)
+            with open(os.memfd_create("argument"), "wb") as file:
+                file.write(argument)
+                file.flush()
+                socket.send_fds(self._server.link, [msgspec.msgpack.encode(call)], [file.fileno(), theirs])
+        except OSError:
+            os.close(result)
+            raise
+        finally:
+            os.close(theirs)
+        return result
+
+    def _hear(self, server: _ForkServer) -> None:
+        """Take what the server and its children say."""
+        while True:
+            try:
+                packet, descriptors, _, _ = socket.recv_fds(
+                    server.link, forkserver.PACKET_LIMIT, 1, socket.MSG_CMSG_CLOEXEC
+                )
+                message = server.decoder.decode(packet)
+            except BlockingIOError:
+                return
+            except (OSError, msgspec.DecodeError):
+                # The end of the socket, or a server of another version than this process. Its pidfd tells the rest.
+                self._selector.unregister(server.link)
+                server.child.signal_group(signal.SIGKILL)
+                return
+            job = self._calls.get(message.id)
+            if isinstance(message, forkserver.Started):
+                self._call_started(job, message.pid, descriptors)
+            elif job is not None:
+                del self._calls[message.id]
+                job.finished = message
+                self._child_ended(job)
+
+    def _call_started(self, job: _Call | None, pid: int, descriptors: Sequence[int]) -> None:
+        for pidfd in descriptors:
+            if job is None:  # It was given up while the server hung.
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                os.close(pidfd)
+            else:
+                job.announce(pid, pidfd)
+                if job.phase != "running":
+                    job.kill(signal.SIGKILL)
+
+    def _server_ended(self, server: _ForkServer) -> None:
+        """Its children do not know: they are killed by their pidfds, which from now on tell of their ends."""
+        if server.link in self._selector.get_map():
+            self._hear(server)
+        self._close_server(server)
+        for job in list(self._calls.values()):
+            job.verdict = job.verdict or ("lost", "the fork server ended")
+            if job.pidfd is None:
+                self._child_ended(job)
+            else:
+                self._selector.register(job.pidfd, selectors.EVENT_READ, partial(self._child_ended, job))
+                self._kill(job)
+
+    def _close_server(self, server: _ForkServer) -> None:
+        for file in (server.link, server.child.pidfd):
+            if file in self._selector.get_map():
+                self._selector.unregister(file)
+        server.link.close()
+        server.child.reap()
+        self._server = None
+
+
+class _ForkServer:
+    """The fork server as the agent sees it."""
+
+    def __init__(self) -> None:
+        """Raises OSError."""
+        self.decoder = msgspec.msgpack.Decoder(forkserver.Started | forkserver.Finished)
+        self.link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.link.setblocking(False)
+        try:
+            self.child: Child = start_server(
+                [sys.executable, "-P", "-m", "agent.forkserver", str(theirs.fileno())],
+                theirs.fileno(),
+                environment={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+        except OSError:
+            self.link.close()
+            raise
+        finally:
+            theirs.close()
+
+
+def _last_line(text: bytearray) -> str:
+    """`: ` and the last line that says something, or nothing."""
+    lines = bytes(text[-4 * MESSAGE_LIMIT :]).decode(errors="replace").split("\n")
+    line = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f": {line[:MESSAGE_LIMIT]}" if line else ""
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,207 @@
+"""Starts programs: the only user of `subprocess`. There is never a shell.
+
+What limits a program is a chain of small tools, each of which sets one thing and becomes the next by exec:
+
+    setpriv --pdeathsig KILL -- nice -n 10 -- ionice -c 3 -- prlimit --as=1073741824 -- PROGRAM…
+
+So every limit is in force before the program's first instruction and for all that it starts; doing the same from
+outside, after the start, would leave a window, and `preexec_fn` may deadlock in a process that has threads. Only what
+was asked for is in the chain, at about 1 ms each (Python as the link would take 19 ms). The tools are part of
+util-linux and coreutils, which every supported system has.
+
+A program dies with the agent, however that ends: the kernel sends it SIGKILL (PR_SET_PDEATHSIG) when the thread that
+started it ends, so only the main thread may start programs. Three cases are left to the unit's cgroup: a program in
+its first millisecond, a program with privileges of its own (set-user-ID clears the signal), and grandchildren.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess  # noqa: TID251 - the rule is there to make this file its only user
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from agent.limits import Limits
+from kit.errors import HostwardError
+
+
+class CannotStartError(HostwardError):
+    """A program could not be started; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a child ended."""
+
+    code: int
+    """The exit code; negative: the signal that ended it."""
+    cpu: float
+    """CPU seconds, user and system, its own and those of the children that it waited for."""
+    peak_memory: int
+    """Bytes, the largest resident set of any of these; 0 where it is not known (see `Child.reap`)."""
+
+
+class Child:
+    """A started program, the leader of a session and process group of its own. Close it by `reap`."""
+
+    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
+        """Raises OSError when there is no descriptor left; then the program is gone again."""
+        self._popen = popen
+        self._own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self.pid = popen.pid
+        for pipe in (popen.stdout, popen.stderr):
+            if pipe is not None:
+                os.set_blocking(pipe.fileno(), False)
+        try:
+            self.pidfd = os.pidfd_open(popen.pid)
+        except OSError:
+            self.pidfd = -1
+            self.signal_group(signal.SIGKILL)
+            self.reap()
+            raise
+
+    @property
+    def output(self) -> int:
+        """The reading end of its standard output, non-blocking."""
+        assert self._popen.stdout is not None
+        return self._popen.stdout.fileno()
+
+    @property
+    def error(self) -> int:
+        """The reading end of its standard error, non-blocking."""
+        assert self._popen.stderr is not None
+        return self._popen.stderr.fileno()
+
+    def signal_group(self, number: signal.Signals) -> None:
+        """Signal every process of its group. The group's number cannot mean another one before `reap`.
+
+        A program that runs as another user cannot be signalled: that is no error here.
+        """
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    def reap(self) -> Exit:
+        """Wait for the program's end (see `pidfd`), then close everything that belongs to it.
+
+        The kernel counts the agent's own peak as the child's, from the moment between fork and exec: so a peak that
+        is no higher than the agent's own is not known.
+        """
+        _, status, usage = os.wait4(self.pid, 0)
+        self._popen.returncode = os.waitstatus_to_exitcode(status)
+        for pipe in (self._popen.stdout, self._popen.stderr):
+            if pipe is not None:
+                pipe.close()
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+        return Exit(
+            self._popen.returncode,
+            usage.ru_utime + usage.ru_stime,
+            usage.ru_maxrss * 1024 if usage.ru_maxrss > self._own_peak else 0,
+        )
+
+
+def start(argv: Sequence[str], *, limits: Limits, environment: Mapping[str, str] | None = None) -> Child:
+    """Start a program: in `/`, without input, with `environment` added to a minimal one, and with `limits`.
+
+    `limits.time` and `limits.output` are the caller's to keep. `argv[0]` is an absolute path or a name on PATH.
+    Raises CannotStartError.
+    """
+    env = minimal_environment() | dict(environment or {})
+    name = argv[0] if argv else ""
+    try:
+        find_program(name, env["PATH"])
+        return Child(
+            subprocess.Popen(  # noqa: S603 - what to start is the administrator's choice; no shell reads it
+                [*_parent_death(), *_limiting(limits), *argv],
+                bufsize=0,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd="/",
+                env=env,
+                start_new_session=True,
+            )
+        )
+    except OSError as error:
+        raise CannotStartError(f"{name} cannot be started: {error.strerror}") from error
+    except ValueError as error:
+        # A null byte, or text that cannot be written in the file system's encoding.
+        raise CannotStartError(f"{name} cannot be started: {error} in its arguments or environment") from error
+
+
+def start_server(argv: Sequence[str], socket: int, *, environment: Mapping[str, str]) -> Child:
+    """Start a program that inherits `socket` and ends by itself, and in good order, when the other end closes.
+
+    It has no pipes, no limits, and does not get the signal of a parent's death.
+    Raises OSError.
+    """
+    return Child(
+        subprocess.Popen(  # noqa: S603 - the agent's own program
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env=minimal_environment() | dict(environment),
+            pass_fds=(socket,),
+            start_new_session=True,
+        )
+    )
+
+
+def minimal_environment() -> dict[str, str]:
+    """What every program gets: the agent's PATH, and a locale in which programs print what is documented."""
+    return {"PATH": os.environ.get("PATH") or os.defpath, "LANG": "C.UTF-8"}
+
+
+def find_program(name: str, path: str) -> str:
+    """The file that `name`, an absolute path or a name on `path`, stands for. Raises CannotStartError."""
+    if not name:
+        raise CannotStartError("there is no program to start: the command is empty")
+    if "\0" in name:
+        raise CannotStartError(f"{name!r} is not the name of a program")
+    if "/" in name:
+        file = Path(name)
+        if not file.is_absolute():
+            raise CannotStartError(f"{name} is neither an absolute path nor the name of a program on PATH")
+        if not file.exists():
+            raise CannotStartError(f"{name} does not exist")
+        if not file.is_file():
+            raise CannotStartError(f"{name} is not a file")
+        if not os.access(file, os.X_OK):
+            raise CannotStartError(f"{name} is not executable")
+        return name
+    for folder in path.split(os.pathsep):
+        candidate = Path(folder, name)
+        if folder and os.access(candidate, os.X_OK) and candidate.is_file():
+            return str(candidate)
+    raise CannotStartError(f"{name} is not an executable program on PATH ({path})")
+
+
+def _limiting(limits: Limits) -> list[str]:
+    path = minimal_environment()["PATH"]
+    words: list[str] = []
+    if limits.nice:
+        words += [find_program("nice", path), "-n", str(limits.nice), "--"]
+    if limits.idle_io:
+        words += [find_program("ionice", path), "-c", "3", "--"]
+    if limits.memory is not None:
+        words += [find_program("prlimit", path), f"--as={limits.memory}", "--"]
+    return words
+
+
+@cache
+def _parent_death() -> tuple[str, ...]:
+    """The link of the chain that ties a program's life to the agent's; none where setpriv is older than 2.33."""
+    try:
+        tool = find_program("setpriv", minimal_environment()["PATH"])
+        command = [tool, "--help"]
+        text = subprocess.run(command, capture_output=True, timeout=5, check=False).stdout  # noqa: S603 - a constant
+    except (CannotStartError, OSError, subprocess.TimeoutExpired):
+        return ()
+    return (tool, "--pdeathsig", "KILL", "--") if b"--pdeathsig" in text else ()
