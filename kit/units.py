@@ -27,8 +27,10 @@ _SIZE = re.compile(_NUMBER + r" ?([kMGT]?B|[KMGT]iB)")
 class FromText(ABC):
     """A value that people write as text. `str()` of it is a text that `parse` takes."""
 
+    NAME: ClassVar[str]
+    """`a duration`"""
     EXPECTED: ClassVar[str]
-    """What a text must be: the message of the ValueError."""
+    """The name with examples: the message of the ValueError."""
 
     @classmethod
     @abstractmethod
@@ -39,6 +41,7 @@ class FromText(ABC):
 class Duration(FromText, float):
     """Seconds, written as `500ms`, `15s`, `1h30m`, `7d`."""
 
+    NAME: ClassVar[str] = "a duration"
     EXPECTED: ClassVar[str] = 'a duration such as "500ms", "15s", "1h30m" or "7d"'
 
     @classmethod
@@ -56,6 +59,7 @@ class Duration(FromText, float):
 class Size(FromText, int):
     """Bytes, written as `512KiB`, `10MiB`, `2GB`."""
 
+    NAME: ClassVar[str] = "a size"
     EXPECTED: ClassVar[str] = 'a size such as "512KiB", "10MiB" or "2GB"'
 
     @classmethod

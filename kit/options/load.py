@@ -9,7 +9,7 @@ from typing import Generic
 
 from kit.errors import ConfigurationError
 from kit.options.decode import Chooser, S, decode
-from kit.options.tree import Mistake, Place, Tree, UnreadableError, merge, read
+from kit.options.tree import Mistake, Place, Tree, UnreadableError, listing, merge, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,22 +21,38 @@ class Loaded(Generic[S]):
     files: tuple[Path, ...]
 
 
-def load(struct: type[S], files: Sequence[Path], choosers: Mapping[type, Chooser] | None = None) -> Loaded[S]:
-    """Read, merge (a later file over an earlier one) and decode; a file that is not there is an empty one.
+def load(
+    struct: type[S],
+    file: Path,
+    *,
+    folder: Path | None = None,
+    must_exist: bool = False,
+    choosers: Mapping[type, Chooser] | None = None,
+) -> Loaded[S]:
+    """Read `file`, then each `*.toml` in `folder` by name, merge (a later one over an earlier) and decode.
 
+    A file that is not there is an empty one, unless `file` `must_exist`.
     Raises ConfigurationError with a line for each mistake, in the order of the files.
     """
     trees: list[Tree] = []
     there: list[Path] = []
     unread: list[Mistake] = []
-    for file in files:
+    files = [file]
+    if folder is not None:
         try:
-            trees.append(read(file))
+            files += listing(folder)
+        except UnreadableError as error:
+            unread.append(error.mistake)
+    for path in files:
+        try:
+            trees.append(read(path))
         except UnreadableError as error:
             unread.append(error.mistake)
         except FileNotFoundError:
+            if path == file and must_exist:
+                unread.append(Mistake(Place(str(file), 0), (), "there is no such file"))
             continue
-        there.append(file)
+        there.append(path)
     tree, mistakes = merge(trees)
     value, more = decode(struct, tree, choosers)
     # A broken file may hold just the key that a table lacks here.

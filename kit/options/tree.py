@@ -121,6 +121,20 @@ def read(file: Path) -> Tree:
     return parse(str(file), text)
 
 
+def listing(folder: Path) -> list[Path]:
+    """The `*.toml` files of `folder` by name, none where there is no such folder. Raises UnreadableError.
+
+    Names that begin with a dot are left out: editors keep their own files under them.
+    """
+    try:
+        files = sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unreadable(folder, 0, f"cannot be read: {error.strerror or error}") from error
+    return [file for file in files if file.name.endswith(".toml") and not file.name.startswith(".")]
+
+
 def parse(name: str, text: str) -> Tree:
     """Parse the text of the file called `name`. Raises UnreadableError, never anything else."""
     try:
@@ -157,7 +171,7 @@ def _overlay(
     for name, value in new.items():
         here: KeyPath = (*path, name)
         if name in old and isinstance(value, dict) != isinstance(old[name], dict):
-            one, other = ("a table", "not one") if isinstance(value, dict) else ("no table", "one")
+            one, other = ("a table", "not") if isinstance(value, dict) else ("not a table", "is one")
             mistakes.append(Mistake(above.place(here), here, f"is {one} here, but {other} at {below.place(here)}"))
         elif name in old and isinstance(value, dict):
             below.places[here] = above.places[here]
@@ -181,13 +195,16 @@ def _adopt(places: dict[KeyPath, Place], source: Mapping[KeyPath, Place], path: 
 def _bytes(file: Path) -> bytes:
     # Not blocking: opening a pipe would wait for a writer for ever.
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as stream:
+    try:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, "it is a folder, and a file was expected")
-        if not stat.S_ISREG(mode) and not stat.S_ISCHR(mode):
+        if not stat.S_ISREG(mode) and not stat.S_ISCHR(mode):  # /dev/null is a way to say "no configuration"
             raise OSError(errno.EINVAL, "it is not a regular file")
-        return stream.read(MAX_SIZE + 1)
+        with open(descriptor, "rb", closefd=False) as stream:
+            return stream.read(MAX_SIZE + 1)
+    finally:
+        os.close(descriptor)
 
 
 def _unreadable(file: Path | str, line: int, text: str) -> UnreadableError:

@@ -43,42 +43,42 @@ def extra(metas: list[msgspec.Meta], name: str) -> Any:
     return None
 
 
-def expected(kind: Any) -> str:
-    """`a whole number from 1 to 65535`, `a number or "off"`, `an array of text`"""
+def expected(kind: Any, *, brief: bool = False) -> str:
+    """`a whole number from 1 to 65535`, `a number or "off"`, `an array of text`
+
+    `brief` leaves out the examples of a duration or a size, where they have been explained.
+    """
     core, metas = unwrap(kind)
     if words := extra(metas, "words"):
         return str(words)
     alternatives = members(core)
     if len(alternatives) > 1:
-        return " or ".join(expected(member) for member in alternatives)
-    core, inner = unwrap(alternatives[0])
-    if words := extra(inner, "words"):
-        return str(words)
-    return _name(core) + _limits([*metas, *inner])
+        return " or ".join(expected(member, brief=brief) for member in alternatives)
+    if alternatives != (core,):
+        return expected(Annotated[alternatives[0], *metas], brief=brief)
+    return _name(core, brief=brief) + _limits(core, metas)
 
 
 def found(value: object, *, secret: bool) -> str:
     """What stands in the file, cut short, or only its type where it is secret."""
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list):
+        return "an array"
     names = {
-        bool: "true or false",
-        int: "a number",
-        float: "a number",
+        bool: "truth value",
+        int: "number",
+        float: "number",
         str: "text",
-        dict: "a table",
-        list: "an array",
-        datetime.datetime: "a date and time",
-        datetime.date: "a date",
-        datetime.time: "a time of day",
+        datetime.datetime: "date and time",
+        datetime.date: "date",
+        datetime.time: "time of day",
     }
     name = names[type(value)]
-    if secret or isinstance(value, (dict, list)):
-        return name
-    if isinstance(value, str):
-        return f"the text {shorten(literal(value))}"
-    if isinstance(value, bool):
-        return literal(value)
-    unquoted = " (quotes make it text)" if isinstance(value, (datetime.date, datetime.time)) else ""
-    return f"{name}, {shorten(literal(value))}{unquoted}"
+    if secret:
+        return f"a {name} (a secret, not shown)"
+    unquoted = " without quotes" if isinstance(value, (datetime.date, datetime.time)) else ""
+    return f"the {name} {shorten(literal(value))}{unquoted}"
 
 
 def shorten(text: str, limit: int = 60) -> str:
@@ -130,57 +130,62 @@ def default(option: msgspec.structs.FieldInfo) -> Any:
     return option.default_factory()
 
 
-def _name(core: Any) -> str:
+def _name(core: Any, *, brief: bool) -> str:
     origin = get_origin(core)
     if origin is Literal:
         return " or ".join(literal(value) for value in get_args(core))
     if origin in (tuple, list):
-        return f"an array of {_plural(get_args(core)[0])}"
+        return f"an array of {_plural(get_args(core)[0], brief=brief)}"
     if origin is dict:
-        return f"a table of {_plural(get_args(core)[1])}"
+        return f"a table of {_plural(get_args(core)[1], brief=brief)}"
     if isinstance(core, type):
         if issubclass(core, msgspec.Struct):
             return "a table"
         if issubclass(core, FromText):
-            return core.EXPECTED
+            return core.NAME if brief else core.EXPECTED
     return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[core]
 
 
-def _plural(kind: Any) -> str:
+def _plural(kind: Any, *, brief: bool) -> str:
     core, metas = unwrap(kind)
-    simple = {bool: "true or false", int: "whole numbers", float: "numbers", str: "text"}
-    if core in simple and not metas:
-        return simple[core]
+    if core is str and all(meta.pattern is None for meta in metas):
+        return "text"
     if isinstance(core, type) and issubclass(core, msgspec.Struct):
         return "tables"
-    return f"items, each {expected(kind)}"
+    return f"items, each {expected(kind, brief=brief)}"
 
 
-def _limits(metas: list[msgspec.Meta]) -> str:
+def _limits(core: Any, metas: list[msgspec.Meta]) -> str:
+    """What the annotations demand beyond the type. Of the bounds that msgspec knows, those that options use."""
     limits = []
+    low, high = extra(metas, "minimum"), extra(metas, "maximum")
     for meta in metas:
-        if meta.ge is not None and meta.le is not None:
-            limits.append(f"from {literal(meta.ge)} to {literal(meta.le)}")
-        elif meta.ge is not None:
-            limits.append(f"of at least {literal(meta.ge)}")
-        elif meta.le is not None:
-            limits.append(f"of at most {literal(meta.le)}")
+        low = meta.ge if meta.ge is not None else low
+        high = meta.le if meta.le is not None else high
         if meta.gt is not None:
             limits.append(f"above {literal(meta.gt)}")
         if meta.lt is not None:
             limits.append(f"below {literal(meta.lt)}")
-        if meta.multiple_of is not None:
-            limits.append(f"a multiple of {literal(meta.multiple_of)}")
-        if meta.min_length == 1 and meta.max_length is None:
-            limits.append("not empty")
-        elif meta.min_length or meta.max_length is not None:
+        if meta.min_length:
             limits.append(
-                f"of {meta.min_length or 0} to {'any' if meta.max_length is None else meta.max_length} long"
+                "that is not empty" if meta.min_length == 1 else f"with at least {meta.min_length} {_parts(core)}"
             )
+        if meta.max_length is not None:
+            limits.append(f"with at most {meta.max_length} {_parts(core)}")
         if meta.pattern is not None:
             limits.append(f"that matches {meta.pattern}")
-    if (minimum := extra(metas, "minimum")) is not None:
-        limits.append(f"of at least {minimum}")
-    if (maximum := extra(metas, "maximum")) is not None:
-        limits.append(f"of at most {maximum}")
-    return "".join(f", {limit}" for limit in limits)
+    if low is not None and high is not None:
+        limits.append(f"from {_bound(low)} to {_bound(high)}")
+    elif low is not None:
+        limits.append(f"of at least {_bound(low)}")
+    elif high is not None:
+        limits.append(f"of at most {_bound(high)}")
+    return "".join(f" {limit}" for limit in limits)
+
+
+def _parts(core: Any) -> str:
+    return "characters" if core is str else "items"
+
+
+def _bound(value: Any) -> str:
+    return str(value) if isinstance(value, FromText) else literal(value)

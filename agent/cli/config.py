@@ -1,0 +1,103 @@
+"""`hostward config`: check, show and explain the configuration."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Collection
+
+from agent.config.defaults import effective_checks
+from agent.config.example import example
+from agent.config.load import read
+from agent.config.reference import reference
+from agent.config.schema import Config
+from agent.paths import System, configuration_file
+from kit.errors import UsageError
+from kit.options.load import Loaded
+from kit.options.show import Entry, entries
+from kit.options.tree import dotted
+from kit.options.words import literal
+from kit.terminal import clean, paint
+
+EPILOG = """\
+what it can do:
+  check      report every mistake with its file and line (exit code 2), or say that all is well
+  show       print the configuration in force, defaults included, and where each value comes from
+  reference  print every option with its type, default, description and example, as Markdown
+  example    print an agent.toml to begin with, in which everything is commented out
+
+examples:
+  hostward config check --config new-agent.toml && mv new-agent.toml /etc/hostward/agent.toml
+  hostward config show | grep checks.disk
+  hostward config show --json
+  hostward config example > agent.toml
+
+Files beside agent.toml called agent.d/*.toml are merged over it. exit codes: 0 done, 2 mistakes."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    # A plain word instead of subparsers: those would not take --config after it.
+    parser.add_argument("action", choices=["check", "show", "reference", "example"], help="see below")
+    parser.add_argument("--json", action="store_true", help="print JSON (check and show)")
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.action in ("reference", "example"):
+        if options.json:
+            raise UsageError(f"config {options.action} prints text; --json is for config check and config show")
+        print(reference() if options.action == "reference" else example(), end="")
+        return 0
+    # The default file may be missing; one that somebody named must be there.
+    named = options.config is not None or bool(os.environ.get("HOSTWARD_CONFIG"))
+    system = System()
+    loaded = read(configuration_file(options.config), system=system, must_exist=named)
+    effective = _effective(loaded.value, system)
+    if options.action == "check":
+        _print_check(loaded, effective, as_json=options.json)
+    else:
+        _print_show(loaded, effective, as_json=options.json)
+    return 0
+
+
+def _effective(config: Config, system: System) -> Config:
+    """What runs: the host's default checks stand in it like configured ones, and what is turned off does not."""
+    jobs = {name: job for name, job in config.jobs.items() if job.enabled}
+    return Config(agent=config.agent, home=config.home, checks=effective_checks(config, system), jobs=jobs)
+
+
+def _print_check(loaded: Loaded[Config], effective: Config, *, as_json: bool) -> None:
+    files = [str(file) for file in loaded.files]
+    if as_json:
+        print(json.dumps({"files": files, "checks": list(effective.checks), "jobs": list(effective.jobs)}))
+        return
+    said = f"{', '.join(files)}: valid" if files else "no configuration file, so the defaults hold"
+    print(clean(f"{said}; {_count(effective.checks, 'check')} and {_count(effective.jobs, 'job')} run"))
+
+
+def _count(things: Collection[str], noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
+
+
+def _print_show(loaded: Loaded[Config], effective: Config, *, as_json: bool) -> None:
+    found = list(entries(effective, loaded.tree))
+    if as_json:
+        report = {"files": [str(file) for file in loaded.files], "options": [_as_json(entry) for entry in found]}
+        print(json.dumps(report))
+        return
+    # TOML with dotted keys: a line says all about its option, so grep finds it, and it can be pasted into a file.
+    lines = [clean(f"{dotted(entry.path)} = {literal(entry.value)}") for entry in found]
+    width = min(max(map(len, lines)), 60)
+    for line, entry in zip(lines, found, strict=True):
+        where = clean(f"# {entry.place or 'default'}")
+        print(f"{line:<{width}}  {where if entry.place else paint(where, 'dim')}")
+
+
+def _as_json(entry: Entry) -> dict[str, object]:
+    return {
+        "key": dotted(entry.path),
+        "value": None if entry.secret else entry.value,
+        "secret": entry.secret,
+        "file": entry.place.file if entry.place else None,
+        "line": entry.place.line if entry.place else None,
+    }

@@ -1,0 +1,60 @@
+"""agent.toml and `agent.d/*.toml` beside it, as one Config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agent.checks import registry
+from agent.checks.contract import CheckOptions
+from agent.config.schema import Config
+from agent.paths import System
+from kit.options.decode import Choice, Chooser, UnfitError, nearest
+from kit.options.load import Loaded
+from kit.options.load import load as load_files
+
+THIS_HOST = System()
+
+
+def folder_beside(file: Path) -> Path:
+    """Where the files are that are merged over `file`, in the order of their names."""
+    return file.parent / "agent.d"
+
+
+def load(file: Path, *, system: System = THIS_HOST, must_exist: bool = False) -> Config:
+    """What `read` finds, without where it found it."""
+    return read(file, system=system, must_exist=must_exist).value
+
+
+def read(file: Path, *, system: System = THIS_HOST, must_exist: bool = False) -> Loaded[Config]:
+    """The configuration, and where each of its values stands. No file at all is the default configuration.
+
+    `must_exist` is for a `file` that somebody named. Raises ConfigurationError with a line for each mistake.
+    """
+    return load_files(
+        Config,
+        file,
+        folder=folder_beside(file),
+        must_exist=must_exist,
+        choosers={CheckOptions: check_chooser(system)},
+    )
+
+
+def check_chooser(system: System) -> Chooser:
+    """Which options a table under `checks` has: those of its `type`, else of the kind that it is called.
+
+    A table that is called as a kind begins from what that kind has on this host by default.
+    """
+
+    def choose(name: str, table: Mapping[str, Any]) -> Choice:
+        kind = table.get("type", name)
+        if not isinstance(kind, str) or kind not in registry.CHECKS:
+            known = nearest(str(kind), list(registry.CHECKS))
+            if "type" in table:
+                raise UnfitError(f"expected a kind of check{known}", "type")
+            raise UnfitError(f'is not a kind of check, so it needs one, as in type = "http"{known}')
+        check = registry.load(kind)
+        return Choice(check.Options, check.default(system) if name == kind else None)
+
+    return choose

@@ -1,0 +1,160 @@
+"""Every option of the agent, but those of each kind of check, which stand with the check."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from agent.checks.contract import CheckOptions
+from agent.timetable import Schedule
+from kit.units import Duration, Size
+
+Name = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}\Z",
+        extra={"words": "a name of up to 64 letters, digits, _ . @ and -, beginning with a letter or digit"},
+    ),
+]
+"""What a check or a job is called: it becomes part of keys at home and of log lines."""
+
+
+class AgentOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The agent itself."""
+
+    name: Annotated[
+        str,
+        msgspec.Meta(
+            description="What this host is called at home; empty for the host's own name.",
+            max_length=253,
+            examples=["web-1"],
+        ),
+    ] = ""
+    default_checks: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Whether the checks that fit this host run without being configured.", examples=[False]
+        ),
+    ] = True
+    history: Annotated[
+        int, msgspec.Meta(description="How many runs of each job are kept.", ge=1, le=10_000, examples=[500])
+    ] = 100
+
+
+class HomeOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Reporting home. Where home is, `hostward enroll` has recorded."""
+
+    interval: Annotated[
+        Duration,
+        msgspec.Meta(
+            description="How often a report goes home; home may ask for another interval.",
+            examples=["1m"],
+            extra={"minimum": Duration(1), "maximum": Duration(3600)},
+        ),
+    ] = Duration(15)
+    timeout: Annotated[
+        Duration,
+        msgspec.Meta(
+            description="How long home may take to answer.",
+            examples=["30s"],
+            extra={"minimum": Duration(1), "maximum": Duration(600)},
+        ),
+    ] = Duration(10)
+    spool_max_size: Annotated[
+        Size,
+        msgspec.Meta(
+            description="How much is kept for home while it cannot be reached; then the oldest readings go first.",
+            examples=["256MiB"],
+            extra={"minimum": Size(2**20)},
+        ),
+    ] = Size(64 * 2**20)
+    spool_max_age: Annotated[
+        Duration,
+        msgspec.Meta(
+            description="How long a report is kept for home while it cannot be reached.",
+            examples=["2d"],
+            extra={"minimum": Duration(60)},
+        ),
+    ] = Duration(7 * 86400)
+
+
+class JobOptions(Schedule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A program that runs on a timetable, with limits. Exactly one of `every` to `quarterly` says when."""
+
+    command: Annotated[
+        tuple[Annotated[str, msgspec.Meta(min_length=1)], ...],
+        msgspec.Meta(
+            description="The program and its arguments, without a shell. Secrets do not belong here: every user "
+            "of the host sees them in the list of processes.",
+            min_length=1,
+            examples=[["/usr/local/bin/dump", "--all"]],
+            extra={"words": "an array of text, the program first"},
+        ),
+    ]
+    timeout: Annotated[
+        Duration,
+        msgspec.Meta(
+            description="How long one run may take before it is stopped.",
+            examples=["6h"],
+            extra={"minimum": Duration(1)},
+        ),
+    ] = Duration(3600)
+    nice: Annotated[
+        int,
+        msgspec.Meta(
+            description="The scheduling priority, from 0, as the agent itself, to 19, the lowest.",
+            ge=0,
+            le=19,
+            examples=[19],
+        ),
+    ] = 10
+    idle_io: Annotated[
+        bool,
+        msgspec.Meta(description="Whether it reads and writes only while nobody else does.", examples=[True]),
+    ] = False
+    memory_max: Annotated[
+        Size | None,
+        msgspec.Meta(
+            description="How much memory it may use before it is refused more; no limit by default.",
+            examples=["512MiB"],
+        ),
+    ] = None
+    environment: Annotated[
+        dict[str, str],
+        msgspec.Meta(
+            description="Added to a minimal environment (PATH, LANG). Its values are never shown.",
+            examples=[{"PGDATABASE": "shop"}],
+            extra={"secret": True},
+        ),
+    ] = {}
+    enabled: Annotated[bool, msgspec.Meta(description="false turns it off.", examples=[False])] = True
+    description: Annotated[
+        str, msgspec.Meta(description="What it is for, in a few words.", examples=["nightly dump of the shop"])
+    ] = ""
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All of it. Every table may be left out."""
+
+    agent: Annotated[AgentOptions, msgspec.Meta(description="The agent itself.", examples=[{"name": "web-1"}])] = (
+        AgentOptions()
+    )
+    home: Annotated[HomeOptions, msgspec.Meta(description="Reporting home.", examples=[{"interval": "1m"}])] = (
+        HomeOptions()
+    )
+    checks: Annotated[
+        dict[Name, CheckOptions],
+        msgspec.Meta(
+            description="The checks by name. A table that is called as a kind of check changes that check's "
+            "defaults; any other name needs a `type`.",
+            examples=[{"cpu": {"every": "1m"}, "root": {"type": "disk"}}],
+        ),
+    ] = {}
+    jobs: Annotated[
+        dict[Name, JobOptions],
+        msgspec.Meta(
+            description="Programs that run on a timetable, by name.",
+            examples=[{"dump": {"command": ["/usr/local/bin/dump"], "daily": "02:00"}}],
+        ),
+    ] = {}
