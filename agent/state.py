@@ -56,6 +56,21 @@ MIGRATIONS: tuple[str, ...] = (
         reported INTEGER NOT NULL
     );
     """,
+    # The spool (agent/home/spool.py). AUTOINCREMENT: a number is never given twice, also once all are delivered.
+    """
+    CREATE TABLE spool (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        time REAL NOT NULL,
+        readings INTEGER NOT NULL,
+        events INTEGER NOT NULL,
+        job_results INTEGER NOT NULL,
+        body BLOB NOT NULL
+    );
+    CREATE INDEX spool_with_readings ON spool (sequence) WHERE readings > 0;
+    CREATE INDEX spool_bare ON spool (sequence) WHERE readings = 0 AND events = 0 AND job_results = 0;
+    CREATE TABLE spool_total (reports INTEGER NOT NULL, bytes INTEGER NOT NULL);
+    INSERT INTO spool_total VALUES (0, 0);
+    """,
 )
 """One script per schema version, run in order; `PRAGMA user_version` counts them. A released one never changes."""
 
@@ -162,9 +177,13 @@ class State:
         self.connection.close()
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it or nothing. Raises StateFullError, StateCorruptError or StateError."""
+    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """All of it or nothing. Raises StateFullError, StateCorruptError or StateError.
+
+        `durable`: a power cut takes nothing back either, at the price of waiting for the disk.
+        """
         try:
+            self.connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self.connection.execute("BEGIN IMMEDIATE")
             yield self.connection
             self.connection.execute("COMMIT")
