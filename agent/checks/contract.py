@@ -15,8 +15,53 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 import msgspec
 
 from agent.paths import System
+from kit.errors import HostwardError
 from kit.units import Duration
 from wire.report import State
+
+Worse = Literal["above", "below"]
+"""Which way is bad: "above" for used space, "below" for days left."""
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """From which value on a reading is bad, and for how long it must be before that counts."""
+
+    warning: Annotated[
+        float | Literal["off"],
+        msgspec.Meta(description='From this value on the check is in warning; "off" for never.', examples=[80]),
+    ] = "off"
+    critical: Annotated[
+        float | Literal["off"],
+        msgspec.Meta(description='From this value on the check is critical; "off" for never.', examples=[95]),
+    ] = "off"
+    for_: Annotated[
+        Duration,
+        msgspec.Meta(description="How long the value must stay there before it counts.", examples=["5m"]),
+    ] = msgspec.field(default=Duration(0), name="for")
+    hysteresis: Annotated[
+        float,
+        msgspec.Meta(
+            description="How far the value must come back past the threshold before the state clears.",
+            ge=0,
+            examples=[2],
+        ),
+    ] = 0.0
+
+    def __post_init__(self) -> None:
+        self.check_order(self.warning, self.critical)
+
+    @property
+    def worse(self) -> Worse:
+        """Which way is bad."""
+        return "above"
+
+    def check_order(self, warning: float | str, critical: float | str) -> None:
+        """Raises ValueError where critical would come before warning."""
+        if isinstance(warning, str) or isinstance(critical, str):
+            return
+        if warning > critical if self.worse == "above" else warning < critical:
+            than = "at most" if self.worse == "above" else "at least"
+            raise ValueError(f"a warning that is {than} critical; {warning:g} and {critical:g} are not")
 
 
 class Override(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,34 +86,15 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Duration | None,
         msgspec.Meta(description="Instead of the threshold's own.", examples=["10m"]),
     ] = msgspec.field(default=None, name="for")
-    hysteresis: Annotated[float | None, msgspec.Meta(description="Instead of the threshold's own.", examples=[5])] = (
-        None
-    )
-
-
-class Threshold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When a reading is bad, and for how long it must be before that counts."""
-
-    warning: Annotated[
-        float | Literal["off"],
-        msgspec.Meta(description='From this value on the check is in warning; "off" for never.', examples=[80]),
-    ] = "off"
-    critical: Annotated[
-        float | Literal["off"],
-        msgspec.Meta(description='From this value on the check is critical; "off" for never.', examples=[95]),
-    ] = "off"
-    for_: Annotated[
-        Duration,
-        msgspec.Meta(description="How long the value must stay there before it counts.", examples=["5m"]),
-    ] = msgspec.field(default=Duration(0), name="for")
     hysteresis: Annotated[
-        float,
-        msgspec.Meta(
-            description="How far the value must come back past the threshold before the state clears.",
-            ge=0,
-            examples=[2],
-        ),
-    ] = 0.0
+        Annotated[float, msgspec.Meta(ge=0)] | None,
+        msgspec.Meta(description="Instead of the threshold's own.", examples=[5]),
+    ] = None
+
+
+class Threshold(Bounds, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bounds, with exceptions for readings that several things share: one mount, one interface."""
+
     overrides: Annotated[
         tuple[Override, ...],
         msgspec.Meta(
@@ -76,6 +102,22 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             examples=[[{"labels": {"mount": "/backup"}, "warning": 95, "critical": 99}]],
         ),
     ] = ()
+
+    def __post_init__(self) -> None:
+        self.check_order(self.warning, self.critical)
+        for override in self.overrides:
+            self.check_order(
+                self.warning if override.warning is None else override.warning,
+                self.critical if override.critical is None else override.critical,
+            )
+
+
+class Floor(Threshold, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A threshold for what must not become too little: from its values on downwards."""
+
+    @property
+    def worse(self) -> Worse:
+        return "below"
 
 
 class CheckOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -144,14 +186,17 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Judge the measurements called `measurement` by the option called `option`, a Threshold.
-
-    `worse` says which way is bad: "above" for used space, "below" for days left.
-    """
+    """Judge the measurements called `measurement` by `bounds`."""
 
     measurement: str
-    option: str
-    worse: Literal["above", "below"] = "above"
+    bounds: Bounds
+    phrase: str = ""
+    """How people say it: `"{mount} {value} used"`, from the reading's labels and its value with the unit.
+    Empty for the measurement's own name."""
+
+
+class CheckError(HostwardError):
+    """What a check raises when it cannot tell; the message is the whole reason that people see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +225,6 @@ class Check(ABC, Generic[O]):
     """A kind of check. An instance holds its options and nothing that changes."""
 
     Options: ClassVar[type[CheckOptions]]
-    rules: ClassVar[Sequence[Rule]] = ()
     runs: ClassVar[Literal["inline", "job"]] = "inline"
     """"inline": cheap, and cannot hang; runs in the daemon's loop. "job": runs in a child that can be killed."""
     rates: ClassVar[bool] = False
@@ -193,6 +237,10 @@ class Check(ABC, Generic[O]):
     def default(cls, system: System) -> CheckOptions | None:
         """The options with which this check belongs on the host by itself, or None."""
         return None
+
+    def rules(self) -> Sequence[Rule]:
+        """By which bounds the runner judges what this check measures."""
+        return ()
 
     @abstractmethod
     def collect(self, context: Context) -> Sample:

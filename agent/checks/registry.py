@@ -7,7 +7,12 @@ from typing import Any
 
 from agent.checks.contract import Check
 
-CHECKS: dict[str, str] = {}
+CHECKS: dict[str, str] = {
+    "cpu": "agent.checks.cpu:Cpu",
+    "disk": "agent.checks.disk:Disk",
+    "memory": "agent.checks.memory:Memory",
+    "remote_disk": "agent.checks.disk:RemoteDisk",
+}
 """Kind to `module:class`. A new check is its file, one line here, and its cases."""
 
 
