@@ -225,11 +225,12 @@ class State:
         rows = self.connection.execute("SELECT name, state, memory, boot FROM checks ORDER BY name")
         return {name: StoredCheck(_CHECK.decode(state), memory, boot) for name, state, memory, boot in rows}
 
-    def save_check(self, state: CheckState, memory: bytes, boot: str) -> None:
+    def save_check(self, check: StoredCheck) -> None:
         """Put a check's new state and memory in place of its old ones. Inside a transaction."""
-        state = fit.check_state(state)
+        state = fit.check_state(check.state)
         self.connection.execute(
-            "INSERT OR REPLACE INTO checks VALUES (?, ?, ?, ?)", (state.name, _ENCODER.encode(state), memory, boot)
+            "INSERT OR REPLACE INTO checks VALUES (?, ?, ?, ?)",
+            (state.name, _ENCODER.encode(state), check.memory, check.boot),
         )
 
     def keep_checks(self, names: Collection[str]) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent import state as module
-from agent.state import State, StateCorruptError, StateError, StateFullError
+from agent.state import State, StateCorruptError, StateError, StateFullError, StoredCheck
 from tests.agent.tmpfs import small_disk
 from tests.require import require_root
 from wire.report import CheckState, Event, Gap, JobResult, Reading
@@ -31,7 +31,7 @@ def fill(state: State) -> None:
     """Enough rows that the file has many pages."""
     with state.transaction():
         for number in range(500):
-            state.save_check(check(f"check-{number}", "m" * 200), b"memory", "boot")
+            state.save_check(StoredCheck(check(f"check-{number}", "m" * 200), b"memory", "boot"))
 
 
 def test_the_folder_and_the_file_are_for_their_owner_alone(tmp_path: Path) -> None:
@@ -61,13 +61,13 @@ def test_checks_come_back_as_they_were_saved(tmp_path: Path) -> None:
     state = State.open(tmp_path)
     with state.transaction():
         for name in ("a", "b", "c"):
-            state.save_check(check(name, "old"), b"old", "boot-1")
-        state.save_check(check("b", "new"), b"\x00\xff", "boot-2")
+            state.save_check(StoredCheck(check(name, "old"), b"old", "boot-1"))
+        state.save_check(StoredCheck(check("b", "new"), b"\x00\xff", "boot-2"))
         state.keep_checks({"a", "b"})
     state.close()
     stored = State.open(tmp_path).checks()
     assert list(stored) == ["a", "b"]
-    assert stored["b"] == module.StoredCheck(check("b", "new"), b"\x00\xff", "boot-2")
+    assert stored["b"] == StoredCheck(check("b", "new"), b"\x00\xff", "boot-2")
 
 
 @given(runs=st.lists(st.sampled_from("abc"), max_size=30), keep=st.integers(1, 5))
@@ -296,7 +296,7 @@ def test_damage_under_a_running_agent_is_named(tmp_path: Path) -> None:
         file.write(os.urandom(size - 4096))
     with pytest.raises(StateCorruptError), state.transaction():
         state.connection.execute("PRAGMA shrink_memory")
-        state.save_check(check("a"), b"", "")
+        state.save_check(StoredCheck(check("a"), b"", ""))
         state.keep_checks({"a"})
     state.close()
 
