@@ -53,7 +53,7 @@ def reference() -> str:
 def _check(kind: str) -> list[str]:
     check = registry.load(kind)
     own = rows(check.Options, f"checks.{kind}.", without=CheckOptions)
-    return [f"### {kind}", _doc(check), "\n".join(own) if own else "It has no options of its own."]
+    return [f"### {kind}", _doc(check.Options), "\n".join(own) if own else "It has no options of its own."]
 
 
 def _shared() -> list[str]:

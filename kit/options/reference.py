@@ -43,10 +43,18 @@ def description(option: msgspec.structs.FieldInfo) -> str:
 
 
 def examples(option: msgspec.structs.FieldInfo) -> list[Any]:
-    """Values as TOML would give them: each option has one at least. Raises LookupError for one that has none."""
+    """Values as TOML would give them: each option has one at least. Raises LookupError for one that has none.
+
+    A table need not have its own, since its options have theirs.
+    """
     for meta in unwrap(option.type)[1]:
         if meta.examples:
             return meta.examples
+    for found, suffix in _structs(option.type):
+        if not suffix:
+            inside = msgspec.structs.fields(found)
+            needed = [one for one in inside if one.required] or inside[:1]
+            return [{one.encode_name: examples(one)[0] for one in needed}]
     raise LookupError(f"{option.name} has no example")
 
 
