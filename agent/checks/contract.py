@@ -131,12 +131,15 @@ class CheckOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         ),
     ] = ""
     enabled: Annotated[bool, msgspec.Meta(description="false turns it off.", examples=[False])] = True
-    every: Annotated[Duration, msgspec.Meta(description="How often it runs.", examples=["1m"])] = Duration(15)
+    every: Annotated[
+        Duration, msgspec.Meta(description="How often it runs.", examples=["1m"], extra={"minimum": Duration(1)})
+    ] = Duration(15)
     timeout: Annotated[
         Duration,
         msgspec.Meta(
             description="How long one run may take before it is stopped and the check is unknown.",
             examples=["5s"],
+            extra={"minimum": Duration(0.1)},
         ),
     ] = Duration(10)
 

@@ -9,7 +9,7 @@ import msgspec
 from agent.checks import registry
 from agent.checks.contract import CheckOptions
 from agent.config.schema import AgentOptions, HomeOptions, JobOptions
-from kit.options.reference import anchor, nested, rows
+from kit.options.reference import anchor, rows, shared
 
 _INTRODUCTION = """\
 # Configuration
@@ -58,15 +58,11 @@ def _check(kind: str) -> list[str]:
 
 def _shared() -> list[str]:
     """A part for each struct that options are made of, in the order in which they are met."""
-    users: dict[type[msgspec.Struct], list[str]] = {}
     tops: list[tuple[type[msgspec.Struct], str]] = [(AgentOptions, "agent."), (HomeOptions, "home.")]
     tops += [(registry.load(kind).Options, f"checks.{kind}.") for kind in registry.CHECKS]
     tops += [(JobOptions, "jobs.NAME.")]
-    for top, path in tops:
-        for struct, where in nested(top, path):
-            users.setdefault(struct, []).append(where)
     parts: list[str] = []
-    for struct, places in users.items():
+    for struct, places in shared(tops).items():
         used = ", ".join(f"`{place}`" for place in places)
         parts += [f"## {anchor(struct)}", f"{_doc(struct)}\n\nUsed by {used}.", _table(struct, "")]
     return parts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, get_args, get_origin
 
 import msgspec
@@ -25,13 +25,21 @@ def rows(struct: type[msgspec.Struct], path: str = "", *, without: type[msgspec.
     return head + lines if lines else []
 
 
-def nested(struct: type[msgspec.Struct], path: str = "") -> Iterator[tuple[type[msgspec.Struct], str]]:
-    """The structs that options of `struct` are made of, at any depth, each with the key path of the option."""
-    for option in msgspec.structs.fields(struct):
-        here = f"{path}{option.encode_name}"
-        for found, suffix in _structs(option.type):
-            yield found, here + suffix
-            yield from nested(found, f"{here}{suffix}.")
+def shared(tops: Sequence[tuple[type[msgspec.Struct], str]]) -> dict[type[msgspec.Struct], list[str]]:
+    """The structs that the options of `tops` are made of, at any depth, and the key paths that each is used at.
+
+    A top is a struct and the path of its options; inside a shared struct the path begins with its `anchor`.
+    """
+    users: dict[type[msgspec.Struct], list[str]] = {}
+    waiting = list(tops)
+    while waiting:
+        struct, path = waiting.pop(0)
+        for option in msgspec.structs.fields(struct):
+            for found, suffix in _structs(option.type):
+                if found not in users:
+                    waiting.append((found, f"{anchor(found)}."))
+                users.setdefault(found, []).append(f"{path}{option.encode_name}{suffix}")
+    return users
 
 
 def description(option: msgspec.structs.FieldInfo) -> str:
@@ -81,7 +89,9 @@ def _default(option: msgspec.structs.FieldInfo) -> str:
     if option.required:
         return "none: it must be given"
     value = default(option)
-    return "not set" if value is None or value in ("", (), {}) else _code(literal(value))
+    if value is None or value == "" or literal(value) in ("{}", "[]"):
+        return "not set"
+    return _code(literal(value))
 
 
 def _structs(kind: Any) -> Iterator[tuple[type[msgspec.Struct], str]]:
