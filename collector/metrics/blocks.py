@@ -6,7 +6,7 @@ smallest), and each list of integers is laid out as planes: all lowest bytes, th
 (the byte shuffle of Blosc and HDF5), so that what repeats lies together. Values that are no short decimals lie
 as planes of their IEEE 754 bits.
 
-A row is `<n u16 numbers, n u32 offsets, n f64 values>`, little-endian, n from the length.
+A row is `<n u16 numbers, n f64 times, n f64 values>`, little-endian, n from the length.
 A block is MAGIC and one zstd frame with its checksum, of:
 
     u16 lists of times, u16 series
@@ -18,10 +18,11 @@ A block is MAGIC and one zstd frame with its checksum, of:
 
 from __future__ import annotations
 
+import math
 import struct
 import sys
 from array import array
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from enum import IntEnum
 from itertools import accumulate, pairwise
 from typing import NamedTuple
@@ -74,22 +75,31 @@ class Kind(IntEnum):
     """The plane numbers are the floats' bits."""
 
 
-def encode_row(numbers: Sequence[int], offsets: Sequence[int], values: Sequence[float]) -> bytes:
-    """Samples that arrived together, of any series within one hour."""
+def to_milliseconds(time: float) -> int:
+    """`time`, in seconds, as history keeps it. Later times never give less. Raises ValueError or OverflowError
+    for what is no time."""
+    return math.floor(time * 1000 + 0.5)
+
+
+def encode_row(numbers: Sequence[int], times: Sequence[float], values: Iterable[float]) -> bytes:
+    """Samples that arrived together, of any series within one hour. `times` are seconds since the epoch."""
     count = len(numbers)
-    return struct.pack(f"<{count}H{count}I{count}d", *numbers, *offsets, *values)
+    return struct.pack(f"<{count}H{count}d{count}d", *numbers, *times, *values)
 
 
-def decode_row(body: bytes) -> tuple[Sequence[int], Sequence[int], Sequence[float]]:
-    """What `encode_row` was given. Raises BlockError."""
-    count, rest = divmod(len(body), 14)
+def decode_row(body: bytes, hour: int) -> Iterator[tuple[int, int, float]]:
+    """Series number, milliseconds since the `hour` began and value of each sample. Raises BlockError."""
+    count, rest = divmod(len(body), 18)
     if rest:
-        raise BlockError(f"a row of {len(body)} bytes, which is no multiple of 14")
-    fields = struct.unpack(f"<{count}H{count}I{count}d", body)
-    numbers, offsets, values = fields[:count], fields[count : 2 * count], fields[2 * count :]
-    if max(offsets, default=0) >= HOUR_MS:
+        raise BlockError(f"a row of {len(body)} bytes, which is no multiple of 18")
+    fields = struct.unpack(f"<{count}H{count}d{count}d", body)
+    try:
+        offsets = [to_milliseconds(time) - hour * HOUR_MS for time in fields[count : 2 * count]]
+    except (ValueError, OverflowError) as error:
+        raise BlockError("a row with something that is no time") from error
+    if offsets and not 0 <= min(offsets) <= max(offsets) < HOUR_MS:
         raise BlockError("a row with a time outside its hour")
-    return numbers, offsets, values
+    return zip(fields[:count], offsets, fields[2 * count :], strict=True)
 
 
 def encode_block(columns: Iterable[Column]) -> bytes:

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import count, groupby, pairwise
+from operator import attrgetter
 from statistics import median
 from sys import intern
 from typing import Any, Literal, NamedTuple
@@ -36,6 +37,7 @@ from collector.metrics.blocks import (
     decode_row,
     encode_block,
     encode_row,
+    to_milliseconds,
 )
 from collector.metrics.contract import Arrival, Bounds, Dropped
 from collector.store.database import upsert
@@ -53,6 +55,9 @@ HOLE = 3
 """Two samples that are more than so many usual distances apart have a hole between them."""
 
 log = logging.getLogger(__name__)
+
+_TIME = attrgetter("time")
+_VALUE = attrgetter("value")
 
 _Key = tuple[str | tuple[str, str], ...]
 """A series: check, name, unit, and its labels as pairs."""
@@ -77,14 +82,6 @@ class _Numbers:
         return self._free
 
 
-class _Batch(NamedTuple):
-    """Samples of one hour on their way into a row."""
-
-    numbers: list[int]
-    offsets: list[int]
-    values: list[float]
-
-
 class EmbeddedHistory:
     """`contract.History` in the tables of `collector.metrics.tables`. One process writes."""
 
@@ -101,34 +98,30 @@ class EmbeddedHistory:
         rows: list[dict[str, Any]] = []
         new: list[dict[str, Any]] = []
         dropped: list[Dropped] = []
-        for host, readings in arrivals:
-            if (numbers := self._numbers.get(host)) is None:
-                numbers = self._numbers[host] = _Numbers(_known(connection, host), self.bounds.series)
-            batches: dict[int, _Batch] = {}
-            refused: Counter[Literal["series", "future", "past"]] = Counter()
-            time, hour, offset, batch = math.nan, 0, 0, None
-            for reading in readings:
-                if reading.time != time:  # the readings of one check share theirs
-                    time, batch = reading.time, None
-                    if past <= time <= future:
-                        hour, offset = divmod(round(time * 1000), HOUR_MS)
-                        batch = batches.setdefault(hour, _Batch([], [], []))
-                if batch is None:
-                    refused["future" if time > future else "past"] += 1
-                    continue
-                number = numbers.by_key.get((reading.check, reading.name, reading.unit, *reading.labels.items()))
-                if number is None and (number := _introduce(numbers, reading, host, hour, new)) is None:
-                    refused["series"] += 1
-                    continue
-                batch.numbers.append(number)
-                batch.offsets.append(offset)
-                batch.values.append(reading.value)
-            rows += [
-                {"hour": hour, "host_id": host, "received": int(now), "body": encode_row(*batch)}
-                for hour, batch in batches.items()
-                if batch.numbers
+        for host, arrived in arrivals:
+            taken, refused = _in_range(arrived, past, future)
+            dropped += (Dropped(host, reason, number) for reason, number in refused.items())
+            if not taken:
+                continue
+            if (known := self._numbers.get(host)) is None:
+                known = self._numbers[host] = _Numbers(_known(connection, host), self.bounds.series)
+            find = known.by_key.get
+            numbers = [
+                find((r.check, r.name, r.unit, *r.labels.items()) if r.labels else (r.check, r.name, r.unit))
+                for r in taken
             ]
-            dropped += [Dropped(host, reason, readings) for reason, readings in refused.items()]
+            if None in numbers:
+                numbers = [
+                    _introduce(known, reading, host, _hour(now), new) if number is None else number
+                    for number, reading in zip(numbers, taken, strict=True)
+                ]
+                if surplus := numbers.count(None):
+                    dropped.append(Dropped(host, "series", surplus))
+                    taken = [reading for number, reading in zip(numbers, taken, strict=True) if number is not None]
+            rows += (
+                {"hour": hour, "host_id": host, "received": int(now), "body": body}
+                for hour, body in _rows([number for number in numbers if number is not None], taken)
+            )
         if new:
             connection.execute(insert(tables.series), new)
         if rows:
@@ -231,13 +224,26 @@ def _known(connection: Connection, host: str) -> Iterator[tuple[_Key, int]]:
         yield (*identity, *msgspec.json.decode(row.labels, type=dict[str, str]).items()), row.number
 
 
-def _introduce(numbers: _Numbers, reading: Reading, host: str, hour: int, new: list[dict[str, Any]]) -> int | None:
+def _in_range(
+    readings: Sequence[Reading], past: float, future: float
+) -> tuple[Sequence[Reading], Counter[Literal["past", "future"]]]:
+    """The readings that are neither too old nor ahead of their time, and how many are."""
+    refused: Counter[Literal["past", "future"]] = Counter()
+    times = list(map(_TIME, readings))
+    if not times or past <= min(times) <= max(times) <= future:
+        return readings, refused
+    refused["past"] = sum(time < past for time in times)
+    refused["future"] = sum(time > future for time in times)
+    return [reading for reading in readings if past <= reading.time <= future], +refused
+
+
+def _introduce(known: _Numbers, reading: Reading, host: str, hour: int, new: list[dict[str, Any]]) -> int | None:
     """The number of a series that was not found as it is written; a row for it is added to `new` if it is new."""
     labels = dict(sorted(reading.labels.items()))
     key: _Key = (intern(reading.check), intern(reading.name), intern(reading.unit), *labels.items())
-    if (number := numbers.by_key.get(key)) is not None:
-        return number  # its labels came in another order
-    if (number := numbers.give(key)) is not None:
+    if (number := known.by_key.get(key)) is not None:
+        return number  # its labels came in another order, or it is in this report twice
+    if (number := known.give(key)) is not None:
         new.append(
             {
                 "host_id": host,
@@ -250,6 +256,23 @@ def _introduce(numbers: _Numbers, reading: Reading, host: str, hour: int, new: l
             }
         )
     return number
+
+
+def _rows(numbers: Sequence[int], readings: Sequence[Reading]) -> Iterator[tuple[int, bytes]]:
+    """Hour and body of the rows that hold a report's readings: one, or two at the turn of an hour."""
+    if not readings:
+        return
+    times = list(map(_TIME, readings))
+    hour = to_milliseconds(min(times)) // HOUR_MS
+    if hour == to_milliseconds(max(times)) // HOUR_MS:
+        yield hour, encode_row(numbers, times, map(_VALUE, readings))
+        return
+    parts: dict[int, list[int]] = {}
+    for place, time in enumerate(times):
+        parts.setdefault(to_milliseconds(time) // HOUR_MS, []).append(place)
+    for hour, places in parts.items():
+        values = [readings[place].value for place in places]
+        yield hour, encode_row([numbers[place] for place in places], [times[place] for place in places], values)
 
 
 def _roll_up(connection: Connection, host: str, hour: int) -> None:
@@ -383,11 +406,11 @@ def _merged(
     samples = {column.number: dict(zip(column.offsets, column.values, strict=True)) for column in columns}
     for body in rows:
         try:
-            row = decode_row(body)
+            row = decode_row(body, hour)
         except BlockError as error:
             log.error("a report's readings of host %s, hour %d since the epoch, are lost: %s", host, hour, error)
             continue
-        for number, offset, value in zip(*row, strict=True):
+        for number, offset, value in row:
             if wanted is None or number in wanted:
                 samples.setdefault(number, {})[offset] = value
     return [
