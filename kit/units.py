@@ -18,8 +18,8 @@ _BYTES = {
     "GiB": 2**30,
     "TiB": 2**40,
 }
-# Twelve digits are 30,000 years or what no disk holds: enough, and no float overflows on the way.
-_NUMBER = r"([0-9]{1,12}(?:\.[0-9]{1,9})?)"
+# Fifteen digits are more years than the earth has, or what no disk holds, and no float overflows on the way.
+_NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,9})?)"
 _DURATION = re.compile(_NUMBER + r"(ms|[smhdw])")
 _SIZE = re.compile(_NUMBER + r" ?([kMGT]?B|[KMGT]iB)")
 
@@ -101,4 +101,5 @@ def format_size(count: float) -> str:
         if abs(value) < 1023.5:  # what would be shown as 1024 is one of the next unit
             break
         value, unit = value / 1024, larger
-    return f"{value:.0f}{unit}" if value >= 100 or value == int(value) else f"{value:.1f}{unit}"
+    text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}".removesuffix(".0")
+    return text + unit
