@@ -1,0 +1,147 @@
+"""Makes reports: what waits in the outbox goes into the spool, all of it in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from agent.home.spool import FACTS_TOLD, Spool
+from agent.state import Kind, State, Waiting
+from kit.version import __version__
+from wire import fit, limits
+from wire.report import Event, Gap, JobResult, Reading, Report
+
+ROOM = 256 * 1024
+"""Bytes of JSON that one report takes from the outbox. With every check in its longest words beside them they are
+within `wire.limits.MAX_DOCUMENT`, so that no report is ever too large to be taken."""
+ROWS_AT_ONCE = 1000
+
+_readings = msgspec.json.Decoder(list[Reading])
+_event = msgspec.json.Decoder(Event)
+_job = msgspec.json.Decoder(JobResult)
+_DECODERS: dict[Kind, Callable[[bytes], Sequence[Reading | Event | JobResult]]] = {
+    "readings": _readings.decode,
+    "event": lambda row: [_event.decode(row)],
+    "job": lambda row: [_job.decode(row)],
+}
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one report takes along."""
+
+    readings: list[Reading] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    jobs: list[JobResult] = field(default_factory=list)
+    size: int = 0
+    """Bytes of their JSON."""
+
+    def has_room(self, size: int) -> bool:
+        """Whether one more item of this size keeps the report within its limits."""
+        return (
+            self.size + size <= ROOM
+            and len(self.readings) < limits.MAX_READINGS
+            and len(self.events) < limits.MAX_EVENTS
+            and len(self.jobs) < limits.MAX_JOBS
+        )
+
+
+def batches(rows: Iterable[Waiting], lost: Callable[[Kind], None]) -> Iterator[Batch]:
+    """What the rows hold, in their order, in batches that a report has room for; one empty batch for no rows.
+
+    `lost` is told of each row that cannot be read: a newer version may have left it before a downgrade.
+    """
+    batch = Batch()
+    for row in rows:
+        try:
+            items = _DECODERS[row.kind](row.row)
+        except ValueError:
+            lost(row.kind)
+            continue
+        size = len(row.row) // max(len(items), 1) + 1
+        for item in items:
+            if not batch.has_room(size):
+                yield batch
+                batch = Batch()
+            batch.size += size
+            if isinstance(item, Reading):
+                batch.readings.append(item)
+            elif isinstance(item, Event):
+                batch.events.append(item)
+            else:
+                batch.jobs.append(item)
+    yield batch
+
+
+class Reporter:
+    """Composes the reports of one run of the daemon."""
+
+    def __init__(self, state: State, spool: Spool, *, host: str, boot: str) -> None:
+        self._state = state
+        self._spool = spool
+        self._host = host
+        self._boot = boot
+        self._first = True
+
+    def compose(self, *, facts: Mapping[str, str], interval: float, now: float, max_size: int, max_age: float) -> int:
+        """Make one report, or as many as what waits needs, put them into the spool, and keep that within its bounds.
+
+        `interval` is seconds until the next call, `now` seconds since the epoch; `max_size` and `max_age` are the
+        spool's bounds in bytes and seconds. Returns how many reports were made. Raises what `State.transaction`
+        raises; then nothing has changed. What is returned is on the disk: a report that home has must never be
+        taken back by a power cut, for its number would then be given to another.
+        """
+        fitting = fit.facts(facts)
+        known = msgspec.json.encode(fitting, order="sorted").decode()
+        made = 0
+
+        def lost(kind: Kind) -> None:
+            # How many readings were in a row that cannot be read, nobody knows; it was one at least.
+            self._state.add_gap(
+                Gap(
+                    reason="corrupt",
+                    since=now,
+                    until=now,
+                    readings=int(kind == "readings"),
+                    events=int(kind == "event"),
+                    job_results=int(kind == "job"),
+                )
+            )
+
+        with self._state.transaction(durable=True):
+            tell_facts = self._first or self._state.get(FACTS_TOLD) != known
+            checks = [stored.state for stored in self._state.checks().values()][: limits.MAX_CHECKS]
+            gaps = self._state.take_gaps()
+            while True:
+                rows = self._state.outbox(ROWS_AT_ONCE)
+                if made and not rows:
+                    break
+                for batch in batches(rows, lost):
+                    told, gaps = gaps, []
+                    report = Report(
+                        host=self._host,
+                        epoch=self._state.epoch,
+                        sequence=1,
+                        boot=self._boot,
+                        agent=__version__,
+                        time=min(max(now, 0.0), limits.MAX_TIME),
+                        interval=interval,
+                        facts=fitting if tell_facts else None,
+                        checks=checks,
+                        readings=batch.readings,
+                        jobs=batch.jobs,
+                        events=batch.events,
+                        gaps=told,
+                    )
+                    self._spool.add(report)
+                    tell_facts = False
+                    made += 1
+                if not rows:
+                    break
+                self._state.clear_outbox(rows[-1].id)
+            self._state.put(FACTS_TOLD, known)
+            self._spool.trim(now=now, max_size=max_size, max_age=max_age)
+        self._first = False
+        return made
