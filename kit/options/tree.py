@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -170,26 +170,26 @@ def _overlay(
 ) -> None:
     for name, value in new.items():
         here: KeyPath = (*path, name)
-        if name in old and isinstance(value, dict) != isinstance(old[name], dict):
+        if isinstance(value, dict) and isinstance(old.get(name, {}), dict):
+            below.places[here] = above.places[here]
+            _overlay(below, above, old.setdefault(name, {}), value, here, mistakes)
+        elif isinstance(value, dict) or isinstance(old.get(name), dict):
             one, other = ("a table", "not") if isinstance(value, dict) else ("not a table", "is one")
             mistakes.append(Mistake(above.place(here), here, f"is {one} here, but {other} at {below.place(here)}"))
-        elif name in old and isinstance(value, dict):
-            below.places[here] = above.places[here]
-            _overlay(below, above, old[name], value, here, mistakes)
         else:
             if name in old:
-                _forget(below.places, here)
-            _adopt(below.places, above.places, here)
+                for gone in _paths(old[name], here):
+                    del below.places[gone]
+            below.places.update((known, above.places[known]) for known in _paths(value, here))
             old[name] = value
 
 
-def _forget(places: dict[KeyPath, Place], path: KeyPath) -> None:
-    for known in [known for known in places if known[: len(path)] == path]:
-        del places[known]
-
-
-def _adopt(places: dict[KeyPath, Place], source: Mapping[KeyPath, Place], path: KeyPath) -> None:
-    places.update({known: place for known, place in source.items() if known[: len(path)] == path})
+def _paths(value: Any, path: KeyPath) -> Iterator[KeyPath]:
+    """The key path of a value, and those of all that is in it."""
+    yield path
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for part, item in inside:
+        yield from _paths(item, (*path, part))
 
 
 def _bytes(file: Path) -> bytes:

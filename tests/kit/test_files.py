@@ -24,7 +24,7 @@ def test_writes_and_replaces(tmp_path: Path) -> None:
         os.umask(old)
     assert target.read_bytes() == b"two"
     assert stat.S_IMODE(target.stat().st_mode) == 0o640
-    assert os.listdir(tmp_path) == ["key"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "key"]
 
 
 def test_old_content_stays_when_the_disk_is_full(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_old_content_stays_when_the_disk_is_full(tmp_path: Path) -> None:
     ended = subprocess.run([sys.executable, "-c", program, str(target)], check=False)
     assert ended.returncode == 7
     assert target.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["state"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "state"]
 
 
 def test_no_trace_of_a_write_that_cannot_be(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_no_trace_of_a_write_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "target").mkdir()
     with pytest.raises(OSError, match="target"):
         write_durably(tmp_path / "target", b"data")
-    assert os.listdir(tmp_path) == ["target"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "target"]
 
 
 def test_folder_must_be_one(tmp_path: Path) -> None:

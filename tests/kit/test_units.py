@@ -59,7 +59,7 @@ def test_no_sizes(text: str) -> None:
         Size.parse(text)
 
 
-@given(st.integers(0, 2**60 // 10**6))
+@given(st.integers(0, 10**15 - 1))
 def test_size_round_trip(count: int) -> None:
     """The text of a size is read as exactly the same size."""
     assert Size.parse(str(Size(count))) == count
