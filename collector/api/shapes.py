@@ -33,6 +33,8 @@ class HostSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
+    enrolled: float
+    """Since when it is known, seconds since the epoch by home's clock."""
     state: HostState
     since: float
     """When it entered this state, seconds since the epoch by home's clock."""

@@ -34,7 +34,7 @@ class HostRecord:
     interval: float = 0.0
     clock_offset: float = 0.0
     checks: list[CheckState] = field(default_factory=list)
-    vitals: Vitals = Vitals()
+    vitals: Vitals = field(default_factory=Vitals)
     lost: dict[str, int] = field(default_factory=dict)
     """What it could not deliver: readings, events, job_results, reports."""
 
@@ -73,7 +73,7 @@ def take(
 
 
 def hear(before: HostRecord, *, received: float) -> tuple[HostRecord, list[StateChange]]:
-    """The record after a report of an older stream: the host is alive, and how it stands is known from a newer one."""
+    """The record after a report of an older stream: the host lives, and a newer stream tells how it stands."""
     if before.state != "down":
         return replace(before, received=received), []
     state, message = host_state(before.checks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+import collector.metrics.tables  # noqa: F401 - adds its tables to the metadata
 from collector.store.tables import metadata
 
 context.configure(

@@ -24,6 +24,36 @@ def upgrade() -> None:
         sa.UniqueConstraint("token_hash", name=op.f("uq_api_tokens_token_hash")),
     )
     op.create_table(
+        "history_blocks",
+        sa.Column("host_id", sa.Text(), nullable=False),
+        sa.Column("hour", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("host_id", "hour", name=op.f("pk_history_blocks")),
+    )
+    op.create_index("ix_history_blocks_hour", "history_blocks", ["hour", "size"], unique=False)
+    op.create_table(
+        "history_journal",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("hour", sa.Integer(), nullable=False),
+        sa.Column("host_id", sa.Text(), nullable=False),
+        sa.Column("received", sa.Integer(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_history_journal")),
+    )
+    op.create_index("ix_history_journal_hour", "history_journal", ["hour", "host_id", "received"], unique=False)
+    op.create_table(
+        "history_series",
+        sa.Column("host_id", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("check_name", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("unit", sa.Text(), nullable=False),
+        sa.Column("labels", sa.Text(), nullable=False),
+        sa.Column("seen", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("host_id", "number", name=op.f("pk_history_series")),
+    )
+    op.create_table(
         "hosts",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),

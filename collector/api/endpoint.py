@@ -1,0 +1,126 @@
+"""An endpoint: its handler together with what the OpenAPI document says about it. Who may use it is part of it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Literal
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from collector.api.problems import ApiError, answer
+from collector.auth import COOKIE, may
+from collector.services import services
+from collector.store.accounts import Role, User
+from wire.errors import WireError
+
+Access = Role | Literal["anyone", "signature"]
+"""The least role; or nobody is asked; or the request is signed by a host's key."""
+
+BODY_TIMEOUT = 30.0
+"""Seconds in which a body must have arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter in the path or the query. `schema` is JSON Schema."""
+
+    name: str
+    where: Literal["path", "query"]
+    description: str
+    schema: Mapping[str, object]
+    style: Mapping[str, object] = field(default_factory=dict)
+    """OpenAPI's `style` and `explode`, where the usual ones do not fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What is sent."""
+
+    media_type: str
+    type: type
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """`handler` returns a struct that is sent as JSON, and raises ApiError or WireError."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    access: Access
+    handler: Callable[[Request], Awaitable[Any]]
+    answer: Any
+    """The type of what the handler returns."""
+    body: Body | None = None
+    parameters: tuple[Parameter, ...] = ()
+    refusals: Mapping[int, str] = field(default_factory=dict)
+    """Status to when it is given, besides those that every endpoint of its kind has."""
+
+    @property
+    def summary(self) -> str:
+        """The first line of the handler's docstring."""
+        return inspect.cleandoc(self.handler.__doc__ or "").partition("\n")[0]
+
+    @property
+    def description(self) -> str:
+        """The handler's docstring."""
+        return inspect.cleandoc(self.handler.__doc__ or "")
+
+    def route(self) -> Route:
+        """For Starlette. Nobody without the role gets to the handler."""
+
+        async def serve(request: Request) -> Response:
+            if self.access != "anyone" and self.access != "signature":
+                await require(request, self.access)
+            return answer(await self.handler(request))
+
+        return Route(self.path, serve, methods=[self.method])
+
+
+async def require(request: Request, role: Role) -> User:
+    """Who asks, by API token or session. Raises ApiError 401 where nobody is known, 403 where the role is less."""
+    auth = services(request).auth
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme:
+        user = await auth.bearer(token.strip()) if scheme.lower() == "bearer" else None
+    else:
+        user = await auth.session(request.cookies.get(COOKIE, ""))
+    if user is None:
+        raise ApiError(
+            HTTPStatus.UNAUTHORIZED,
+            "unauthorized",
+            "Log in, or send an API token that is valid as `Authorization: Bearer TOKEN`.",
+            headers={"WWW-Authenticate": 'Bearer realm="hostward"'},
+        )
+    if not may(user, role):
+        raise ApiError(HTTPStatus.FORBIDDEN, "forbidden", f"This takes the role {role}; {user.name} is {user.role}.")
+    return user
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body, of at most `limit` bytes. Raises WireError `too_large`, or `busy` where it comes too slowly."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise WireError("too_large", f"the body has {declared} bytes; at most {limit} are taken")
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise WireError("too_large", f"the body has more than the {limit} bytes that are taken")
+    except TimeoutError:
+        raise WireError("busy", f"the body did not arrive within {BODY_TIMEOUT:.0f} s") from None
+    return bytes(body)
+
+
+def target(request: Request) -> str:
+    """The request line's target, as it was signed."""
+    path: bytes = request.scope["raw_path"]
+    query: bytes = request.scope["query_string"]
+    return (path + b"?" + query if query else path).decode("latin-1")

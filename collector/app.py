@@ -1,0 +1,106 @@
+"""Puts the application together: services, routes, middleware, and the work that goes on beside requests."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from collector.api import routes as api
+from collector.api.problems import ApiError, refusal, wire_refusal
+from collector.auth import Auth
+from collector.fleet import Fleet
+from collector.ingest import Ingest, Writer
+from collector.metrics.contract import History
+from collector.middleware import LastResort, SameOrigin, SecurityHeaders
+from collector.services import Services
+from collector.store.database import Database
+from collector.web.pages import error_page
+from collector.web.routes import routes as pages
+from collector.worker import Worker
+from wire.errors import WireError
+
+
+def create_app(
+    database: Database,
+    history: History,
+    *,
+    clock: Callable[[], float] = time.time,
+    ticks: Callable[[], float] = time.monotonic,
+) -> Starlette:
+    """The whole application over `database`, which stays the caller's to close.
+
+    `clock` is seconds since the epoch; `ticks` a clock that nobody can set, by which hosts are found to be quiet.
+    """
+    worker = Worker(database, history, clock=clock, ticks=ticks)
+    writer = Writer(database, history, clock=clock, heard=worker.heard)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        writer.start(asyncio.get_running_loop())
+        try:
+            async with worker.running(writer):
+                yield
+        finally:
+            await writer.stop()
+
+    signed = frozenset(endpoint.path for endpoint in api.ENDPOINTS if endpoint.access == "signature")
+    app = Starlette(
+        routes=[*api.ROUTES, *pages],
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(LastResort, respond=_respond),
+            Middleware(SameOrigin, respond=_respond, exempt=signed),
+        ],
+        exception_handlers={HTTPException: _on_http, ApiError: _on_api, WireError: _on_wire},
+        lifespan=lifespan,
+    )
+    app.state.services = Services(
+        database=database,
+        auth=Auth(database, clock),
+        fleet=Fleet(database),
+        history=history,
+        writer=writer,
+        ingest=Ingest(database, writer, clock=clock),
+        clock=clock,
+    )
+    return app
+
+
+def _respond(request: Request, error: ApiError) -> Response:
+    """JSON to programs, a page to people."""
+    path = request.url.path
+    if path.startswith("/api/") or path in ("/healthz", "/readyz"):
+        return refusal(error)
+    response = error_page(request, error.status)
+    response.headers.update(error.headers)
+    return response
+
+
+def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    sentences = {
+        HTTPStatus.NOT_FOUND: f"There is nothing at {request.url.path}.",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"{request.url.path} does not take {request.method}.",
+    }
+    message = sentences.get(status, f"{error.detail}.")
+    return _respond(request, ApiError(status, status.name.lower(), message, headers=dict(error.headers or {})))
+
+
+def _on_api(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return _respond(request, error)
+
+
+def _on_wire(request: Request, error: Exception) -> Response:
+    assert isinstance(error, WireError)
+    return wire_refusal(error, request.app.state.services.clock())
