@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import time
+
+_POSITIVE = re.compile(r"0*[1-9][0-9]{0,18}")
 
 
 class Notifier:
     """Says nothing where nobody listens, and never fails: the service must not end for want of a listener."""
 
     def __init__(self) -> None:
-        address = os.environ.pop("NOTIFY_SOCKET", "")  # a child must not speak for us
+        address = os.environ.pop("NOTIFY_SOCKET", "")  # A child must not speak for the agent.
         self._address = "\0" + address[1:] if address.startswith("@") else address
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) if address else None
-        microseconds = os.environ.pop("WATCHDOG_USEC", "")
+        period = os.environ.pop("WATCHDOG_USEC", "")
         meant = os.environ.pop("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-        self.watchdog: float | None = int(microseconds) / 1e6 if meant and microseconds.isdigit() else None
+        self.watchdog: float | None = int(period) / 1e6 if meant and _POSITIVE.fullmatch(period) else None
         """Seconds within which systemd wants to hear `alive`, None when it does not watch."""
 
     def ready(self) -> None:
@@ -32,15 +34,12 @@ class Notifier:
         """The loop turns."""
         self._send("WATCHDOG=1")
 
-    def status(self, text: str) -> None:
-        """One line for `systemctl status`."""
-        self._send("STATUS=" + text.replace("\n", " "))
-
     def stopping(self) -> None:
         """The service is about to end."""
         self._send("STOPPING=1")
 
     def _send(self, *assignments: str) -> None:
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                self._socket.sendto("\n".join(assignments).encode(), socket.MSG_DONTWAIT, self._address)
+        if not self._address:
+            return
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+            end.sendto("\n".join(assignments).encode(), socket.MSG_DONTWAIT, self._address)
