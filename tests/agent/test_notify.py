@@ -36,14 +36,12 @@ def heard(systemd: socket.socket) -> dict[str, str]:
 
 
 def test_each_word_arrives_as_one_message(systemd: socket.socket) -> None:
-    """Ready, alive, status and stopping are what sd_notify(3) calls them."""
+    """Ready, alive and stopping are what sd_notify(3) calls them."""
     notifier = Notifier()
     notifier.ready()
     assert heard(systemd) == {"READY": "1"}
     notifier.alive()
     assert heard(systemd) == {"WATCHDOG": "1"}
-    notifier.status("12 checks\nREADY=0")
-    assert heard(systemd) == {"STATUS": "12 checks READY=0"}
     notifier.stopping()
     assert heard(systemd) == {"STOPPING": "1"}
 
