@@ -61,20 +61,16 @@ class Ledger:
         if judged.event is not None:
             self.event(judged.event)
 
-    def stands(
-        self, name: str, kind: str, state: report.State, message: str, *, now: float, interval: float = 0.0
-    ) -> None:
-        """How something stands that is no check of its own but is shown as one: the configuration, a job."""
+    def stands(self, name: str, kind: str, state: report.State, message: str, *, now: float) -> bool:
+        """How something stands that is no check but is shown as one: the configuration, a job.
+
+        True where `state` is another than before. Saying so in an event is the caller's.
+        """
         known = self._checks.get(name)
         before = known.state.state if known else "ok"
         since = known.state.since if known and before == state else now
-        self._stands(
-            CheckState(name=name, kind=kind, state=state, message=message, since=since, time=now, interval=interval),
-            b"",
-        )
-        if state != before:
-            text = f"{before} → {state}: {message}"
-            self.event(Event(time=now, kind="check.changed", message=text, state=state, check=name))
+        self._stands(CheckState(name=name, kind=kind, state=state, message=message, since=since, time=now), b"")
+        return state != before
 
     def keep_checks(self, names: Collection[str]) -> None:
         """Forget all checks but these."""

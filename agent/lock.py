@@ -41,6 +41,12 @@ class Lock:
             time.sleep(0.05)
         return cls(descriptor)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
     def release(self) -> None:
         """Let another daemon have the folder. The file stays: removing it would let two hold two of them."""
         os.close(self._descriptor)

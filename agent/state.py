@@ -124,22 +124,11 @@ class State:
         Raises StateError when the folder cannot be used or a newer Hostward wrote it, StateFullError when there is no
         room for it. A damaged file is set aside: see `set_aside`.
         """
-        path = folder / FILE
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StateFullError(f"no room for the state folder {folder}: {error.strerror}") from error
-            raise StateError(
-                f"the state folder {folder} cannot be used: {error.strerror}; "
-                "choose a folder that you can write to with --state-dir DIR, or run as the user it belongs to"
-            ) from error
+        make_folder(folder)
         try:
             return cls._open_sound(folder)
         except StateCorruptError:
-            aside = _set_aside(path)
+            aside = _set_aside(folder / FILE)
         state = cls._open_sound(folder)
         state.set_aside = aside
         return state
@@ -217,6 +206,13 @@ class State:
             self.connection.execute("DELETE FROM meta WHERE key = ?", (key,))
         else:
             self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def items(self, prefix: str) -> dict[str, str]:
+        """The values of the keys that begin with `prefix`, by what follows it."""
+        rows = self.connection.execute(
+            "SELECT key, value FROM meta WHERE substr(key, 1, ?) = ?", (len(prefix), prefix)
+        )
+        return {key.removeprefix(prefix): value for key, value in rows}
 
     # Checks.
 
@@ -405,6 +401,21 @@ class State:
     def _pragma(self, name: str) -> Any:
         row = self.connection.execute(f"PRAGMA {name}").fetchone()
         return None if row is None else row[0]
+
+
+def make_folder(folder: Path) -> None:
+    """Make the state folder, for its owner alone, where there is none. Raises StateError when it cannot be used."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StateFullError(f"no room is left for the state folder {folder}") from error
+        raise StateError(
+            f"the state folder {folder} cannot be used: {error.strerror}; "
+            "choose a folder that you can write to with --state-dir DIR, or run as the user it belongs to"
+        ) from error
 
 
 _ENCODER = msgspec.json.Encoder()

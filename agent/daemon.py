@@ -1,0 +1,285 @@
+"""The agent: one thread with one loop that sleeps until something is due, ends or calls.
+
+Beside it there are the threads that watch the configuration's files and that deliver reports; neither touches what
+the loop owns.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sched
+import selectors
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from agent import clock
+from agent.clock import Repeated
+from agent.config.defaults import effective_checks
+from agent.config.load import load
+from agent.config.schema import Config
+from agent.config.watch import ConfigWatcher
+from agent.facts import boot_id, facts
+from agent.jobs import Jobs
+from agent.ledger import Ledger
+from agent.lock import Lock
+from agent.notify import Notifier
+from agent.paths import System
+from agent.reporting import Reporting
+from agent.rounds import Rounds
+from agent.state import State, StateCorruptError, StateError, make_folder
+from agent.timed import TimedJobs
+from agent.wake import CALL, Wake
+from kit.errors import ConfigurationError
+from kit.version import __version__
+from wire.report import Event, Gap
+
+log = logging.getLogger(__name__)
+
+THIS_HOST = System()
+CONFIG_CHECK = "config"
+"""The check that tells whether the configuration in force is the one in the files."""
+FIRST_REPORT = 1.0
+"""Seconds from the start to the first report, and from each round of checks to its report: programs take a while."""
+SECOND_REPORT = 3.5
+"""Seconds from the start to a report besides those at each interval: rates have their second sample by then."""
+LOOK = 5.0
+"""Seconds between looks for an enrolment while there is none."""
+FACTS_EVERY = 3600.0
+LONGEST_SLEEP = 60.0
+"""Seconds within which a clock that was set is noticed."""
+CLOCK_SET = 1.0
+"""Seconds by which the wall clock must leave the one that nobody sets to count as set."""
+JOBS_GRACE = 4.0
+"""Seconds between the SIGTERM and the SIGKILL of jobs when the agent ends."""
+LAST_DELIVERY = 3.0
+"""Seconds for a delivery under way when the agent ends. Together with the jobs it is within 10 s."""
+
+RUNNING = "daemon"
+"""The key of `Running` in the state."""
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """What the state says of the daemon that last ran. Whether it still does, the lock tells."""
+
+    pid: int
+    started: float
+    """Seconds since the epoch."""
+    version: str
+    configuration: str
+    """The path of the configuration file, which need not exist."""
+
+
+def run(folder: Path, file: Path, *, must_exist: bool, system: System = THIS_HOST) -> None:
+    """Run the agent on a state folder and a configuration file until SIGTERM or SIGINT.
+
+    `must_exist` is for a `file` that somebody named. Raises ConfigurationError for a configuration that is not
+    usable, StateError for a folder that is not or that another agent runs on.
+    """
+    wake = Wake((signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+    watcher = ConfigWatcher(file, wake.call)
+    try:
+        watcher.start()
+        config = load(file, system=system, must_exist=must_exist)
+        make_folder(folder)
+        with Lock.take(folder):
+            Daemon(folder, file, config, wake, system=system).serve(config)
+    finally:
+        watcher.stop()
+        wake.close()
+
+
+class Daemon:
+    """The parts of a running agent, and the loop that drives them."""
+
+    def __init__(self, folder: Path, file: Path, config: Config, wake: Wake, *, system: System) -> None:
+        self._folder = folder
+        self._file = file
+        self._wake = wake
+        self._system = system
+        self._ending = False
+        self._refused = ""
+        self._offset = time.time() - clock.ticks()
+        self._notifier = Notifier()
+        self._boot = boot_id(system)
+        self._facts = facts(system)
+        self._scheduler = sched.scheduler(clock.ticks)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(wake, selectors.EVENT_READ, self._called)
+        self._jobs = Jobs(self._selector)
+        self._state = State.open(folder)
+        self._ledger = Ledger(self._state, self._boot)
+        self._reporting = Reporting(self._state, self._boot, config.home)
+        self._rounds = Rounds(self._scheduler, self._jobs, self._ledger, system)
+        self._timed = TimedJobs(
+            self._scheduler,
+            self._jobs,
+            self._ledger,
+            self._state,
+            host=os.uname().nodename,
+            keep=config.agent.history,
+        )
+        self._reports: Repeated | None = None
+        self._interval = self._reporting.interval
+
+    def serve(self, config: Config) -> None:
+        """Run until a signal ends it. Raises ConfigurationError before anything has begun."""
+        self._begin()
+        self._adopt(config)
+        self._repeat()
+        self._notifier.ready()
+        try:
+            while not self._ending:
+                delay = self._scheduler.run(blocking=False)
+                self._settle()
+                self._jobs.wait(LONGEST_SLEEP if delay is None else min(delay, LONGEST_SLEEP))
+        finally:
+            self._end()
+
+    # What is due.
+
+    def _repeat(self) -> None:
+        base = clock.ticks()
+        Repeated(self._scheduler, LOOK, self._look, first=base + LOOK)
+        Repeated(self._scheduler, FACTS_EVERY, self._find_facts, first=base + FACTS_EVERY)
+        if self._notifier.watchdog is not None:
+            Repeated(self._scheduler, self._notifier.watchdog / 2, self._notifier.alive, first=base)
+        self._scheduler.enterabs(base + FIRST_REPORT, 1, self._report)
+        self._scheduler.enterabs(base + SECOND_REPORT, 1, self._report)
+        self._repeat_reports(base + FIRST_REPORT)
+
+    def _repeat_reports(self, base: float) -> None:
+        if self._reports is not None:
+            self._reports.cancel()
+        self._interval = self._reporting.interval
+        first = base + self._interval
+        self._reports = Repeated(self._scheduler, self._interval, self._report, first=first, priority=1)
+
+    def _report(self) -> None:
+        if not self._reporting.enrolled:
+            return
+        now = time.time()
+        with self._undamaged():
+            self._ledger.flush(now)
+            self._reporting.report(self._facts, now=now)
+        if self._reporting.interval != self._interval:
+            self._repeat_reports(clock.ticks())
+
+    def _look(self) -> None:
+        if self._reporting.look():
+            self._report()
+        self._ledger.reporting = self._reporting.enrolled
+
+    def _find_facts(self) -> None:
+        self._facts = facts(self._system)
+
+    def _settle(self) -> None:
+        """After each turn of the loop: keep what came of it, and see whether somebody set the clock."""
+        now = time.time()
+        offset = now - clock.ticks()
+        if abs(offset - self._offset) > CLOCK_SET:
+            log.warning("the clock was set %s by %.0f s", *_direction(offset - self._offset))
+            self._offset = offset
+            self._timed.replan()
+        with self._undamaged():
+            self._ledger.flush(now)
+
+    # What calls.
+
+    def _called(self) -> None:
+        calls = self._wake.read()
+        if calls & {signal.SIGTERM, signal.SIGINT}:
+            self._ending = True
+        elif calls & {signal.SIGHUP, CALL}:
+            self._reload()
+
+    def _reload(self) -> None:
+        self._notifier.reloading()
+        now = time.time()
+        try:
+            self._adopt(load(self._file, system=self._system))
+        except ConfigurationError as error:
+            first, *others = str(error).splitlines()
+            more = f" (and {len(others)} more, see hostward config check)" if others else ""
+            text = f"{first}{more}; the configuration before stays in force"
+            self._ledger.stands(CONFIG_CHECK, CONFIG_CHECK, "warning", text, now=now)
+            if text != self._refused:
+                self._refused = text
+                self._ledger.event(
+                    Event(time=now, kind="config.refused", message=text, state="warning", check=CONFIG_CHECK)
+                )
+        else:
+            self._refused = ""
+            text = f"{self._file} is in force"
+            self._ledger.event(Event(time=now, kind="config.reloaded", message=text, check=CONFIG_CHECK))
+        self._notifier.ready()
+
+    def _adopt(self, config: Config) -> None:
+        """Let a configuration take effect. Raises ConfigurationError; then the one before is still in force."""
+        checks = effective_checks(config, self._system)
+        self._rounds.replace(checks)
+        self._timed.replace(config.jobs, keep=config.agent.history)
+        self._ledger.keep_checks({*checks, *self._timed.checks, CONFIG_CHECK})
+        self._ledger.stands(CONFIG_CHECK, CONFIG_CHECK, "ok", f"{self._file} is in force", now=time.time())
+        self._reporting.adopt(config.home)
+        if self._reports is not None and self._reporting.interval != self._interval:
+            self._repeat_reports(clock.ticks())
+
+    # Beginning, beginning anew, and ending.
+
+    def _begin(self) -> None:
+        now = time.time()
+        self._reporting.look()
+        self._ledger.reporting = self._reporting.enrolled
+        self._describe(now)
+        self._tell_damage(now)
+        self._ledger.event(Event(time=now, kind="agent.started", message=f"agent {__version__} started"))
+
+    def _describe(self, now: float) -> None:
+        running = Running(pid=os.getpid(), started=now, version=__version__, configuration=str(self._file.absolute()))
+        self._ledger.put(RUNNING, msgspec.json.encode(running).decode())
+
+    @contextmanager
+    def _undamaged(self) -> Iterator[None]:
+        """Begin a new database where the one there is turns out to be damaged; what is known goes on in it."""
+        try:
+            yield
+        except StateCorruptError as error:
+            log.error("%s", error)
+            self._reporting.stop(0.0)
+            self._state.close()
+            self._state = State.open(self._folder)
+            self._ledger.begin_anew(self._state)
+            self._reporting.begin_anew(self._state)
+            now = time.time()
+            self._describe(now)
+            self._tell_damage(now)
+
+    def _tell_damage(self, now: float) -> None:
+        aside = self._state.set_aside
+        if aside is None:
+            return
+        text = f"the state was damaged: it is kept as {aside}, and a new one was begun"
+        self._ledger.event(Event(time=now, kind="state.damaged", message=text, state="warning"))
+        with suppress(StateError), self._state.transaction():
+            self._state.add_gap(Gap(reason="corrupt", since=now, until=now))
+
+    def _end(self) -> None:
+        self._notifier.stopping()
+        self._jobs.stop(JOBS_GRACE)
+        now = time.time()
+        self._ledger.event(Event(time=now, kind="agent.stopped", message="agent stopped"))
+        with suppress(StateError):
+            self._ledger.flush(now)
+        self._report()
+        self._reporting.stop(LAST_DELIVERY)
+        self._state.close()
+
+
+def _direction(seconds: float) -> tuple[str, float]:
+    return ("forward" if seconds > 0 else "back"), abs(seconds)
