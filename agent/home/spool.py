@@ -1,9 +1,11 @@
 """Reports that wait for home: numbered, bounded, and every loss accounted for.
 
-The rule of accounting: what was put in equals what was acknowledged, plus what the gaps of acknowledged and of
-waiting reports count, plus what waits; exactly, whatever is killed when. Two things make it hold. Every change is
-one transaction. And the oldest report is never trimmed: reports go out in order, one at a time, so it is the only
-one that home may have taken without our knowing, and counting it as lost could count it twice.
+The rule of accounting: what was put in equals what home took, plus what the gaps that home took count, plus what
+waits and what the gaps count that wait; exactly, whatever is killed when. Three things make it hold. Every change
+is one transaction. A report that loses its readings keeps its number and tells the loss itself: if home had the
+full one in fact, the other is a repeat, and neither is counted twice. And the oldest report is never dropped for
+want of room: reports go out in order, one at a time, so it is the only one that home may have taken without our
+knowing, and its loss would be told under another number.
 """
 
 from __future__ import annotations
@@ -87,7 +89,8 @@ class Spool:
 
     def refuse(self, sequence: int) -> None:
         """Home will never take it: forget it, and count it as a gap. Inside a transaction."""
-        self._lose(sequence, "refused")
+        if self._connection.execute("SELECT 1 FROM spool WHERE sequence = ?", (sequence,)).fetchone():
+            self._lose(sequence, "refused")
 
     def trim(self, *, now: float, max_size: int, max_age: float) -> None:
         """Keep within `max_size` bytes of bodies and `max_age` seconds. Inside a transaction.
@@ -95,7 +98,7 @@ class Spool:
         What is too old goes as a whole. For size, readings go first: the oldest reports are rewritten without
         theirs, under the same number, with a gap that counts them. When no readings are left, whole reports go,
         the oldest first, and those that hold an event or a job's result after all others. The oldest report of
-        all stays as it is, so that the spool may be above its bounds by that one.
+        all always stays, so the spool may be above its bounds by that one.
         """
         if self._size() == 0:
             return
@@ -108,17 +111,17 @@ class Spool:
             return self._size() > max_size
 
         self._thin(head, ANY, too_old, lambda sequence: self._lose(sequence, "age"))
-        self._thin(head, READINGS_LEFT, too_much, self._strip)
+        self._thin(head - 1, READINGS_LEFT, too_much, self._strip)
         self._thin(head, BARE, too_much, lambda sequence: self._lose(sequence, "size"))
         self._thin(head, ANY, too_much, lambda sequence: self._lose(sequence, "size"))
 
-    def _thin(self, head: int, condition: str, needed: Callable[[float], bool], act: Callable[[int], None]) -> None:
-        """Act on the oldest reports that meet the condition, for as long as it is needed."""
+    def _thin(self, after: int, condition: str, needed: Callable[[float], bool], act: Callable[[int], None]) -> None:
+        """Act on the oldest reports after a number that meet the condition, for as long as it is needed."""
         while True:
             rows = self._connection.execute(
                 # One of the three constants above.
                 f"SELECT sequence, time FROM spool WHERE {condition} AND sequence > ? ORDER BY sequence LIMIT ?",  # noqa: S608
-                (head, AT_ONCE),
+                (after, AT_ONCE),
             ).fetchall()
             for sequence, time in rows:
                 if not needed(time):
