@@ -3,15 +3,15 @@
 A block groups what belongs together before zstd sees it. Series that were sampled together share one list of
 times. Whole and decimal numbers become integers, these become small by subtracting the one before (or the
 smallest), and each list of integers is laid out as planes: all lowest bytes, then all second bytes and so on
-(the byte shuffle of Blosc and HDF5), so that what repeats lies together. Values that are no short decimals lie
-as planes of their IEEE 754 bits.
+(the byte shuffle of Blosc and HDF5), so that what repeats lies together. What all differences are a multiple of
+(memory comes in pages) is divided out. Values that are no short decimals lie as planes of their IEEE 754 bits.
 
 A row is `<n u16 numbers, n f64 times, n f64 values>`, little-endian, n from the length.
 A block is MAGIC and one zstd frame with its checksum, of:
 
     u16 lists of times, u16 series
     per list of times: u32 count, u32 first offset, u8 width
-    per series: u16 number, u16 list of times, u8 kind, u8 decimals, u8 width, 8 bytes base
+    per series: u16 number, u16 list of times, u8 kind, u8 decimals, u8 width, u64 unit, 8 bytes base
     the planes of each list of times: differences from one to the next, count - 1 of them
     the planes of each series, count of them; see Kind
 """
@@ -38,7 +38,7 @@ MAX_CONTENT = 256 * 2**20
 
 _COUNTS = struct.Struct("<HH")
 _TIMES = struct.Struct("<IIB")
-_SERIES = struct.Struct("<HHBBB8s")
+_SERIES = struct.Struct("<HHBBBQ8s")
 _FLOAT = struct.Struct("<d")
 _INTEGER = struct.Struct("<q")
 _EXACT = 2**53
@@ -68,9 +68,9 @@ class Kind(IntEnum):
     CONSTANT = 0
     """All have the bits of the base."""
     STEPS = 1
-    """Integers: the base is the first, a plane number the step from the one before (0 for the first), zigzag."""
+    """Integers: the base is the first, a plane number the units from the one before (0 for the first), zigzag."""
     LEVELS = 2
-    """Integers: the base is the smallest, a plane number how much more it is."""
+    """Integers: the base is the smallest, a plane number how many units it is more."""
     BITS = 3
     """The plane numbers are the floats' bits."""
 
@@ -115,9 +115,9 @@ def encode_block(columns: Iterable[Column]) -> bytes:
             width, data = _to_planes([later - earlier for earlier, later in pairwise(key)])
             time_entries.append(_TIMES.pack(len(key), key[0], width))
             time_planes.append(data)
-        kind, decimals, base, unsigned = _reduce(values)
+        kind, decimals, unit, base, unsigned = _reduce(values)
         width, data = _to_planes(unsigned)
-        entries.append(_SERIES.pack(number, index, kind, decimals, width, base))
+        entries.append(_SERIES.pack(number, index, kind, decimals, width, unit, base))
         planes.append(data)
     content = b"".join(
         [_COUNTS.pack(len(time_entries), len(entries)), *time_entries, *entries, *time_planes, *planes]
@@ -163,13 +163,13 @@ def _decode(content: bytes, wanted: Collection[int] | None) -> list[Column]:
 
     columns: list[Column] = []
     decoded: dict[int, list[int]] = {}
-    for number, index, kind, decimals, width, base in entries:
+    for number, index, kind, decimals, width, unit, base in entries:
         count = lists[index][0]
         if wanted is None or number in wanted:
             if index not in decoded:
                 decoded[index] = _decode_times(content, places[index], *lists[index])
             unsigned = _from_planes(content, position, count, width)
-            columns.append(Column(number, decoded[index], _restore(kind, decimals, base, unsigned)))
+            columns.append(Column(number, decoded[index], _restore(kind, decimals, unit, base, unsigned)))
         position += count * width
     if position != len(content):
         raise BlockError(f"a block of {len(content)} bytes that needs {position}")
@@ -184,36 +184,38 @@ def _decode_times(content: bytes, position: int, count: int, first: int, width: 
     return offsets
 
 
-def _reduce(values: Sequence[float]) -> tuple[Kind, int, bytes, Sequence[int]]:
-    """The kind, decimals, base and plane numbers that hold `values` in the fewest bits."""
+def _reduce(values: Sequence[float]) -> tuple[Kind, int, int, bytes, Sequence[int]]:
+    """The kind, decimals, unit, base and plane numbers that hold `values` in the fewest bits."""
     bits = array("d", values).tobytes()
     if bits == bits[:8] * len(values):
-        return Kind.CONSTANT, 0, _FLOAT.pack(values[0]), [0] * len(values)
+        return Kind.CONSTANT, 0, 0, _FLOAT.pack(values[0]), [0] * len(values)
     for decimals in range(_MAX_DECIMALS + 1):
         integers = _integers(values, 10.0**decimals)
         # The bits are compared, because -0.0 == 0.0.
         if integers is not None and array("d", _floats(integers, decimals)).tobytes() == bits:
-            steps = [0, *(_zigzag(later - earlier) for earlier, later in pairwise(integers))]
             least = min(integers)
-            levels = [integer - least for integer in integers]
+            unit = math.gcd(*(integer - least for integer in integers))
+            levels = [(integer - least) // unit for integer in integers]
+            steps = [0, *(_zigzag(later - earlier) for earlier, later in pairwise(levels))]
             if sum(map(int.bit_length, steps)) < sum(map(int.bit_length, levels)):
-                return Kind.STEPS, decimals, _INTEGER.pack(integers[0]), steps
-            return Kind.LEVELS, decimals, _INTEGER.pack(least), levels
-    return Kind.BITS, 0, bytes(8), struct.unpack(f"={len(values)}Q", bits)
+                return Kind.STEPS, decimals, unit, _INTEGER.pack(integers[0]), steps
+            return Kind.LEVELS, decimals, unit, _INTEGER.pack(least), levels
+    return Kind.BITS, 0, 0, bytes(8), struct.unpack(f"={len(values)}Q", bits)
 
 
-def _restore(kind: int, decimals: int, base: bytes, unsigned: Sequence[int]) -> Sequence[float]:
+def _restore(kind: int, decimals: int, unit: int, base: bytes, unsigned: Sequence[int]) -> Sequence[float]:
     match kind:
         case Kind.CONSTANT:
             return list(_FLOAT.unpack(base)) * len(unsigned)
         case Kind.STEPS:
             first: int = _INTEGER.unpack(base)[0]
-            return _floats(accumulate((_unzigzag(step) for step in unsigned[1:]), initial=first), decimals)
+            steps = (unit * _unzigzag(step) for step in unsigned[1:])
+            return _floats(accumulate(steps, initial=first), decimals)
         case Kind.LEVELS:
             least: int = _INTEGER.unpack(base)[0]
-            return _floats((least + level for level in unsigned), decimals)
+            return _floats((least + unit * level for level in unsigned), decimals)
         case Kind.BITS:
-            return struct.unpack(f"={len(unsigned)}d", array("Q", unsigned).tobytes())
+            return list(struct.unpack(f"={len(unsigned)}d", array("Q", unsigned).tobytes()))
         case _:
             raise BlockError(f"a block with a series of the unknown kind {kind}")
 
