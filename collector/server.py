@@ -1,0 +1,186 @@
+"""uvicorn, made strict: clients that stop half-way are not waited for, and its certificate renews itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from collector import tls
+from kit.errors import HostwardError
+
+KEEP_ALIVE = 75
+"""Seconds that an idle connection is kept: hosts report every 15 s, and a new one costs a TLS handshake."""
+DRAIN = 10
+"""Seconds that requests under way have when the server is told to stop."""
+HANDSHAKE = 15.0
+"""Seconds in which a client must have finished the TLS handshake."""
+GOODBYE = 1.0
+"""Seconds that a client has to answer the end of its connection; one that is idle does not."""
+HEAD_TIMEOUT = 20.0
+"""Seconds in which the head of a request must have come."""
+MAX_HEAD = 1 << 16
+"""Bytes of the head of a request."""
+RENEWAL_EVERY = 6 * 3600.0
+
+log = logging.getLogger(__name__)
+
+
+def serve(app: ASGIApp, listener: socket.socket, folder: Path, *, ready: Callable[[], None]) -> None:
+    """Serve `app` over TLS until SIGTERM or SIGINT, with the certificate in `folder`.
+
+    `ready` is called once connections are taken. Raises HostwardError where the certificate cannot be used.
+    """
+    tls.renew_server_certificate(folder, datetime.datetime.now(datetime.UTC))
+    config = uvicorn.Config(
+        app,
+        http=_Protocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=DRAIN,
+    )
+    config.load()
+    config.ssl = tls.server_context(folder)
+    with asyncio.Runner(loop_factory=_Loop) as runner:
+        runner.run(_Server(config, folder=folder, ready=ready).serve(sockets=[listener]))
+
+
+@contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A bound socket; port 0 is a free one. Raises HostwardError where it cannot be."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise HostwardError(f"{host}, port {port}, is no address to listen at: {error}") from error
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+        except (OSError, OverflowError) as error:
+            raise HostwardError(f"cannot listen at {host}, port {port}: {error}") from error
+        yield listener
+
+
+class _Loop(uvloop.Loop):
+    """uvicorn does not say how long TLS may take, and the loop's own limits are patient."""
+
+    async def create_server(  # type: ignore[override]  # its four overloads differ in what is only passed on
+        self, *arguments: Any, **options: Any
+    ) -> asyncio.AbstractServer:
+        """As uvloop has it."""
+        return await super().create_server(
+            *arguments, **options, ssl_handshake_timeout=HANDSHAKE, ssl_shutdown_timeout=GOODBYE
+        )
+
+
+class _Protocol(HttpToolsProtocol):
+    """Bounds the head of a request, in time and size; uvicorn bounds neither with this parser."""
+
+    _head: int | None = 0
+    """Bytes of the head so far; None once it is complete."""
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client came."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It went."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Some of what it sends."""
+        super().data_received(data)
+        if self._head is not None:
+            self._head += len(data)
+            if self._head > MAX_HEAD and not self.transport.is_closing():
+                self.send_400_response("The request's head is too large.")
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        """Its head is complete."""
+        self._head = None
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def _expect_head(self) -> None:
+        self._head = 0
+        self._stop_waiting()
+        self._deadline = self.loop.call_later(HEAD_TIMEOUT, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class _Server(uvicorn.Server):
+    """Tells when it listens, ends without an error on a signal, and renews its certificate."""
+
+    def __init__(self, config: uvicorn.Config, *, folder: Path, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._folder = folder
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        self._ready()
+
+    async def main_loop(self) -> None:
+        """Until a signal."""
+        async with _beside(self._renew()):
+            await super().main_loop()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn would raise the signal again at the end, and the process would seem to have died of it."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(RENEWAL_EVERY)
+            try:
+                if tls.renew_server_certificate(self._folder, datetime.datetime.now(datetime.UTC)):
+                    assert self.config.ssl is not None
+                    tls.load_server_certificate(self.config.ssl, self._folder)
+                    log.info("renewed the server certificate")
+            except HostwardError as error:
+                log.error("the server certificate could not be renewed: %s", error)
+
+
+@contextlib.asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run `work` while the block runs."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
