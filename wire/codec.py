@@ -128,7 +128,10 @@ def decode_reply(body: bytes) -> Reply:
 
 def decode_enrolled(body: bytes) -> Enrolled:
     """Home's answer to an enrolment. Raises ValueError for anything else."""
-    return _enrolled.decode(body)
+    enrolled = _enrolled.decode(body)
+    if limits.ID.fullmatch(enrolled.host) is None:
+        raise ValueError(f"{enrolled.host!r} is not the id of a host")
+    return enrolled
 
 
 def decode_refusal(body: bytes) -> Refusal:

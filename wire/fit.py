@@ -34,6 +34,12 @@ def name(given: str) -> str:
     return _ODD_IN_NAME.sub("_", given)[: limits.MAX_NAME] or "_"
 
 
+def title(given: str) -> str:
+    """The name of a host: any letters that can be shown."""
+    shown = "".join(letter if letter.isprintable() else "_" for letter in text(given, limits.MAX_TITLE)).strip()
+    return shown or "_"
+
+
 def check_state(state: CheckState) -> CheckState:
     """How a check stands."""
     return replace(

@@ -24,7 +24,9 @@ MAX_FACTS = 100
 MAX_LABELS = 16
 
 MAX_NAME = 128
-"""Characters of the name of a check, a job, a measurement, a host, of an event's kind, of a fact."""
+"""Characters of the name of a check, a job or a measurement, of an event's kind, of a fact."""
+MAX_TITLE = 253
+"""Characters of the name of a host, as people see it; no name in the DNS is longer."""
 MAX_LABEL_NAME = 64
 MAX_VALUE = 256
 """Characters of a label's or a fact's value."""

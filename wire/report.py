@@ -26,7 +26,7 @@ STATES: tuple[State, ...] = ("ok", "warning", "critical", "unknown")
 Version = Annotated[int, Meta(ge=1, le=limits.MAX_COUNT)]
 Id = Annotated[str, Meta(min_length=1, max_length=limits.MAX_ID)]
 Name = Annotated[str, Meta(min_length=1, max_length=limits.MAX_NAME)]
-Title = Annotated[str, Meta(min_length=1, max_length=limits.MAX_NAME)]
+Title = Annotated[str, Meta(min_length=1, max_length=limits.MAX_TITLE)]
 """A host's name as people write it: any letters."""
 Message = Annotated[str, Meta(max_length=limits.MAX_MESSAGE)]
 Unit = Annotated[str, Meta(max_length=limits.MAX_UNIT)]

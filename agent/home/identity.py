@@ -20,6 +20,8 @@ import msgspec
 
 from kit.errors import HostwardError, UsageError
 from kit.files import write_durably
+from kit.terminal import clean
+from wire import limits
 from wire.report import Id, Title
 
 IDENTITY = "identity.json"
@@ -48,7 +50,7 @@ class Identity:
 class _Stored(msgspec.Struct, frozen=True, kw_only=True):
     version: Annotated[int, msgspec.Meta(ge=1, le=1)] = 1
     collector: str
-    host: Id
+    host: Annotated[Id, msgspec.Meta(pattern=rf"\A{limits.ID.pattern}\Z")]
     name: Title
 
 
@@ -103,7 +105,7 @@ def save(folder: Path, *, collector: str, host: str, name: str, ca: bytes) -> No
 
 def collector_url(text: str) -> str:
     """`https://HOST[:PORT]` without a trailing slash. Raises UsageError for anything else."""
-    expected = f'"{text}" is not the address of a collector: expected https://HOST or https://HOST:PORT'
+    expected = f'"{clean(text)}" is not the address of a collector: expected https://HOST or https://HOST:PORT'
     try:
         parts = urlsplit(text)
         port = parts.port

@@ -1,0 +1,225 @@
+"""`hostward enroll`: make this host known to a collector."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import ssl
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from agent.config.load import load
+from agent.facts import facts
+from agent.home import identity
+from agent.paths import System, configuration_file, state_folder
+from kit.errors import HostwardError, UsageError
+from kit.terminal import clean
+from kit.version import __version__
+from wire import codec, fit, limits, protocol
+from wire.report import Enrolled, Enrolment, Problem
+
+EPILOG = """\
+Anyone on this host can see the options of a running command, so a token is better given in a file
+or on standard input; it is good for one host and expires.
+
+examples:
+  hostward enroll --collector https://home.example:8443 --ca ca.pem --token-file token.txt
+  hostward-collector token create --data-dir DIR | hostward enroll --collector https://localhost:8443 \\
+      --ca DIR/ca.pem --token-file -
+
+Doing it again for the same collector changes nothing. exit codes: 0 enrolled, 1 refused or not
+reachable, 2 bad usage."""
+
+TIMEOUT = 15.0
+"""Seconds that home may take to answer."""
+MAX_ANSWER = 64 * 1024
+
+
+class EnrolmentError(HostwardError):
+    """Home was not reached, or did not take this host."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
+    parser.add_argument("--collector", required=True, metavar="URL", help="where home is: https://HOST[:PORT]")
+    token = parser.add_mutually_exclusive_group(required=True)
+    token.add_argument("--token", help="the one-time token; visible to other users while the command runs")
+    token.add_argument("--token-file", metavar="FILE", help="a file that holds the token; - for standard input")
+    parser.add_argument(
+        "--ca", required=True, type=Path, metavar="FILE", help="the collector's ca.pem; no other CA is trusted"
+    )
+    parser.add_argument("--name", help="the name to show at home, instead of the host's own")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Enroll this host, or say that it is enrolled already."""
+    collector = identity.collector_url(options.collector)
+    folder = state_folder(options.state_dir)
+    known = identity.load(folder)
+    if known is not None:
+        if known.collector != collector:
+            raise EnrolmentError(
+                f"this host is enrolled at {known.collector} as {known.name}; "
+                f"to move it, remove {folder / identity.IDENTITY} and enroll it again"
+            )
+        _tell(options, known.collector, known.host, known.name, already=True)
+        return 0
+    token = _read_token(options)
+    ca = _read_ca(options.ca)
+    name = _name(options)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        key = identity.prepare_key(folder)
+    except OSError as error:
+        raise EnrolmentError(
+            f"the state folder {folder} cannot be written to: {error.strerror}; "
+            "run as root or as the agent's user, or choose another with --state-dir DIR"
+        ) from error
+    enrolled = _ask(collector, options.ca, key, token=token, name=name)
+    try:
+        identity.save(folder, collector=collector, host=enrolled.host, name=enrolled.name, ca=ca)
+    except OSError as error:
+        raise EnrolmentError(
+            f"the collector took this host, but {folder} cannot be written to: {error.strerror}; "
+            "make room and run the same command again, with the same token"
+        ) from error
+    _tell(options, collector, enrolled.host, enrolled.name, already=False)
+    return 0
+
+
+def _ask(collector: str, ca: Path, key: bytes, *, token: str, name: str) -> Enrolled:
+    """Home's answer. Raises EnrolmentError."""
+    from wire import signature  # cryptography; bad usage is told without it
+
+    private = signature.load_private_key(key)
+    public = signature.public_text(private)
+    body = msgspec.json.encode(
+        Enrolment(token=token, name=name, public_key=public, agent=__version__, facts=fit.facts(facts(System())))
+    )
+
+    def signed(now: float) -> dict[str, str]:
+        nonce = secrets.token_urlsafe(18)
+        return signature.sign(
+            private, "POST", protocol.ENROLL, body, created=max(0, round(now)), nonce=nonce, key_id=public
+        )
+
+    status, answer = _post(collector, ca, body, signed(time.time()))
+    problem = _problem(answer)
+    if problem is not None and problem.code == "clock_skew" and problem.time is not None:
+        # A clock that is wrong here does not matter for a report either: the signature goes by home's.
+        status, answer = _post(collector, ca, body, signed(problem.time))
+        problem = _problem(answer)
+    if problem is not None and status >= 400:
+        raise EnrolmentError(f"the collector refuses ({clean(problem.code)}): {clean(problem.message)}")
+    try:
+        if status == 200:
+            return codec.decode_enrolled(answer)
+    except ValueError:
+        pass
+    raise EnrolmentError(f"what answered {status} at {collector} is not a collector")
+
+
+def _post(collector: str, ca: Path, body: bytes, signed: dict[str, str]) -> tuple[int, bytes]:
+    """Status and body of the answer. Raises EnrolmentError when none came."""
+    import requests  # it takes longer to load than the rest of the command
+
+    deadline = time.monotonic() + TIMEOUT
+    answer = bytearray()
+    try:
+        with requests.Session() as session:
+            # Neither a proxy nor a CA bundle of the environment may come between: REQUESTS_CA_BUNDLE would win.
+            session.trust_env = False
+            with session.post(
+                collector + protocol.ENROLL,
+                data=body,
+                headers={"Content-Type": protocol.JSON_TYPE, "User-Agent": f"hostward/{__version__}", **signed},
+                verify=str(ca),
+                timeout=TIMEOUT,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                for part in response.iter_content(1024):
+                    answer += part
+                    if len(answer) > MAX_ANSWER or time.monotonic() > deadline:
+                        raise EnrolmentError(f"what answers at {collector} is not a collector: its answer has no end")
+                return response.status_code, bytes(answer)
+    except requests.exceptions.SSLError as error:
+        raise EnrolmentError(f"{collector} is not trusted by the CA in {ca}: {_reason(error)}") from error
+    except requests.exceptions.Timeout:
+        raise EnrolmentError(f"{collector} did not answer within {TIMEOUT:g} s") from None
+    except requests.exceptions.RequestException as error:
+        raise EnrolmentError(f"{collector} cannot be reached: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """What the system said, below all that libraries wrapped round it."""
+    found = ""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, ssl.SSLCertVerificationError):
+            return link.verify_message
+        if isinstance(link, OSError) and link.strerror:
+            found = link.strerror
+        link = link.__cause__ or link.__context__
+    return found or "it broke off in the middle of its answer"
+
+
+def _problem(answer: bytes) -> Problem | None:
+    try:
+        return codec.decode_refusal(answer).error
+    except ValueError:
+        return None
+
+
+def _name(options: argparse.Namespace) -> str:
+    given = options.name
+    if given is not None and (not given.strip() or not given.isprintable() or len(given) > limits.MAX_TITLE):
+        raise UsageError(f"--name takes 1 to {limits.MAX_TITLE} characters that can be shown")
+    return fit.title(given or load(configuration_file(options.config)).agent.name or os.uname().nodename)
+
+
+def _tell(options: argparse.Namespace, collector: str, host: str, name: str, *, already: bool) -> None:
+    if options.json:
+        print(json.dumps({"collector": collector, "host": host, "name": name, "already": already}))
+    elif already:
+        print(f"this host is enrolled already: {collector} knows it as {clean(name)}")
+    else:
+        print(f"enrolled: {collector} knows this host as {clean(name)}; `hostward run` reports there")
+
+
+def _read_token(options: argparse.Namespace) -> str:
+    source = options.token_file
+    if source is None:
+        text, where = str(options.token), "--token"
+    elif source == "-":
+        text, where = sys.stdin.read(4096), "standard input"
+    else:
+        where = str(source)
+        try:
+            with Path(where).open(encoding="utf-8", errors="replace") as file:
+                text = file.read(4096)
+        except OSError as error:
+            raise UsageError(f"the token file {where} cannot be read: {error.strerror}") from error
+    token = text.strip()
+    if not token or len(token) > limits.MAX_TOKEN or not (token.isascii() and token.isprintable()) or " " in token:
+        raise UsageError(
+            f"{where} holds no token: expected the one word that `hostward-collector token create` prints"
+        )
+    return token
+
+
+def _read_ca(path: Path) -> bytes:
+    try:
+        ca = path.read_bytes()
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=ca.decode("ascii"))
+    except (ssl.SSLError, ValueError):
+        raise UsageError(f"the CA file {path} holds no certificate: expected the collector's ca.pem") from None
+    except OSError as error:
+        raise UsageError(f"the CA file {path} cannot be read: {error.strerror}") from error
+    return ca
