@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import stat
@@ -98,7 +99,12 @@ def key(name: str) -> str:
     """A key as TOML writes it: in quotes where it must be."""
     if _BARE.fullmatch(name):
         return name
-    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return quoted(name)
+
+
+def quoted(text: str) -> str:
+    """Text in quotes as TOML has it: JSON's escapes, and DEL is escaped too."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def read(file: Path) -> Tree:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import json
-import math
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from kit.options.tree import key
+from kit.options.tree import key, quoted
 from kit.units import FromText
 
 
@@ -54,9 +52,10 @@ def expected(kind: Any, *, brief: bool = False) -> str:
     alternatives = members(core)
     if len(alternatives) > 1:
         return " or ".join(expected(member, brief=brief) for member in alternatives)
-    if alternatives != (core,):
-        return expected(Annotated[alternatives[0], *metas], brief=brief)
-    return _name(core, brief=brief) + _limits(core, metas)
+    core, inner = unwrap(alternatives[0])
+    if words := extra(inner, "words"):
+        return str(words)
+    return _name(core, brief=brief) + _limits(core, [*metas, *inner])
 
 
 def found(value: object, *, secret: bool) -> str:
@@ -95,12 +94,12 @@ def literal(value: object) -> str:
     if isinstance(value, FromText):
         return literal(str(value))
     if isinstance(value, str):
-        # JSON's escapes are TOML's, but for DEL, which TOML wants escaped too.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return quoted(value)
     if isinstance(value, float):
-        return f"{value:.15g}" if math.isfinite(value) else str(value)
+        return repr(value).removesuffix(".0")
     if isinstance(value, int):
-        return str(value) if value.bit_length() < 64 else hex(value)
+        # Python refuses to write more than 4,300 digits, which TOML can only give in a power of two.
+        return str(value) if value.bit_length() < 10_000 else hex(value)
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
     if isinstance(value, (list, tuple)):
