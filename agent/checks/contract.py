@@ -61,7 +61,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             return
         if warning > critical if self.worse == "above" else warning < critical:
             than = "at most" if self.worse == "above" else "at least"
-            raise ValueError(f"a warning that is {than} critical; {warning:g} and {critical:g} are not")
+            raise ValueError(f"warning must be {than} critical: {warning:g} and {critical:g} are not")
 
 
 class Override(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -120,6 +120,11 @@ class Floor(Threshold, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return "below"
 
 
+Every = Annotated[
+    Duration, msgspec.Meta(description="How often it runs.", examples=["1m"], extra={"minimum": Duration(1)})
+]
+
+
 class CheckOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every check can be told; a check's own options extend this."""
 
@@ -131,9 +136,7 @@ class CheckOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         ),
     ] = ""
     enabled: Annotated[bool, msgspec.Meta(description="false turns it off.", examples=[False])] = True
-    every: Annotated[
-        Duration, msgspec.Meta(description="How often it runs.", examples=["1m"], extra={"minimum": Duration(1)})
-    ] = Duration(15)
+    every: Every = Duration(15)
     timeout: Annotated[
         Duration,
         msgspec.Meta(
@@ -142,6 +145,11 @@ class CheckOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             extra={"minimum": Duration(0.1)},
         ),
     ] = Duration(10)
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a job waits for an answer: a little less than `timeout`, so that it can say what it was."""
+        return max(self.timeout - 1, self.timeout / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +236,7 @@ class Check(ABC, Generic[O]):
     """A kind of check. An instance holds its options and nothing that changes."""
 
     Options: ClassVar[type[CheckOptions]]
-    runs: ClassVar[Literal["inline", "job"]] = "inline"
+    runs: Literal["inline", "job"] = "inline"
     """"inline": cheap, and cannot hang; runs in the daemon's loop. "job": runs in a child that can be killed."""
     rates: ClassVar[bool] = False
     """True where a first run says nothing, because what it reads are counters."""

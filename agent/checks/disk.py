@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from agent.checks.contract import Check, CheckOptions, Context, Finding, Measurement, Rule, Sample, Threshold
+from agent.checks.contract import Check, CheckOptions, Context, Every, Finding, Measurement, Rule, Sample, Threshold
 from agent.checks.mounts import Mount, once_each, parse_fstab, parse_mountinfo
 from agent.paths import System
 from kit.units import Duration, format_duration
@@ -49,7 +49,7 @@ class DiskOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_fields
 class RemoteDiskOptions(DiskOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Network and FUSE file systems: whether they answer, space, inodes, read-only."""
 
-    every: Annotated[Duration, msgspec.Meta(description="How often it runs.", examples=["5m"])] = Duration(60)
+    every: Every = Duration(60)
 
 
 class Disk(Check[DiskOptions]):
@@ -97,7 +97,7 @@ class Disk(Check[DiskOptions]):
                 if found and mount.read_only and not asked:
                     findings.append(Finding("critical", f"{mount.point} is mounted read-only"))
             elif answer is None:
-                limit = format_duration(self.patience)
+                limit = format_duration(self.options.patience)
                 findings.append(Finding("critical", f"{mount.point} ({mount.fstype}) does not answer within {limit}"))
             elif not isinstance(answer, FileNotFoundError):  # that one was unmounted, or is hidden, since
                 findings.append(Finding("unknown", f"{mount.point} cannot be read: {answer.strerror}"))
@@ -108,11 +108,6 @@ class Disk(Check[DiskOptions]):
             summary = f"{fullest[1]} {fullest[0]:.0f} % used"
             summary += f", the fullest of {shown}" if shown > 1 else ""
         return Sample(measurements, findings, summary, memory=sorted(seen_writable))
-
-    @property
-    def patience(self) -> float:
-        """Seconds for the file systems to answer, so that what did answer can still be told in time."""
-        return max(self.options.timeout - 1, self.options.timeout / 2)
 
     def ask(self, mounts: Sequence[Mount]) -> Mapping[str, Answer]:
         """Each mount point's answer."""
@@ -136,7 +131,7 @@ class RemoteDisk(Disk):
 
     def ask(self, mounts: Sequence[Mount]) -> Mapping[str, Answer]:
         """Ask all at once; one that hangs keeps nobody from being heard. The threads end with the child."""
-        return ask_in_threads([mount.point for mount in mounts], _statvfs, self.patience)
+        return ask_in_threads([mount.point for mount in mounts], _statvfs, self.options.patience)
 
 
 def ask_in_threads(points: Sequence[str], ask: Callable[[str], Answer], patience: float) -> dict[str, Answer]:

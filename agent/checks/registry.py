@@ -8,10 +8,17 @@ from typing import Any
 from agent.checks.contract import Check
 
 CHECKS: dict[str, str] = {
+    "command": "agent.checks.command:PluginCommand",
     "cpu": "agent.checks.cpu:Cpu",
     "disk": "agent.checks.disk:Disk",
+    "disk_io": "agent.checks.disk_io:DiskIo",
+    "http": "agent.checks.http:Http",
     "memory": "agent.checks.memory:Memory",
+    "network": "agent.checks.network:Network",
+    "process": "agent.checks.process:Process",
     "remote_disk": "agent.checks.disk:RemoteDisk",
+    "systemd": "agent.checks.systemd:Systemd",
+    "tcp": "agent.checks.tcp:Tcp",
 }
 """Kind to `module:class`. A new check is its file, one line here, and its cases."""
 

@@ -32,7 +32,7 @@ from agent.checks.thresholds import SEVERITY, Tracks, evaluate, forget_pending, 
 from agent.paths import System
 from kit.errors import ConfigurationError
 from kit.terminal import clean
-from kit.units import Duration, Size
+from kit.units import FromText
 from wire.limits import LABEL, MAX_LABEL_NAME, MAX_LABELS, MAX_MESSAGE, MAX_NAME, MAX_UNIT, MAX_VALUE, MEASUREMENT
 from wire.report import CheckState, Event, Reading, State
 
@@ -367,15 +367,13 @@ def bounded(text: str, length: int) -> str:
 
 def _plain(value: object) -> object:
     """What msgspec does not know of itself, as what it does."""
-    if isinstance(value, Duration):
-        return float(value)
-    if isinstance(value, Size):
-        return int(value)
+    if isinstance(value, FromText):
+        return str(value)
     raise NotImplementedError(f"an option of type {type(value).__name__} cannot be sent to a job")
 
 
 def _rich(kind: type, value: Any) -> object:
     """The reverse of `_plain`."""
-    if kind in (Duration, Size):
-        return kind(value)
+    if issubclass(kind, FromText) and isinstance(value, str):
+        return kind.parse(value)
     raise NotImplementedError(f"an option of type {kind.__name__} cannot be sent to a job")
