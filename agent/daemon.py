@@ -14,14 +14,13 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
-from agent import clock
+from agent import clock, running
 from agent.clock import Repeated
 from agent.config.defaults import effective_checks
-from agent.config.load import load
+from agent.config.load import read
 from agent.config.schema import Config
 from agent.config.watch import ConfigWatcher
 from agent.facts import boot_id, facts
@@ -32,10 +31,12 @@ from agent.notify import Notifier
 from agent.paths import System
 from agent.reporting import Reporting
 from agent.rounds import Rounds
+from agent.running import Running
 from agent.state import State, StateCorruptError, StateError, make_folder
 from agent.timed import TimedJobs
 from agent.wake import CALL, Wake
 from kit.errors import ConfigurationError
+from kit.options.load import Loaded
 from kit.version import __version__
 from wire.report import Event, Gap
 
@@ -60,20 +61,6 @@ JOBS_GRACE = 4.0
 LAST_DELIVERY = 3.0
 """Seconds for a delivery under way when the agent ends. Together with the jobs it is within 10 s."""
 
-RUNNING = "daemon"
-"""The key of `Running` in the state."""
-
-
-class Running(msgspec.Struct, frozen=True, kw_only=True):
-    """What the state says of the daemon that last ran. Whether it still does, the lock tells."""
-
-    pid: int
-    started: float
-    """Seconds since the epoch."""
-    version: str
-    configuration: str
-    """The path of the configuration file, which need not exist."""
-
 
 def run(folder: Path, file: Path, *, must_exist: bool, system: System = THIS_HOST) -> None:
     """Run the agent on a state folder and a configuration file until SIGTERM or SIGINT.
@@ -85,24 +72,40 @@ def run(folder: Path, file: Path, *, must_exist: bool, system: System = THIS_HOS
     watcher = ConfigWatcher(file, wake.call)
     try:
         watcher.start()
-        config = load(file, system=system, must_exist=must_exist)
+        source = Source(file, must_exist, system)
+        loaded = source.read()
         make_folder(folder)
         with Lock.take(folder):
-            Daemon(folder, file, config, wake, system=system).serve(config)
+            Daemon(folder, source, loaded, wake).serve(loaded)
     finally:
         watcher.stop()
         wake.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the configuration comes from."""
+
+    file: Path
+    must_exist: bool
+    system: System
+
+    def read(self) -> Loaded[Config]:
+        """What the files say now. Raises ConfigurationError."""
+        return read(self.file, system=self.system, must_exist=self.must_exist)
+
+
 class Daemon:
     """The parts of a running agent, and the loop that drives them."""
 
-    def __init__(self, folder: Path, file: Path, config: Config, wake: Wake, *, system: System) -> None:
+    def __init__(self, folder: Path, source: Source, loaded: Loaded[Config], wake: Wake) -> None:
+        config, system = loaded.value, source.system
         self._folder = folder
-        self._file = file
+        self._source = source
         self._wake = wake
         self._system = system
         self._ending = False
+        self._started = time.time()
         self._refused = ""
         self._offset = time.time() - clock.ticks()
         self._notifier = Notifier()
@@ -127,10 +130,10 @@ class Daemon:
         self._reports: Repeated | None = None
         self._interval = self._reporting.interval
 
-    def serve(self, config: Config) -> None:
+    def serve(self, loaded: Loaded[Config]) -> None:
         """Run until a signal ends it. Raises ConfigurationError before anything has begun."""
         self._begin()
-        self._adopt(config)
+        self._adopt(loaded)
         self._repeat()
         self._notifier.ready()
         try:
@@ -202,7 +205,7 @@ class Daemon:
         self._notifier.reloading()
         now = time.time()
         try:
-            self._adopt(load(self._file, system=self._system))
+            text = self._adopt(self._source.read())
         except ConfigurationError as error:
             first, *others = str(error).splitlines()
             more = f" (and {len(others)} more, see hostward config check)" if others else ""
@@ -215,20 +218,23 @@ class Daemon:
                 )
         else:
             self._refused = ""
-            text = f"{self._file} is in force"
             self._ledger.event(Event(time=now, kind="config.reloaded", message=text, check=CONFIG_CHECK))
         self._notifier.ready()
 
-    def _adopt(self, config: Config) -> None:
-        """Let a configuration take effect. Raises ConfigurationError; then the one before is still in force."""
+    def _adopt(self, loaded: Loaded[Config]) -> str:
+        """Let a configuration take effect, and say which. Raises ConfigurationError; then the one before holds."""
+        config = loaded.value
         checks = effective_checks(config, self._system)
         self._rounds.replace(checks)
         self._timed.replace(config.jobs, keep=config.agent.history)
         self._ledger.keep_checks({*checks, *self._timed.checks, CONFIG_CHECK})
-        self._ledger.stands(CONFIG_CHECK, CONFIG_CHECK, "ok", f"{self._file} is in force", now=time.time())
+        files = ", ".join(map(str, loaded.files))
+        text = f"in force: {files}" if files else "no configuration file: the defaults are in force"
+        self._ledger.stands(CONFIG_CHECK, CONFIG_CHECK, "ok", text, now=time.time())
         self._reporting.adopt(config.home)
         if self._reports is not None and self._reporting.interval != self._interval:
             self._repeat_reports(clock.ticks())
+        return text
 
     # Beginning, beginning anew, and ending.
 
@@ -236,13 +242,14 @@ class Daemon:
         now = time.time()
         self._reporting.look()
         self._ledger.reporting = self._reporting.enrolled
-        self._describe(now)
+        self._describe()
         self._tell_damage(now)
         self._ledger.event(Event(time=now, kind="agent.started", message=f"agent {__version__} started"))
 
-    def _describe(self, now: float) -> None:
-        running = Running(pid=os.getpid(), started=now, version=__version__, configuration=str(self._file.absolute()))
-        self._ledger.put(RUNNING, msgspec.json.encode(running).decode())
+    def _describe(self) -> None:
+        file = self._source.file.absolute()
+        described = Running(pid=os.getpid(), started=self._started, version=__version__, configuration=str(file))
+        self._ledger.put(running.KEY, running.encode(described))
 
     @contextmanager
     def _undamaged(self) -> Iterator[None]:
@@ -257,7 +264,7 @@ class Daemon:
             self._ledger.begin_anew(self._state)
             self._reporting.begin_anew(self._state)
             now = time.time()
-            self._describe(now)
+            self._describe()
             self._tell_damage(now)
 
     def _tell_damage(self, now: float) -> None:

@@ -81,7 +81,7 @@ class Ledger:
     def event(self, event: Event) -> None:
         """Something happened."""
         level = logging.INFO if event.state == "ok" else logging.WARNING
-        log.log(level, "%s%s", f"{event.check}: " if event.check else "", event.message)
+        log.log(level, "%s%s", f"{event.check}: " if event.check else "", event.message, extra={"event": event})
         self._events.append(event)
 
     def job(self, result: JobResult, *, keep: int) -> None:

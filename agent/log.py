@@ -22,7 +22,7 @@ def set_up() -> None:
 
 
 class Repeats(logging.Filter):
-    """Drops a warning or an error that was said within the last hour; a state change is information, and passes."""
+    """Drops a warning or an error that was said within the last hour, but no event: each of those is news."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Repeats(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line goes out."""
-        if record.levelno < logging.WARNING:
+        if record.levelno < logging.WARNING or hasattr(record, "event"):
             return True
         line, now = record.getMessage(), time.monotonic()
         if now - self._said.get(line, -REPEAT) < REPEAT:

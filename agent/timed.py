@@ -37,6 +37,8 @@ class _Timed:
         self.options = options
         self.due: datetime | None = None
         self.event: sched.Event | None = None
+        self.skipped = False
+        """Whether it has been said that the present run is in the way of the next."""
 
 
 class TimedJobs:
@@ -138,9 +140,10 @@ class TimedJobs:
             environment=options.environment,
             on_end=partial(self._ended, name),
         ):
-            log.info("job %s: started", name)
+            timed.skipped = False
             self._ledger.put(RUNNING + name, str(now))
-        else:
+        elif not timed.skipped:
+            timed.skipped = True
             text = "was due while the run before had not ended; skipped"
             self._ledger.event(
                 Event(time=now, kind="job.skipped", message=text, state="warning", check=self.check_name(name))
@@ -180,7 +183,6 @@ class TimedJobs:
         now = self._clock()
         if result.outcome == "done":
             text = f"done in {took}"
-            log.info("job %s: %s", name, text)
             if self._ledger.stands(check, "job", "ok", text, now=now):
                 self._ledger.event(Event(time=now, kind="check.changed", message=text, check=check))
         else:

@@ -1,0 +1,168 @@
+"""`hostward jobs`: the configured jobs, their last runs and their next ones."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from agent import running
+from agent.config.load import load
+from agent.config.schema import JobOptions
+from agent.lock import is_held
+from agent.paths import configuration_file, state_folder
+from agent.state import State, StateError
+from agent.timed import RUNNING
+from agent.timetable import KINDS, next_due
+from kit.errors import UsageError
+from kit.terminal import table
+from kit.units import format_duration
+from wire.report import JobResult
+
+EPILOG = """\
+examples:
+  hostward jobs               each job: schedule, last run, outcome, next run
+  hostward jobs dump          the runs of one job that are kept, the newest first
+  hostward jobs --json | jq '.jobs[] | select(.last_run.outcome != "done")'
+
+exit codes: 0 done, 1 failed, 2 bad usage or mistakes in the configuration."""
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A job, as `--json` prints it; docs/agent.md describes it. Times are seconds since the epoch."""
+
+    name: str
+    description: str
+    schedule: str
+    enabled: bool
+    running_since: float | None
+    next_run: float | None
+    """None while no agent runs, or while it is turned off."""
+    last_run: JobResult | None
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """A name, and the one option."""
+    parser.add_argument("name", nargs="?", metavar="NAME", help="show this job's runs")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the jobs, or the runs of one."""
+    folder = state_folder(options.state_dir).absolute()
+    try:
+        alive = is_held(folder)
+        state = State.read(folder) if alive or folder.exists() else None
+    except OSError as error:
+        raise StateError(f"{folder} cannot be read: {error.strerror}; run as the agent's user or as root") from error
+    try:
+        file, named = _file(options.config, state if alive else None)
+        jobs = load(file, must_exist=named).jobs
+        if options.name is not None:
+            runs = state.runs(options.name) if state else []
+            if options.name not in jobs and not runs:
+                known = f"; there are {', '.join(jobs)}" if jobs else ""
+                raise UsageError(f'there is no job "{options.name}" in {file}{known}')
+            _print_runs(runs, as_json=options.json)
+        else:
+            _print_jobs(gather(jobs, state, alive=alive, now=datetime.now(UTC)), as_json=options.json)
+    except sqlite3.Error as error:
+        raise StateError(f"{folder} cannot be read: {error}") from error
+    finally:
+        if state is not None:
+            state.close()
+    return 0
+
+
+def gather(jobs: dict[str, JobOptions], state: State | None, *, alive: bool, now: datetime) -> list[Job]:
+    """The jobs in the order of the configuration. Raises sqlite3.Error."""
+    last = state.last_runs() if state else {}
+    begun = state.items(RUNNING) if state and alive else {}
+    host = os.uname().nodename
+    return [
+        Job(
+            name=name,
+            description=job.description,
+            schedule=schedule(job),
+            enabled=job.enabled,
+            running_since=float(begun[name]) if name in begun else None,
+            next_run=next_due(job, now, host=host, job=name).timestamp() if alive and job.enabled else None,
+            last_run=last.get(name),
+        )
+        for name, job in jobs.items()
+    ]
+
+
+def schedule(job: JobOptions) -> str:
+    """As it is configured: `daily 02:00 Europe/Berlin`."""
+    kind, value = next((kind, getattr(job, kind)) for kind in KINDS if getattr(job, kind) is not None)
+    return f"{kind} {value} {job.timezone}".rstrip()
+
+
+def _file(given: Path | None, state: State | None) -> tuple[Path, bool]:
+    """The file that somebody named, else the one that the running agent has, else the default one."""
+    if given is None and not os.environ.get("HOSTWARD_CONFIG") and state is not None:
+        daemon = running.load(state)
+        if daemon is not None:
+            return Path(daemon.configuration), False
+    return configuration_file(given), given is not None or bool(os.environ.get("HOSTWARD_CONFIG"))
+
+
+def _print_jobs(jobs: Sequence[Job], *, as_json: bool) -> None:
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode({"jobs": jobs})).decode())
+        return
+    if not jobs:
+        print("no jobs are configured")
+        return
+    rows, colours = [], []
+    for job in jobs:
+        last = job.last_run
+        if job.running_since is not None:
+            outcome, state = f"running since {_moment(job.running_since)}", ""
+        elif last is None:
+            outcome, state = "never ran", ""
+        else:
+            outcome, state = _outcome(last), "ok" if last.outcome == "done" else "critical"
+        rows.append(
+            (
+                job.name,
+                job.schedule if job.enabled else "turned off",
+                _moment(last.started) if last else "-",
+                _took(last) if last else "-",
+                _moment(job.next_run) if job.next_run is not None else "-",
+                outcome,
+            )
+        )
+        colours.append(("", "", "", "", "", state))
+    print(table(("job", "schedule", "last run", "took", "next run", "outcome"), rows, colours=colours))
+
+
+def _print_runs(runs: Sequence[JobResult], *, as_json: bool) -> None:
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode({"runs": runs})).decode())
+        return
+    if not runs:
+        print("it never ran")
+        return
+    rows = [(_moment(run.started), _took(run), _outcome(run)) for run in runs]
+    colours = [("", "", "ok" if run.outcome == "done" else "critical") for run in runs]
+    print(table(("started", "took", "outcome"), rows, colours=colours))
+
+
+def _outcome(run: JobResult) -> str:
+    said = run.outcome.replace("_", " ")
+    return f"{said}: {run.message}" if run.message else said
+
+
+def _took(run: JobResult) -> str:
+    return format_duration(run.finished - run.started)
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M")

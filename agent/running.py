@@ -1,0 +1,31 @@
+"""What the state says of the daemon that last ran on it; whether it still does, the lock tells (agent/lock.py)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from agent.state import State
+
+KEY = "daemon"
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """A daemon, from its start on."""
+
+    pid: int
+    started: float
+    """Seconds since the epoch."""
+    version: str
+    configuration: str
+    """The path of the configuration file, which need not exist."""
+
+
+def encode(running: Running) -> str:
+    """The value for KEY."""
+    return msgspec.json.encode(running).decode()
+
+
+def load(state: State) -> Running | None:
+    """The daemon that last ran, None where none ever did."""
+    text = state.get(KEY)
+    return None if text is None else msgspec.json.decode(text, type=Running)
