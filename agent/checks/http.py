@@ -218,7 +218,9 @@ class Http(Check[HttpOptions]):
 
         answer = request(self.options)
         if isinstance(answer, NoAnswer):
-            return Sample([Measurement("http_up", 0)], [Finding("critical", answer.reason)])
+            # Of the address only the host: the rest may hold what not everybody should see.
+            place = urlsplit(self.options.url).netloc
+            return Sample([Measurement("http_up", 0)], [Finding("critical", f"{place}: {answer.reason}")])
         return judge_answer(self.options, answer)
 
 
