@@ -77,7 +77,7 @@ def run(folder: Path, port: int, parts: list[Part]) -> None:
         start(folder, "hostward-collector", "serve", "--data-dir", home, "--host", "127.0.0.1", "--port", port)
     )
     url = wait_for_line(parts[-1], "https://")
-    token = call("hostward-collector", "api-token", "create", "--data-dir", home, "--name", "demo").strip()
+    token = call("hostward-collector", "api-token", "create", "--data-dir", home, "--description", "demo").strip()
     enrolment = call("hostward-collector", "token", "create", "--data-dir", home).strip()
     ca = home / "ca.pem"
     call(
