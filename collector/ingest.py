@@ -257,14 +257,14 @@ class Nonces:
 
     def add(self, key_id: str, nonce: str, *, created: float, now: float) -> bool:
         """False for one that was seen before."""
-        if (key_id, nonce) in self._seen:
-            return False
         # In order of arrival, which is nearly that of expiry: what is left over goes a little later.
         while self._seen:
             oldest = next(iter(self._seen))
             if self._seen[oldest] >= now and len(self._seen) < self._limit:
                 break
             del self._seen[oldest]
+        if (key_id, nonce) in self._seen:
+            return False
         self._seen[key_id, nonce] = created + WINDOW
         return True
 

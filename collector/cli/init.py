@@ -77,6 +77,10 @@ def locked(folder: Path) -> Iterator[None]:
     """Nobody else initialises or serves `folder` meanwhile. Raises HostwardError where somebody does, or none can."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise HostwardError(
+            f"{folder} is not there; `hostward-collector init --data-dir {folder}` sets a collector up"
+        ) from error
     except OSError as error:
         raise HostwardError(f"{folder} cannot be opened: {error.strerror}") from error
     try:
