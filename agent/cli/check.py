@@ -159,7 +159,7 @@ def _round(plans: Sequence[Plan], system: System, jobs: Jobs, memories: Mapping[
     def ended(plan: Plan, context: Context, began: float, end: Ended) -> None:
         conclude(plan, context, began, outcome_of(plan, context, end), end.finished - end.started)
 
-    for planned in sorted(plans, key=lambda plan: planned.way == "inline"):
+    for planned in sorted(plans, key=lambda one: one.way == "inline"):
         began = ticks()
         context = make_context(planned, memories.get(planned.name), system=system, now=time.time(), ticks=began)
         if planned.way == "inline":
