@@ -25,6 +25,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import NoReturn
 
 import msgspec
@@ -202,11 +203,10 @@ def _limit(limits: Limits) -> None:
 
 def _close_all_but(*kept: int) -> None:
     """The child must not hold the server's socket, by whose end the agent and the server know of each other's."""
-    low = 3
-    for descriptor in sorted(kept):
-        os.closerange(low, descriptor)
-        low = descriptor + 1
-    os.closerange(low, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    for descriptor in [int(file.name) for file in Path("/proc/self/fd").iterdir()]:
+        if descriptor > 2 and descriptor not in kept:
+            with suppress(OSError):  # The one by which the folder was read is among them.
+                os.close(descriptor)
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ import msgspec
 
 from agent import forkserver
 from agent.limits import Limits
-from agent.process import CannotStartError, Child, start, start_server
+from agent.process import CannotStartError, Child, start, start_server, why_not_started
 from kit.units import format_duration
 
 __all__ = ["Ended", "Jobs", "Limits", "Outcome"]
@@ -44,6 +44,7 @@ STUCK_AFTER = 1.0
 DRAIN_TIME = 0.25
 """Seconds for which pipes are read after the child's end."""
 MESSAGE_LIMIT = 200
+SERVER_ENDED = "the fork server ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,9 @@ class _Command(_Job):
         outcome: Outcome
         if end.code == 0:
             outcome, message = "done", ""
+        elif reason := why_not_started(end.code, self._error.kept):
+            self.verdict = self.verdict or ("failed", reason)
+            return self.ended("failed", reason)
         elif end.code > 0:
             outcome, message = "failed", f"exit code {end.code}{_last_line(self._error.kept)}"
         else:
@@ -228,7 +232,7 @@ class _Call(_Job):
         if self._pidfd is not None:
             os.close(self._pidfd)
         if self.finished is None:
-            return self.ended("lost", "the fork server ended")
+            return self.ended("lost", SERVER_ENDED)
         code = os.waitstatus_to_exitcode(self.finished.status)
         kept = self._result.kept
         tag, text = bytes(kept[:1]), bytes(kept[1:])
@@ -264,6 +268,8 @@ class Jobs:
         self._numbers = count(1)
         self._server: _ForkServer | None = None
         self._stopping = False
+        # Whoever started the agent may have it ignored; then the kernel forgets how children ended.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     @property
     def running(self) -> frozenset[str]:
@@ -289,7 +295,7 @@ class Jobs:
         try:
             child = start(argv, limits=limits, environment=environment)
         except CannotStartError as error:
-            self._add_failed(_Job(name, limits, on_end), str(error))
+            self._add_over(_Job(name, limits, on_end), "failed", str(error))
             return True
         job = _Command(name, limits, on_end, child)
         self._add(job)
@@ -307,8 +313,11 @@ class Jobs:
         number = next(self._numbers)
         try:
             result = self._send_call(forkserver.Call(number, function, limits), argument)
+        except ConnectionError:
+            self._add_over(_Job(name, limits, on_end), "lost", SERVER_ENDED)
+            return True
         except OSError as error:
-            self._add_failed(_Job(name, limits, on_end), f"no process could be started: {error.strerror}")
+            self._add_over(_Job(name, limits, on_end), "failed", f"no process could be started: {error.strerror}")
             return True
         job = _Call(name, limits, on_end, number, result)
         self._calls[number] = job
@@ -346,9 +355,10 @@ class Jobs:
                 job.deadline = min(job.deadline, time.monotonic() + grace)
         while self._jobs:
             self.wait(None)
-        if self._server is not None:
+        end = time.monotonic() + STUCK_AFTER
+        while self._server is not None and (left := end - time.monotonic()) > 0:
             self._server.child.signal_group(signal.SIGKILL)
-            self._close_server(self._server)
+            self.wait(left)
 
     def _is_free(self, name: str) -> bool:
         return not self._stopping and name not in self._jobs and name not in self._stuck
@@ -358,8 +368,9 @@ class Jobs:
         for pipe in job.open_pipes:
             self._selector.register(pipe.descriptor, selectors.EVENT_READ, partial(self._readable, job, pipe))
 
-    def _add_failed(self, job: _Job, message: str) -> None:
-        job.verdict = ("failed", message)
+    def _add_over(self, job: _Job, outcome: Outcome, message: str) -> None:
+        """Let the next `wait` tell that it is over already."""
+        job.verdict = (outcome, message)
         job.phase = "draining"
         job.deadline = job.began
         self._add(job)
@@ -484,7 +495,8 @@ class Jobs:
     def _call_started(self, job: _Call | None, pid: int, descriptors: Sequence[int]) -> None:
         for pidfd in descriptors:
             if job is None:  # It was given up while the server hung.
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                 os.close(pidfd)
             else:
                 job.announce(pid, pidfd)
@@ -497,7 +509,7 @@ class Jobs:
             self._hear(server)
         self._close_server(server)
         for job in list(self._calls.values()):
-            job.verdict = job.verdict or ("lost", "the fork server ended")
+            job.verdict = job.verdict or ("lost", SERVER_ENDED)
             if job.pidfd is None:
                 self._child_ended(job)
             else:

@@ -2,7 +2,7 @@
 
 What limits a program is a chain of small tools, each of which sets one thing and becomes the next by exec:
 
-    setpriv --pdeathsig KILL -- nice -n 10 -- ionice -c 3 -- prlimit --as=1073741824 -- PROGRAM…
+    nice -n 10 -- ionice -c 3 -- prlimit --as=1073741824 -- setpriv --pdeathsig KILL -- PROGRAM…
 
 So every limit is in force before the program's first instruction and for all that it starts; doing the same from
 outside, after the start, would leave a window, and `preexec_fn` may deadlock in a process that has threads. Only what
@@ -12,11 +12,14 @@ util-linux and coreutils, which every supported system has.
 A program dies with the agent, however that ends: the kernel sends it SIGKILL (PR_SET_PDEATHSIG) when the thread that
 started it ends, so only the main thread may start programs. Three cases are left to the unit's cgroup: a program in
 its first millisecond, a program with privileges of its own (set-user-ID clears the signal), and grandchildren.
+
+One thing is as it is everywhere: execvp(3) hands an executable text file without a `#!` line to /bin/sh.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import subprocess  # noqa: TID251 - the rule is there to make this file its only user
@@ -28,6 +31,8 @@ from pathlib import Path
 
 from agent.limits import Limits
 from kit.errors import HostwardError
+
+_REFUSED = re.compile(rb"setpriv: failed to execute (.+): ([^:\n]+)\n", re.DOTALL)
 
 
 class CannotStartError(HostwardError):
@@ -113,11 +118,14 @@ def start(argv: Sequence[str], *, limits: Limits, environment: Mapping[str, str]
     """
     env = minimal_environment() | dict(environment or {})
     name = argv[0] if argv else ""
+    if not name:
+        raise CannotStartError("there is no program to start: the command is empty")
+    if "/" in name and not name.startswith("/"):
+        raise CannotStartError(f"{name} is neither an absolute path nor the name of a program on PATH")
     try:
-        find_program(name, env["PATH"])
         return Child(
             subprocess.Popen(  # noqa: S603 - what to start is the administrator's choice; no shell reads it
-                [*_parent_death(), *_limiting(limits), *argv],
+                [*_chain(limits), *argv],
                 bufsize=0,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -159,47 +167,42 @@ def minimal_environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH") or os.defpath, "LANG": "C.UTF-8"}
 
 
-def find_program(name: str, path: str) -> str:
-    """The file that `name`, an absolute path or a name on `path`, stands for. Raises CannotStartError."""
-    if not name:
-        raise CannotStartError("there is no program to start: the command is empty")
-    if "\0" in name:
-        raise CannotStartError(f"{name!r} is not the name of a program")
-    if "/" in name:
-        file = Path(name)
-        if not file.is_absolute():
-            raise CannotStartError(f"{name} is neither an absolute path nor the name of a program on PATH")
-        if not file.exists():
-            raise CannotStartError(f"{name} does not exist")
-        if not file.is_file():
-            raise CannotStartError(f"{name} is not a file")
-        if not os.access(file, os.X_OK):
-            raise CannotStartError(f"{name} is not executable")
-        return name
-    for folder in path.split(os.pathsep):
-        candidate = Path(folder, name)
-        if folder and os.access(candidate, os.X_OK) and candidate.is_file():
-            return str(candidate)
-    raise CannotStartError(f"{name} is not an executable program on PATH ({path})")
+def why_not_started(exit_code: int, error: bytes | bytearray) -> str | None:
+    """One sentence where the chain came to its end and could not become the program, else None.
+
+    `error` is what was written on standard error. Whether the program exists is not looked at before, since it may be
+    on a mount that hangs: only the child shall hang then.
+    """
+    match = _REFUSED.fullmatch(error) if exit_code in (126, 127) else None
+    return f"{match[1].decode(errors='replace')} cannot be started: {match[2].decode().lower()}" if match else None
 
 
-def _limiting(limits: Limits) -> list[str]:
-    path = minimal_environment()["PATH"]
+def _chain(limits: Limits) -> list[str]:
     words: list[str] = []
     if limits.nice:
-        words += [find_program("nice", path), "-n", str(limits.nice), "--"]
+        words += [_tool("nice"), "-n", str(limits.nice), "--"]
     if limits.idle_io:
-        words += [find_program("ionice", path), "-c", "3", "--"]
+        words += [_tool("ionice"), "-c", "3", "--"]
     if limits.memory is not None:
-        words += [find_program("prlimit", path), f"--as={limits.memory}", "--"]
-    return words
+        words += [_tool("prlimit"), f"--as={limits.memory}", "--"]
+    return [*words, *_parent_death()]
+
+
+@cache
+def _tool(name: str) -> str:
+    """Where a link of the chain is. Raises CannotStartError."""
+    for folder in minimal_environment()["PATH"].split(os.pathsep):
+        file = Path(folder, name)
+        if folder and os.access(file, os.X_OK) and file.is_file():
+            return str(file)
+    raise CannotStartError(f"{name}, which sets a limit, is not installed")
 
 
 @cache
 def _parent_death() -> tuple[str, ...]:
     """The link of the chain that ties a program's life to the agent's; none where setpriv is older than 2.33."""
     try:
-        tool = find_program("setpriv", minimal_environment()["PATH"])
+        tool = _tool("setpriv")
         command = [tool, "--help"]
         text = subprocess.run(command, capture_output=True, timeout=5, check=False).stdout  # noqa: S603 - a constant
     except (CannotStartError, OSError, subprocess.TimeoutExpired):
