@@ -14,9 +14,9 @@ from agent.config.reference import reference
 from agent.config.schema import Config
 from agent.paths import System, configuration_file
 from kit.errors import UsageError
-from kit.options.load import Loaded
+from kit.options.load import Loaded, MistakesError
 from kit.options.show import Entry, entries
-from kit.options.tree import dotted
+from kit.options.tree import Mistake, dotted
 from kit.options.words import literal
 from kit.terminal import clean, paint
 
@@ -51,7 +51,13 @@ def run(options: argparse.Namespace) -> int:
     # The default file may be missing; one that somebody named must be there.
     named = options.config is not None or bool(os.environ.get("HOSTWARD_CONFIG"))
     system = System()
-    loaded = read(configuration_file(options.config), system=system, must_exist=named)
+    try:
+        loaded = read(configuration_file(options.config), system=system, must_exist=named)
+    except MistakesError as error:
+        if options.action == "check" and options.json:
+            print(json.dumps({"valid": False, "mistakes": [_mistake(mistake) for mistake in error.mistakes]}))
+            return error.exit_code
+        raise
     effective = _effective(loaded.value, system)
     if options.action == "check":
         _print_check(loaded, effective, as_json=options.json)
@@ -69,7 +75,8 @@ def _effective(config: Config, system: System) -> Config:
 def _print_check(loaded: Loaded[Config], effective: Config, *, as_json: bool) -> None:
     files = [str(file) for file in loaded.files]
     if as_json:
-        print(json.dumps({"files": files, "checks": list(effective.checks), "jobs": list(effective.jobs)}))
+        runs = {"checks": list(effective.checks), "jobs": list(effective.jobs)}
+        print(json.dumps({"valid": True, "files": files, **runs}))
         return
     said = f"{', '.join(files)}: valid" if files else "no configuration file, so the defaults hold"
     print(clean(f"{said}; {_count(effective.checks, 'check')} and {_count(effective.jobs, 'job')} run"))
@@ -82,7 +89,7 @@ def _count(things: Collection[str], noun: str) -> str:
 def _print_show(loaded: Loaded[Config], effective: Config, *, as_json: bool) -> None:
     found = list(entries(effective, loaded.tree))
     if as_json:
-        report = {"files": [str(file) for file in loaded.files], "options": [_as_json(entry) for entry in found]}
+        report = {"files": [str(file) for file in loaded.files], "options": [_entry(entry) for entry in found]}
         print(json.dumps(report))
         return
     # TOML with dotted keys: a line says all about its option, so grep finds it, and it can be pasted into a file.
@@ -93,11 +100,20 @@ def _print_show(loaded: Loaded[Config], effective: Config, *, as_json: bool) -> 
         print(f"{line:<{width}}  {where if entry.place else paint(where, 'dim')}")
 
 
-def _as_json(entry: Entry) -> dict[str, object]:
+def _entry(entry: Entry) -> dict[str, object]:
     return {
         "key": dotted(entry.path),
         "value": None if entry.secret else entry.value,
         "secret": entry.secret,
         "file": entry.place.file if entry.place else None,
         "line": entry.place.line if entry.place else None,
+    }
+
+
+def _mistake(mistake: Mistake) -> dict[str, object]:
+    return {
+        "file": mistake.place.file if mistake.place else None,
+        "line": (mistake.place.line or None) if mistake.place else None,
+        "key": dotted(mistake.path),
+        "message": mistake.text,
     }

@@ -48,12 +48,12 @@ def check_chooser(system: System) -> Chooser:
     """
 
     def choose(name: str, table: Mapping[str, Any]) -> Choice:
-        kind = table.get("type", name)
+        kind = table.get("type") or name
         if not isinstance(kind, str) or kind not in registry.CHECKS:
             known = nearest(str(kind), list(registry.CHECKS))
-            if "type" in table:
+            if table.get("type"):
                 raise UnfitError(f"expected a kind of check{known}", "type")
-            raise UnfitError(f'is not a kind of check, so it needs one, as in type = "http"{known}')
+            raise UnfitError(f"is not a kind of check, so it needs a type{known}")
         check = registry.load(kind)
         return Choice(check.Options, check.default(system) if name == kind else None)
 

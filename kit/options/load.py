@@ -21,6 +21,14 @@ class Loaded(Generic[S]):
     files: tuple[Path, ...]
 
 
+class MistakesError(ConfigurationError):
+    """All that is wrong: a line of the message for each of `mistakes`."""
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        super().__init__("\n".join(map(str, mistakes)))
+        self.mistakes = mistakes
+
+
 def load(
     struct: type[S],
     file: Path,
@@ -32,7 +40,7 @@ def load(
     """Read `file`, then each `*.toml` in `folder` by name, merge (a later one over an earlier) and decode.
 
     A file that is not there is an empty one, unless `file` `must_exist`.
-    Raises ConfigurationError with a line for each mistake, in the order of the files.
+    Raises MistakesError, with the mistakes in the order of the files.
     """
     trees: list[Tree] = []
     there: list[Path] = []
@@ -58,16 +66,15 @@ def load(
     # A broken file may hold just the key that a table lacks here.
     mistakes += unread + [mistake for mistake in more if not (unread and mistake.of_table)]
     if value is None or mistakes:
-        raise refusal(mistakes, files)
+        raise MistakesError(_in_order(mistakes, files))
     return Loaded(value, tree, tuple(there))
 
 
-def refusal(mistakes: Sequence[Mistake], files: Sequence[Path]) -> ConfigurationError:
-    """The error that holds `mistakes`, in the order of the files and their lines."""
+def _in_order(mistakes: Sequence[Mistake], files: Sequence[Path]) -> list[Mistake]:
     order = {str(file): number for number, file in enumerate(files)}
 
     def rank(mistake: Mistake) -> tuple[int, int]:
         place = mistake.place or Place("", 0)
         return order.get(place.file, -1), place.line
 
-    return ConfigurationError("\n".join(str(mistake) for mistake in sorted(mistakes, key=rank)))
+    return sorted(mistakes, key=rank)

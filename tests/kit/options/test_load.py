@@ -56,7 +56,7 @@ def test_every_file_is_judged(tmp_path: Path) -> None:
 
 
 def test_what_a_broken_file_may_hold_is_not_missed(tmp_path: Path) -> None:
-    """A key that a table lacks is no mistake while a file that may have it is broken, and one as soon as it is not."""
+    """A key that a table lacks is no mistake while a file that may have it is broken; then it is one."""
     (tmp_path / "f.toml").write_text("[[targets]]\nport = 1\n")
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "1.toml").write_text("broken")
@@ -71,5 +71,5 @@ def test_what_a_broken_file_may_hold_is_not_missed(tmp_path: Path) -> None:
 def test_folder_that_is_none(tmp_path: Path) -> None:
     """A file where the folder should be is one line."""
     (tmp_path / "d").touch()
-    with pytest.raises(ConfigurationError, match="d: cannot be read: Not a directory$"):
+    with pytest.raises(ConfigurationError, match=r"d: cannot be read: Not a directory$"):
         load(Everything, tmp_path / "f.toml", folder=tmp_path / "d")

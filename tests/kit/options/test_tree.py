@@ -213,5 +213,5 @@ def as_toml(table: dict[str, object]) -> str:
 def test_a_mistake_is_one_harmless_line() -> None:
     """Keys from outside cannot break the line, nor steer the terminal."""
     mistake = Mistake(Place("f", 3), ("checks", "a\n\x1b[2J", 0), "what")
-    assert str(mistake) == 'f:3: checks."a��[2J"[0]: what'
+    assert str(mistake) == 'f:3: checks."a\\n\\u001b[2J"[0]: what'
     assert Tree().place(("a", "b")) is None

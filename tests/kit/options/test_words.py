@@ -74,11 +74,7 @@ VALUES = st.recursive(
 @given(VALUES)
 def test_literals_are_toml(value: object) -> None:
     """What is written is read as the same value."""
-    assert (
-        tomllib.loads(f"key = {literal(value)}")["key"] == pytest.approx(value) if isinstance(value, float) else True
-    )
-    read = tomllib.loads(f"key = {literal(value)}")["key"]
-    assert literal(read) == literal(value)
+    assert tomllib.loads(f"key = {literal(value)}")["key"] == value
 
 
 def test_no_form() -> None:

@@ -1,0 +1,222 @@
+"""`hostward config`: what a person sees, and what scripts rely on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from agent.cli.main import main
+from agent.config.reference import reference
+from agent.config.schema import Config
+
+BROKEN = '[agent]\nnam = "x"\n[home]\ninterval = 15\n'
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A valid configuration with a secret in it."""
+    path = tmp_path / "agent.toml"
+    path.write_text(
+        """
+        [agent]
+        name = "web-1"
+        default_checks = false
+        [checks.cpu]
+        used.warning = 60
+        [jobs.dump]
+        command = ["/bin/true"]
+        daily = "02:00"
+        environment.PASSWORD = "hunter2"
+        [jobs.off]
+        command = ["/bin/true"]
+        daily = "02:00"
+        enabled = false
+        """
+    )
+    return path
+
+
+def test_check_of_a_valid_file(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line: which files were read, and how much runs."""
+    (file.parent / "agent.d").mkdir()
+    extra = file.parent / "agent.d" / "memory.toml"
+    extra.write_text("[checks.memory]\n")
+    assert main(["config", "check", "--config", str(file)]) == 0
+    assert capsys.readouterr().out == f"{file}, {extra}: valid; 2 checks and 1 job run\n"
+
+
+@pytest.mark.parametrize(
+    "order", [["--config", "{}", "check"], ["check", "--config", "{}"], ["check", "--config={}"]]
+)
+def test_options_stand_anywhere(file: Path, order: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """--config is taken before and after the word that says what to do."""
+    assert main(["config", *(word.format(file) for word in order)]) == 0
+    assert str(file) in capsys.readouterr().out
+
+
+def test_check_without_a_file(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """No configuration at all is valid, but a file that was named must be there."""
+    monkeypatch.setattr("agent.cli.config.configuration_file", lambda given: given or Path("/nonexistent/agent.toml"))
+    assert main(["config", "check"]) == 0
+    assert capsys.readouterr().out.startswith("no configuration file, so the defaults hold; ")
+    assert main(["config", "check", "--config", "/nonexistent/agent.toml"]) == 2
+    assert capsys.readouterr().err == "hostward: /nonexistent/agent.toml: there is no such file\n"
+
+
+def test_named_by_the_environment(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """HOSTWARD_CONFIG names a file as --config does."""
+    monkeypatch.setenv("HOSTWARD_CONFIG", str(file))
+    assert main(["config", "check"]) == 0
+    assert str(file) in capsys.readouterr().out
+    file.unlink()
+    assert main(["config", "check"]) == 2
+    assert "there is no such file" in capsys.readouterr().err
+
+
+def test_check_of_a_broken_file(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every mistake on a line of its own on standard error, exit code 2, nothing on standard output."""
+    file.write_text(BROKEN)
+    assert main(["config", "check", "--config", str(file)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        f'hostward: {file}:2: agent.nam: there is no such key here; did you mean "name"?',
+        f'hostward: {file}:4: home.interval: expected a duration such as "500ms", "15s", "1h30m" or "7d" '
+        "from 1s to 1h, found the number 15",
+    ]
+
+
+def test_check_as_json(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same for programs."""
+    assert main(["config", "check", "--json", "--config", str(file)]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "valid": True,
+        "files": [str(file)],
+        "checks": ["cpu"],
+        "jobs": ["dump"],
+    }
+    file.write_text(BROKEN)
+    assert main(["config", "check", "--json", "--config", str(file)]) == 2
+    found = json.loads(capsys.readouterr().out)
+    assert found["valid"] is False
+    assert found["mistakes"][0] == {
+        "file": str(file),
+        "line": 2,
+        "key": "agent.nam",
+        "message": 'there is no such key here; did you mean "name"?',
+    }
+    assert len(found["mistakes"]) == 2
+
+
+def test_show(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every value in force with the place that it comes from, as TOML that says the same again; secrets hidden."""
+    assert main(["config", "show", "--config", str(file)]) == 0
+    out = capsys.readouterr().out
+    lines = {line.split(" = ")[0]: line for line in out.splitlines()}
+    assert lines["agent.name"].split("  ")[0] == 'agent.name = "web-1"'
+    assert lines["agent.name"].endswith(f"# {file}:3")
+    assert lines["checks.cpu.used.warning"].endswith(f"# {file}:6")
+    assert lines["checks.cpu.used.critical"].endswith("# default")
+    assert "jobs.off.command" not in lines
+    assert lines["jobs.dump.environment.PASSWORD"].startswith('jobs.dump.environment.PASSWORD = "(hidden)"')
+    assert "hunter2" not in out
+    assert tomllib.loads(out)["checks"]["cpu"]["used"]["warning"] == 60
+    again = file.parent / "again.toml"
+    again.write_text(out)
+    assert main(["config", "check", "--config", str(again)]) == 0
+
+
+def test_show_as_json(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same for programs; a secret has no value."""
+    assert main(["config", "show", "--json", "--config", str(file)]) == 0
+    out = capsys.readouterr().out
+    found = {option["key"]: option for option in json.loads(out)["options"]}
+    assert found["agent.name"] == {
+        "key": "agent.name",
+        "value": "web-1",
+        "secret": False,
+        "file": str(file),
+        "line": 3,
+    }
+    assert found["home.interval"]["value"] == "15s"
+    assert found["home.interval"]["file"] is None
+    assert found["jobs.dump.environment.PASSWORD"]["value"] is None
+    assert found["jobs.dump.environment.PASSWORD"]["secret"] is True
+    assert "hunter2" not in out
+
+
+def test_show_of_the_defaults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without configuration, the checks that fit this host are shown with their thresholds."""
+    assert main(["config", "show", "--config", "/dev/null"]) == 0
+    options = tomllib.loads(capsys.readouterr().out)
+    assert options["checks"]["cpu"]["used"] | {"warning": 70, "critical": 85} == options["checks"]["cpu"]["used"]
+    assert options["home"]["interval"] == str(Config().home.interval)
+
+
+def test_reference_and_example(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The reference is printed as it is, and the example is a valid file."""
+    assert main(["config", "reference"]) == 0
+    assert capsys.readouterr().out == reference()
+    assert main(["config", "example"]) == 0
+    (tmp_path / "agent.toml").write_text(capsys.readouterr().out)
+    assert main(["config", "check", "--config", str(tmp_path / "agent.toml")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "the following arguments are required: action"),
+        (["chekc"], "invalid choice: 'chekc'"),
+        (["check", "--jsn"], "unrecognized arguments: --jsn"),
+    ],
+)
+def test_bad_usage(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Bad usage is told in a line, with exit code 2."""
+    with pytest.raises(SystemExit) as ended:
+        main(["config", *words])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_text_is_not_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """An option that would do nothing is refused."""
+    assert main(["config", "reference", "--json"]) == 2
+    assert "--json is for config check and config show" in capsys.readouterr().err
+
+
+def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    """--help says what each word does and shows examples."""
+    with pytest.raises(SystemExit) as ended:
+        main(["config", "--help"])
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    assert "examples:" in out
+    assert all(word in out for word in ("check ", "show ", "reference ", "example "))
+
+
+def test_config_check_is_light(file: Path) -> None:
+    """Checking a configuration, with every kind of check in it, loads nothing heavy."""
+    program = (
+        "import sys; from agent.cli.main import main; code = main(sys.argv[1:]); "
+        "heavy = {'requests', 'urllib3', 'cryptography', 'watchdog', 'zstandard', 'http.client', 'sqlite3', 'ssl'}; "
+        "print(sorted(heavy & set(sys.modules))); sys.exit(code)"
+    )
+    command = [sys.executable, "-c", program, "config", "check", "--config"]
+    for path in (str(file), "/dev/null"):
+        ended = subprocess.run([*command, path], capture_output=True, text=True, check=True)
+        assert ended.stdout.splitlines()[-1] == "[]"
+
+
+def test_output_that_nobody_reads() -> None:
+    """`hostward config reference | head -1` ends quietly."""
+    program = "import sys; from agent.cli.main import main; sys.exit(main(['config', 'reference']))"
+    command = f'"{sys.executable}" -c "{program}" | head -1'
+    ended = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "# Configuration\n", "")
