@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from agent import state as module
 from agent.state import State, StateCorruptError, StateError, StateFullError, StoredCheck
-from tests.agent.tmpfs import small_disk
+from tests.agent.tmpfs import fill, small_disk
 from tests.require import require_root
 from wire.report import CheckState, Event, Gap, JobResult, Reading
 
@@ -27,7 +27,7 @@ def run(name: str, started: float) -> JobResult:
     return JobResult(name=name, started=started, finished=started + 1, outcome="done", exit_code=0)
 
 
-def fill(state: State) -> None:
+def populate(state: State) -> None:
     """Enough rows that the file has many pages."""
     with state.transaction():
         for number in range(500):
@@ -259,7 +259,7 @@ def test_a_damaged_database_is_set_aside(damage: object, tmp_path: Path) -> None
     """The damaged file stays for who wants to look, and a new one begins under another epoch."""
     assert callable(damage)
     state = State.open(tmp_path)
-    fill(state)
+    populate(state)
     epoch = state.epoch
     state.close()
     damage(tmp_path / "agent.db")
@@ -288,7 +288,7 @@ def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
 def test_damage_under_a_running_agent_is_named(tmp_path: Path) -> None:
     """A page that is torn while the file is open raises the error that makes the daemon begin anew."""
     state = State.open(tmp_path)
-    fill(state)
+    populate(state)
     state.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     size = (tmp_path / "agent.db").stat().st_size
     with (tmp_path / "agent.db").open("r+b") as file:
@@ -326,10 +326,7 @@ def test_a_full_disk_fails_the_transaction_and_not_the_database(tmp_path: Path) 
         with state.transaction():
             state.put("before", "1")
         ballast = disk / "ballast"
-        with pytest.raises(OSError, match="No space left"), ballast.open("wb") as file:
-            while True:
-                file.write(b"x" * 4096)
-                file.flush()
+        fill(ballast)
         with pytest.raises(StateFullError, match="no room is left"):
             for number in range(10_000):
                 with state.transaction():
