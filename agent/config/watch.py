@@ -46,6 +46,9 @@ _EVENTS: list[type[FileSystemEvent]] = [
     FileMovedEvent,
 ]
 
+# In a folder where others write all the time it never gets quiet: then the files are looked at all the same.
+_PATIENCE = 10
+
 Fingerprint = tuple[tuple[str, int, int, int, int], ...]
 
 
@@ -136,7 +139,9 @@ class ConfigWatcher:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._woken.wait(self._interval if self.polling else self._safety)
-            while self._woken.is_set() and not self._stopping.is_set():
+            for _ in range(_PATIENCE):
+                if not self._woken.is_set() or self._stopping.is_set():
+                    break
                 self._woken.clear()
                 self._stopping.wait(self._quiet)
             if self._stopping.is_set():

@@ -6,6 +6,7 @@ import os
 import queue
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -120,6 +121,25 @@ def test_other_files_are_no_change(file: Path) -> None:
     (file.parent / "agent.d" / ".#a.toml").symlink_to("lock")
     (file.parent / "agent.d" / "a.toml~").write_text("x")
     assert fingerprint(file) == before
+
+
+def test_a_busy_folder(file: Path) -> None:
+    """Where it never gets quiet, a change is told all the same."""
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.wait(0.01):
+            (file.parent / "noise").write_text("x")
+
+    noise = threading.Thread(target=write)
+    with watching(file) as wait:
+        noise.start()
+        try:
+            file.write_text("# two\n")
+            wait()
+        finally:
+            done.set()
+            noise.join()
 
 
 def test_looking_is_no_event(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
