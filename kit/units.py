@@ -84,11 +84,8 @@ def format_duration(seconds: float) -> str:
         return f"{round(seconds * 1000)}ms" if seconds else "0s"
     rest = round(seconds)
     text = ""
-    for unit in ("w", "d", "h", "m", "s"):
-        size = int(_SECONDS[unit])
-        if unit == "w" and rest % size:
-            continue  # "10d" reads better than "1w3d"
-        count, rest = divmod(rest, size)
+    for unit in ("d", "h", "m", "s"):  # not weeks: people say "90d"
+        count, rest = divmod(rest, int(_SECONDS[unit]))
         if count:
             text += f"{count}{unit}"
     return text

@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from kit.options.words import default, expected, literal, members, unwrap
+from kit.options.words import default, expected, given, literal, members, unwrap
 
 
 def rows(struct: type[msgspec.Struct], path: str = "", *, without: type[msgspec.Struct] | None = None) -> list[str]:
@@ -53,11 +53,13 @@ def description(option: msgspec.structs.FieldInfo) -> str:
 def examples(option: msgspec.structs.FieldInfo) -> list[Any]:
     """Values as TOML would give them: each option has one at least. Raises LookupError for one that has none.
 
-    A table need not have its own, since its options have theirs.
+    A table need not have its own, since its options have theirs: then it is one key of its default, else of theirs.
     """
     for meta in unwrap(option.type)[1]:
         if meta.examples:
             return meta.examples
+    if isinstance(option.default, msgspec.Struct) and (values := given(option.default)):
+        return [dict([*values.items()][:1])]
     for found, suffix in _structs(option.type):
         if not suffix:
             inside = msgspec.structs.fields(found)

@@ -132,7 +132,8 @@ def default(option: msgspec.structs.FieldInfo) -> Any:
 def _name(core: Any, *, brief: bool) -> str:
     origin = get_origin(core)
     if origin is Literal:
-        return " or ".join(literal(value) for value in get_args(core))
+        *others, last = (literal(value) for value in get_args(core))
+        return f"{', '.join(others)} or {last}" if others else last
     if origin in (tuple, list):
         return f"an array of {_plural(get_args(core)[0], brief=brief)}"
     if origin is dict:

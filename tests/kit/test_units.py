@@ -36,7 +36,7 @@ def test_duration_round_trip(milliseconds: int) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0s"), (0.25, "250ms"), (0.9999, "1s"), (59.7, "1m"), (90, "1m30s"), (864000, "10d"), (1209600, "2w")],
+    [(0, "0s"), (0.25, "250ms"), (0.9999, "1s"), (59.7, "1m"), (90, "1m30s"), (864000, "10d"), (1209600, "14d")],
 )
 def test_duration_for_people(seconds: float, text: str) -> None:
     """Rounded to what a person wants to know."""

@@ -60,6 +60,21 @@ def test_what_is_undocumented_fails() -> None:
         examples(option)
 
 
+def test_examples_of_tables() -> None:
+    """A table without an example has one from its default, else from its own options: those it must have, or one."""
+
+    class Tables(msgspec.Struct):
+        level: Level = Level(warning=3, critical=5)
+        plain: Level = Level()
+        target: Target | None = None
+
+    assert [examples(option) for option in msgspec.structs.fields(Tables)] == [
+        [{"warning": 3}],
+        [{"warning": 80}],
+        [{"url": "https://example.com"}],
+    ]
+
+
 def test_bars_do_not_end_a_cell() -> None:
     """A bar in a text is escaped, also inside code."""
 

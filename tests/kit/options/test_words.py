@@ -24,6 +24,8 @@ from tests.kit.options.shapes import Level, Target
         (Annotated[int, msgspec.Meta(ge=1, le=9)] | None, "a whole number from 1 to 9"),
         (Annotated[float | None, msgspec.Meta(le=9.5)], "a number of at most 9.5"),
         (float | Literal["off"], 'a number or "off"'),
+        (Literal["a"], '"a"'),
+        (Literal["a", "b", "c"], '"a", "b" or "c"'),
         (tuple[int, ...], "an array of items, each a whole number"),
         (tuple[Level, ...], "an array of tables"),
         (dict[str, Annotated[str, msgspec.Meta(min_length=1)]], "a table of text"),
