@@ -62,7 +62,7 @@ class History(Protocol):
     def rolled_back(self) -> None:
         """The transaction of an earlier call was rolled back: forget what was remembered of it."""
 
-    def compact(self, connection: Connection, now: float, *, blocks: int = 4) -> int:
+    def compact(self, connection: Connection, now: float, *, blocks: int = 1) -> int:
         """Put hours that have closed into their lasting form: at most `blocks`, some 20 ms each.
 
         Returns how many were done; the caller comes back soon when it was as many as allowed.

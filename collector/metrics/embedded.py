@@ -132,7 +132,7 @@ class EmbeddedHistory:
         """See `contract.History`."""
         self._numbers.clear()
 
-    def compact(self, connection: Connection, now: float, *, blocks: int = 4) -> int:
+    def compact(self, connection: Connection, now: float, *, blocks: int = 1) -> int:
         """See `contract.History`."""
         journal = tables.journal.c
         due = connection.execute(
