@@ -84,11 +84,10 @@ class DiskIo(Check[DiskIoOptions]):
 
 def _counters(system: System, options: DiskIoOptions) -> dict[str, list[int]]:
     """Reads, writes, bytes read, bytes written, busy milliseconds of each device that is to be watched."""
-    look_at(system)
-    try:
-        devices = psutil.disk_io_counters(perdisk=True, nowrap=False)
-    except NotImplementedError:  # there is no /proc/diskstats
+    if not system.path("proc", "diskstats").exists():
         return {}
+    look_at(system)
+    devices = psutil.disk_io_counters(perdisk=True, nowrap=False)
     blocks = system.path("sys", "block")
     only_whole = blocks.is_dir()
     return {

@@ -245,7 +245,7 @@ def _judged(
 ) -> Judged:
     before = memory.state if memory else "ok"
     since = memory.since if memory and memory.state == state else now
-    message = bounded(message, MAX_MESSAGE)
+    message = bounded(message, MAX_MESSAGE) or "the check did not say why"
     event = None
     if state != before:
         text = bounded(f"{before} → {state}: {message}", MAX_MESSAGE)

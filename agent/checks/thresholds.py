@@ -89,8 +89,8 @@ def evaluate(value: float, bounds: Bounds, tracks: Tracks, *, ticks: float, unit
         if track.in_force:
             if state == "ok":
                 state = level
-                texts.append(_in_force(level, value, threshold, bounds, unit))
-        elif not texts or state != "ok":
+                texts.insert(0, _in_force(level, value, threshold, bounds, unit))
+        elif not texts:
             texts.append(_pending(threshold, bounds, track, ticks, unit))
     return Verdict(state, Tracks(warning, critical), ", ".join(texts))
 
@@ -135,7 +135,7 @@ def _pending(threshold: float, bounds: Bounds, track: Track, ticks: float, unit:
 
 
 def say(value: float, unit: str) -> str:
-    """A value with its unit, as people read it: `91 %`, `1.5GiB`, `230 ms`, `12 /s`. Three digits say enough."""
+    """A value with its unit, as people read it: `91 %`, `1.5GiB`, `230 ms`, `12/s`. Three digits say enough."""
     match unit:
         case "percent":
             return f"{_digits(value)} %"
@@ -149,6 +149,8 @@ def say(value: float, unit: str) -> str:
             return f"{_digits(value)} s"
         case "seconds":
             return format_duration(value) if value > 0 else f"-{format_duration(-value)}"
+        case "1/s":
+            return f"{_digits(value)}/s"
         case "":
             return _digits(value)
         case _:
