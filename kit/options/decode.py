@@ -81,8 +81,8 @@ class _Decoder:
         self.choosers = choosers
         self.mistakes: list[Mistake] = []
 
-    def wrong(self, path: KeyPath, text: str, *, of_table: bool = False) -> _Bad:
-        self.mistakes.append(Mistake(self.tree.place(path), path, text, of_table))
+    def wrong(self, path: KeyPath, text: str, *, lacking: bool = False) -> _Bad:
+        self.mistakes.append(Mistake(self.tree.place(path), path, text, lacking))
         return _BAD
 
     def value(self, kind: Any, value: object, path: KeyPath, base: object, *, secret: bool) -> object:
@@ -132,14 +132,14 @@ class _Decoder:
             elif choice.base is not None:
                 decoded[option.name] = base
             elif option.required:
-                self.wrong(path, f"needs the key {literal(name)}, {expected(option.type)}", of_table=True)
+                self.wrong(path, f"needs the key {literal(name)}, {expected(option.type)}", lacking=True)
                 sound = False
         if not sound:
             return _BAD
         try:
             return choice.struct(**decoded)
         except ValueError as error:
-            return self.wrong(path, str(error), of_table=True)
+            return self.wrong(path, str(error))
 
     def table(self, core: Any, values: Mapping[str, Any], path: KeyPath, *, secret: bool) -> object:
         key_kind, value_kind = get_args(core)

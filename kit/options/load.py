@@ -64,7 +64,7 @@ def load(
     tree, mistakes = merge(trees)
     value, more = decode(struct, tree, choosers)
     # A broken file may hold just the key that a table lacks here.
-    mistakes += unread + [mistake for mistake in more if not (unread and mistake.of_table)]
+    mistakes += unread + [mistake for mistake in more if not (unread and mistake.lacking)]
     if value is None or mistakes:
         raise MistakesError(_in_order(mistakes, files))
     return Loaded(value, tree, tuple(there))

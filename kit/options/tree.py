@@ -53,8 +53,8 @@ class Mistake:
     place: Place | None
     path: KeyPath
     text: str
-    of_table: bool = False
-    """True for what a table lacks or contradicts as a whole: a part that could not be read might put it right."""
+    lacking: bool = False
+    """True for a key that is missing: a file that could not be read may hold it."""
 
     def __str__(self) -> str:
         # Keys and values come from outside, and a mistake is one line.
