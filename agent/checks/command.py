@@ -28,12 +28,13 @@ from wire.report import STATES
 
 _PERFORMANCE = re.compile(
     r"""
-    (?: '(?P<quoted>(?:[^']|'')+)' | (?P<bare>[^\s'=]+) )
-    = (?P<value>[-+]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][-+]?[0-9]{1,3})?) (?P<unit>[^\s;0-9'"]*)
+    (?<!\S) (?: '(?P<quoted>(?:[^']|''){1,256}+)' | (?P<bare>[^\s'=]{1,256}+) )
+    = (?P<value>[-+]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][-+]?[0-9]{1,3})?) (?P<unit>[^\s;,0-9'"]*)
     [^\s']*
     """,
     re.VERBOSE,
 )
+"""Where a match can begin and how far a label can run is bounded, and so is the time that any output takes."""
 _UNITS: dict[str, tuple[str, float, str]] = {
     "": ("plugin_value", 1, ""),
     "s": ("plugin_seconds", 1, "seconds"),

@@ -78,7 +78,7 @@ def evaluate(value: float, bounds: Bounds, tracks: Tracks, *, ticks: float, unit
     warning = _follow(value, bounds.warning, bounds, tracks.warning, ticks)
     critical = _follow(value, bounds.critical, bounds, tracks.critical, ticks)
     state: State = "ok"
-    texts = []
+    texts: list[str] = []
     levels: tuple[tuple[Level, float | Literal["off"], Track | None], ...] = (
         ("critical", bounds.critical, critical),
         ("warning", bounds.warning, warning),
