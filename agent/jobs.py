@@ -295,7 +295,7 @@ class Jobs:
         try:
             child = start(argv, limits=limits, environment=environment)
         except CannotStartError as error:
-            self._add_over(_Job(name, limits, on_end), "failed", str(error))
+            self._add_failed(_Job(name, limits, on_end), str(error))
             return True
         job = _Command(name, limits, on_end, child)
         self._add(job)
@@ -313,11 +313,8 @@ class Jobs:
         number = next(self._numbers)
         try:
             result = self._send_call(forkserver.Call(number, function, limits), argument)
-        except ConnectionError:
-            self._add_over(_Job(name, limits, on_end), "lost", SERVER_ENDED)
-            return True
         except OSError as error:
-            self._add_over(_Job(name, limits, on_end), "failed", f"no process could be started: {error.strerror}")
+            self._add_failed(_Job(name, limits, on_end), f"no process could be started: {error.strerror}")
             return True
         job = _Call(name, limits, on_end, number, result)
         self._calls[number] = job
@@ -368,9 +365,9 @@ class Jobs:
         for pipe in job.open_pipes:
             self._selector.register(pipe.descriptor, selectors.EVENT_READ, partial(self._readable, job, pipe))
 
-    def _add_over(self, job: _Job, outcome: Outcome, message: str) -> None:
-        """Let the next `wait` tell that it is over already."""
-        job.verdict = (outcome, message)
+    def _add_failed(self, job: _Job, message: str) -> None:
+        """Let the next `wait` tell."""
+        job.verdict = ("failed", message)
         job.phase = "draining"
         job.deadline = job.began
         self._add(job)
@@ -381,15 +378,13 @@ class Jobs:
         self._selector.unregister(pipe.descriptor)
         job.open_pipes.remove(pipe)
         if job.phase == "draining" and not job.open_pipes:
-            self._finish(job)
+            job.deadline = time.monotonic()
 
     def _child_ended(self, job: _Job) -> None:
         if job.pidfd is not None and job.pidfd in self._selector.get_map():
             self._selector.unregister(job.pidfd)
         job.phase = "draining"
-        job.deadline = time.monotonic() + DRAIN_TIME
-        if not job.open_pipes:
-            self._finish(job)
+        job.deadline = time.monotonic() + (DRAIN_TIME if job.open_pipes else 0)
 
     def _overdue(self, job: _Job) -> None:
         if job.phase == "running":
@@ -450,24 +445,31 @@ class Jobs:
 
     def _send_call(self, call: forkserver.Call, argument: bytes) -> int:
         """Ask the server, which is started if need be; returns the reading end of the result's pipe."""
-        if self._server is None:
-            self._server = _ForkServer()
-            self._selector.register(self._server.link, selectors.EVENT_READ, partial(self._hear, self._server))
-            ended = partial(self._server_ended, self._server)
-            self._selector.register(self._server.child.pidfd, selectors.EVENT_READ, ended)
         result, theirs = os.pipe()
         try:
             os.set_blocking(result, False)
             with open(os.memfd_create("argument"), "wb") as file:
                 file.write(argument)
                 file.flush()
-                socket.send_fds(self._server.link, [msgspec.msgpack.encode(call)], [file.fileno(), theirs])
+                packet, handed = msgspec.msgpack.encode(call), [file.fileno(), theirs]
+                server = self._server or self._start_server()
+                try:
+                    socket.send_fds(server.link, [packet], handed)
+                except ConnectionError:  # It has ended, which `wait` has not seen yet.
+                    self._server_ended(server)
+                    socket.send_fds(self._start_server().link, [packet], handed)
         except OSError:
             os.close(result)
             raise
         finally:
             os.close(theirs)
         return result
+
+    def _start_server(self) -> _ForkServer:
+        server = self._server = _ForkServer()
+        self._selector.register(server.link, selectors.EVENT_READ, partial(self._hear, server))
+        self._selector.register(server.child.pidfd, selectors.EVENT_READ, partial(self._server_ended, server))
+        return server
 
     def _hear(self, server: _ForkServer) -> None:
         """Take what the server and its children say."""

@@ -441,14 +441,18 @@ def test_a_killed_server_loses_its_calls_and_is_replaced(run: Run, tmp_path: Pat
     assert run.server() != server
 
 
-def test_a_call_after_the_server_s_unnoticed_death_is_lost(run: Run) -> None:
-    """It ends like those that ran; the one after it has a new server."""
-    run.of_call("echo")
+def test_a_server_s_unnoticed_death_harms_no_later_call(run: Run, tmp_path: Path) -> None:
+    """Those that ran are lost; one that is started before `wait` could see the death has a new server."""
+    file = tmp_path / "pids"
+    run.call("hang", str(file).encode(), name="lost")
+    run.until(file.exists, "the call's start")
     server = run.server()
     os.kill(server, signal.SIGKILL)
     eventually(lambda: not is_alive(server), "the server's death")
-    assert run.of_call("echo").outcome == "lost"
-    assert run.of_call("echo").outcome == "done"
+    assert run.call("echo")
+    assert run.ended == []
+    run.finish()
+    assert {ended.name: ended.outcome for ended in run.ended} == {"lost": "lost", "job": "done"}
 
 
 def test_a_server_killed_at_any_moment_leaves_no_call_without_outcome(run: Run) -> None:
@@ -549,7 +553,7 @@ def test_server_and_calls_die_with_the_agent(tmp_path: Path) -> None:
 def test_a_call_ends_itself_when_agent_and_server_are_gone(tmp_path: Path) -> None:
     """Its own alarm is the last resort when both were killed at once."""
     file = tmp_path / "pids"
-    agent = python(AGENT, str(file), "0.5")
+    agent = python(AGENT, str(file), "5")
     eventually(file.exists, "the call's start")
     child, grandchild = pids(file)
     [server] = psutil.Process(agent.pid).children()
