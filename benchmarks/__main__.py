@@ -1,0 +1,34 @@
+"""`make bench`, or `python -m benchmarks [NAME…]`: run benchmarks one after another and print their tables."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+
+from benchmarks import agent_rest, history, ingest, startup
+from benchmarks.tables import Table, machine
+
+BENCHMARKS: dict[str, Callable[[bool], Iterator[Table]]] = {
+    "startup": startup.run,
+    "agent-rest": agent_rest.run,
+    "history": history.run,
+    "ingest": ingest.run,
+}
+
+
+def main() -> int:
+    """Print every table as it is ready."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("name", nargs="*", choices=[[], *BENCHMARKS], help="which (all)")
+    parser.add_argument("--quick", action="store_true", help="shorter, to see that they run; the figures say little")
+    options = parser.parse_args()
+    print(machine(), flush=True)
+    for name in options.name or BENCHMARKS:
+        for table in BENCHMARKS[name](options.quick):
+            print(f"\n{table}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,214 @@
+"""How many reports a collector acknowledges: simulated hosts with keys, signatures and TLS against the real server.
+
+Requests are signed before the clock starts, so that the machine is left to the collector; each travels by a
+connection that is kept, and is answered only after its report is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import ssl
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import quantiles
+
+import msgspec
+import psutil
+
+from benchmarks.processes import collector, serving
+from benchmarks.tables import Table, ratio
+from benchmarks.workload import INTERVAL, Host
+from collector.auth import hash_token
+from collector.store.database import open_database
+from collector.store.enrolment import add_token
+from kit.version import __version__
+from wire import codec, protocol, signature
+from wire.report import CheckState, Enrolment, Report
+
+HOSTS = 64
+RATE = 500.0
+"""Reports a second of the run that is not at full speed."""
+BUDGET = 1500.0
+"""Reports a second."""
+FLEET = 500
+"""Hosts whose share of a core is told."""
+
+
+@dataclass(slots=True)
+class Sender:
+    """One host: its key, and its place in its stream of reports."""
+
+    key: signature.PrivateKey
+    id: str
+    source: Host
+    epoch: str
+    sequence: int = 0
+
+    def request(self) -> bytes:
+        """The next report, signed, as it goes over the wire."""
+        self.sequence += 1
+        now = time.time()
+        readings = self.source.sample(now)
+        checks = [
+            CheckState(name=name, kind=name, state="ok", message="within bounds", since=now, time=now, interval=15)
+            for name in dict.fromkeys(reading.check for reading in readings)
+        ]
+        report = Report(
+            host=self.id,
+            epoch=self.epoch,
+            sequence=self.sequence,
+            boot="benchmark",
+            agent=__version__,
+            time=now,
+            interval=INTERVAL,
+            checks=checks,
+            readings=readings,
+        )
+        headers = {"Content-Type": protocol.REPORT_TYPE, "Content-Encoding": protocol.REPORT_ENCODING}
+        return request(self.key, self.id, protocol.REPORTS, codec.encode(report), headers)
+
+
+def request(key: signature.PrivateKey, key_id: str, target: str, body: bytes, headers: dict[str, str]) -> bytes:
+    """A signed POST."""
+    nonce = secrets.token_urlsafe(18)
+    signed = signature.sign(key, "POST", target, body, created=round(time.time()), nonce=nonce, key_id=key_id)
+    lines = [f"POST {target} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}"]
+    lines += (f"{name}: {value}" for name, value in {**headers, **signed}.items())
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+class Connection:
+    """A kept connection that sends a request and waits for its answer."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, port: int, context: ssl.SSLContext) -> Connection:
+        """Connected, TLS and all."""
+        return cls(*await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost"))
+
+    async def post(self, data: bytes) -> tuple[float, bytes]:
+        """Seconds until the answer was there, and its body. Raises RuntimeError for any answer but 200."""
+        began = time.perf_counter()
+        self._writer.write(data)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        lines = head.decode().lower().split("\r\n")
+        length = next(int(line.partition(":")[2]) for line in lines if line.startswith("content-length:"))
+        body = await self._reader.readexactly(length)
+        taken = time.perf_counter() - began
+        if lines[0].split()[1] != "200":
+            raise RuntimeError(f"the collector refuses: {body.decode()}")
+        return taken, body
+
+    async def close(self) -> None:
+        """End it."""
+        self._writer.close()
+        await self._writer.wait_closed()
+
+
+def run(quick: bool) -> Iterator[Table]:
+    """At full speed, then at a steady rate."""
+    each = 10 if quick else 100
+    with collector() as (home, folder):
+        tokens = [secrets.token_urlsafe(24) for _ in range(HOSTS)]
+        provide(home, tokens)
+        with serving(home, folder) as (url, server):
+            port = int(url.rpartition(":")[2])
+            yield asyncio.run(drive(port, home / "ca.pem", tokens, psutil.Process(server.pid), each))
+
+
+def provide(home: Path, tokens: Sequence[str]) -> None:
+    """Make the tokens known: sixty-four starts of `token create` would take longer than the benchmark."""
+    database = open_database(home / "collector.db")
+    try:
+        with database.write() as connection:
+            for token in tokens:
+                add_token(connection, hash_token(token), now=time.time(), expires=time.time() + 600)
+    finally:
+        database.close()
+
+
+async def drive(port: int, ca: Path, tokens: Sequence[str], server: psutil.Process, each: int) -> Table:
+    """Enrol all hosts, send `each` reports from each, and again at RATE."""
+    context = ssl.create_default_context(cafile=ca)
+    connections = [await Connection.open(port, context) for _ in tokens]
+    senders = [
+        await enrol(connection, token, number)
+        for number, (connection, token) in enumerate(zip(connections, tokens, strict=True))
+    ]
+    rows: list[list[str]] = []
+    for name, rate in (("as fast as it goes", None), (f"{RATE:.0f} a second", RATE)):
+        requests = [[sender.request() for _ in range(each)] for sender in senders]
+        cpu, began = sum(server.cpu_times()[:2]), time.perf_counter()
+        waits = await asyncio.gather(
+            *(
+                send(connection, queue, began, None if rate is None else (number / rate, len(senders) / rate))
+                for number, (connection, queue) in enumerate(zip(connections, requests, strict=True))
+            )
+        )
+        seconds = time.perf_counter() - began
+        cpu = sum(server.cpu_times()[:2]) - cpu
+        taken = [wait for part in waits for wait in part]
+        percent = quantiles(taken, n=100)
+        rows.append(
+            [
+                name,
+                f"{len(taken) / seconds:.0f}",
+                ratio(len(taken) / seconds, BUDGET) if rate is None else "",
+                f"{1000 * percent[49]:.1f} / {1000 * percent[98]:.1f}",
+                f"{1e6 * cpu / len(taken):.0f}",
+                f"{100 * cpu / len(taken) * FLEET / INTERVAL:.1f} %",
+            ]
+        )
+    for connection in connections:
+        await connection.close()
+    size = len(senders[0].source.sample(time.time()))
+    return Table(
+        f"Ingest: {HOSTS} hosts, {HOSTS * each} reports of {size} readings",
+        [
+            "load",
+            "reports/s acknowledged",
+            f"of the budget of {BUDGET:.0f}",
+            "p50 / p99 ms",
+            "CPU a report, µs",
+            f"{FLEET} hosts take of a core",
+        ],
+        rows,
+        ["The hosts are simulated on the same machine, by one process; their requests were signed beforehand."],
+    )
+
+
+async def enrol(connection: Connection, token: str, number: int) -> Sender:
+    """A new host, known to the collector."""
+    key = signature.generate_key()
+    public = signature.public_text(key)
+    body = msgspec.json.encode(
+        Enrolment(token=token, name=f"host-{number}", public_key=public, agent=__version__, facts={})
+    )
+    headers = {"Content-Type": protocol.JSON_TYPE}
+    _, answer = await connection.post(request(key, public, protocol.ENROLL, body, headers))
+    return Sender(key=key, id=codec.decode_enrolled(answer).host, source=Host(number), epoch=secrets.token_hex(8))
+
+
+async def send(
+    connection: Connection, requests: Sequence[bytes], began: float, pace: tuple[float, float] | None
+) -> list[float]:
+    """Seconds that each answer took; `pace` says when the first is due after `began`, and how far apart they are.
+
+    A report that could not be sent in time because the one before was not answered has waited since it was due.
+    """
+    taken: list[float] = []
+    for number, data in enumerate(requests):
+        late = 0.0
+        if pace is not None:
+            due = began + pace[0] + number * pace[1]
+            await asyncio.sleep(max(due - time.perf_counter(), 0))
+            late = time.perf_counter() - due
+        wait, _ = await connection.post(data)
+        taken.append(wait + late)
+    return taken
