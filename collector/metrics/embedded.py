@@ -240,9 +240,13 @@ def _in_range(
 def _introduce(known: _Numbers, reading: Reading, host: str, hour: int, new: list[dict[str, Any]]) -> int | None:
     """The number of a series that was not found as it is written; a row for it is added to `new` if it is new."""
     labels = dict(sorted(reading.labels.items()))
-    key: _Key = (intern(reading.check), intern(reading.name), intern(reading.unit), *labels.items())
+    identity = intern(reading.check), intern(reading.name), intern(reading.unit)
+    key: _Key = (*identity, *labels.items())
     if (number := known.by_key.get(key)) is not None:
-        return number  # its labels came in another order, or it is in this report twice
+        # It is in this report twice, or its labels come in another order: that is how this host writes them.
+        if len(known.by_key) < 2 * known.most:
+            known.by_key[(*identity, *reading.labels.items())] = number
+        return number
     if (number := known.give(key)) is not None:
         new.append(
             {
