@@ -163,8 +163,12 @@ def explain(error: Exception, patience: float) -> str:
                 return f"redirected more than {MAX_REDIRECTS} times"
             case requests.exceptions.InvalidURL() | requests.exceptions.InvalidSchema():
                 return "redirected to an address that is not http or https"
-            case http.client.BadStatusLine() | http.client.HTTPException():
-                return "what answered does not speak HTTP, or closed the connection"
+            case http.client.IncompleteRead():
+                return "the connection was closed before the answer was complete"
+            case http.client.RemoteDisconnected():
+                return "the connection was closed without an answer"
+            case http.client.HTTPException():
+                return "what answered does not speak HTTP"
             case urllib3.exceptions.DecodeError():
                 return "the body cannot be decompressed"
             case urllib3.exceptions.HTTPError() | requests.RequestException():
