@@ -78,7 +78,7 @@ def create_app(
 def _respond(request: Request, error: ApiError) -> Response:
     """JSON to programs, a page to people."""
     path = request.url.path
-    if path.startswith("/api/") or path in ("/healthz", "/readyz"):
+    if f"{path}/".startswith("/api/") or path in ("/healthz", "/readyz"):
         return refusal(error)
     response = error_page(request, error.status)
     response.headers.update(error.headers)

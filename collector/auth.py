@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Callable
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -26,13 +27,17 @@ HASHINGS = 2
 """Passwords that are hashed at one time; each takes 64 MiB for a moment."""
 
 _hasher = PasswordHasher()
-# Verified in place of an unknown user's: the answer then takes as long, and does not tell who exists.
-_NOBODY = _hasher.hash(secrets.token_urlsafe(16))
 
 
 def hash_password(password: str) -> str:
     """An argon2id hash with its parameters, in its own text form."""
     return _hasher.hash(password)
+
+
+@cache
+def _nobody() -> str:
+    """Verified in place of an unknown user's: the answer then takes as long, and does not tell who exists."""
+    return _hasher.hash(secrets.token_urlsafe(16))
 
 
 def new_token(kind: str) -> tuple[str, bytes]:
@@ -43,12 +48,17 @@ def new_token(kind: str) -> tuple[str, bytes]:
 
 def hash_token(token: str) -> bytes:
     """SHA-256: a random token needs no slow hash."""
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
 
 
 def may(user: User, role: Role) -> bool:
     """Whether `user` has `role` or one that includes it."""
     return ROLES.index(user.role) >= ROLES.index(role)
+
+
+def _is_unicode(text: str) -> bool:
+    """No lone surrogates, which have no bytes to be hashed or stored."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 class Auth:
@@ -58,10 +68,11 @@ class Auth:
         self._database = database
         self._clock = clock
         self._hashing = asyncio.Semaphore(HASHINGS)
+        _nobody()  # made before anybody asks: who asks first could tell how long it took
 
     async def login(self, name: str, password: str) -> str | None:
         """A new session's token, or None; it takes as long for a name that nobody has."""
-        if len(password) > MAX_PASSWORD:
+        if len(password) > MAX_PASSWORD or not _is_unicode(name + password):
             return None
         async with self._hashing:
             return await asyncio.to_thread(self._login, name, password)
@@ -81,7 +92,7 @@ class Auth:
     def _login(self, name: str, password: str) -> str | None:
         with self._database.read() as connection:
             account = accounts.find_account(connection, name)
-        stored = _NOBODY if account is None else account.password_hash
+        stored = _nobody() if account is None else account.password_hash
         try:
             _hasher.verify(stored, password)
         except (VerificationError, InvalidHashError):

@@ -12,9 +12,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from msgspec.structs import replace
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
@@ -206,7 +207,8 @@ class Writer:
                 record, transitions = take(record, report, received=item.received, created=item.created)
             else:
                 record, transitions = hear(record, received=item.received)
-            record = replace(record, lost=count_lost(record.lost, report))
+            if report.gaps:
+                record = replace(record, lost=count_lost(record.lost, report))
             records[report.host] = changed[report.host] = record
             marks[stream] = advanced[stream] = report.sequence
             intake.changes += [(report.host, change) for change in transitions]

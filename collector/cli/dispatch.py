@@ -76,8 +76,8 @@ def _no_such_command(words: Sequence[str]) -> int:
     if group and (len(words) == 1 or words[1] in ("-h", "--help")):
         print(_overview(group))
         return 0 if len(words) > 1 else 2
+    near = get_close_matches(" ".join(words[:2]), COMMANDS, n=1) or get_close_matches(words[0], COMMANDS, n=1)
     said = " ".join(words[:2]) if group else words[0]
-    near = get_close_matches(said, COMMANDS, n=1)
     hint = f'; did you mean "{near[0]}"?' if near else ""
     print(f'{PROGRAM}: there is no command "{clean(said)}"{hint} ({PROGRAM} --help lists them)', file=sys.stderr)
     return 2

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import msgspec
+from msgspec.structs import replace
 
 from collector.api.shapes import HostState, StateChange
 from collector.rules.highlights import Vitals, take_vitals
@@ -13,8 +14,7 @@ STEADY = 5.0
 """Seconds by which the time between two reports and between their receipts may differ while none is held up."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostRecord:
+class HostRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A host as it stands. Times are home's, but for `reported`."""
 
     id: str
@@ -33,9 +33,9 @@ class HostRecord:
     """When its last report was made, by its own clock."""
     interval: float = 0.0
     clock_offset: float = 0.0
-    checks: list[CheckState] = field(default_factory=list)
-    vitals: Vitals = field(default_factory=Vitals)
-    lost: dict[str, int] = field(default_factory=dict)
+    checks: list[CheckState] = []
+    vitals: Vitals = Vitals()
+    lost: dict[str, int] = {}
     """What it could not deliver: readings, events, job_results, reports."""
 
 
@@ -83,8 +83,6 @@ def hear(before: HostRecord, *, received: float) -> tuple[HostRecord, list[State
 
 def count_lost(lost: dict[str, int], report: Report) -> dict[str, int]:
     """The sums of what was lost, with the report's gaps added."""
-    if not report.gaps:
-        return lost
     return {
         kind: lost.get(kind, 0) + sum(getattr(gap, kind) for gap in report.gaps)
         for kind in ("readings", "events", "job_results", "reports")

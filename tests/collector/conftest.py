@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,10 +26,16 @@ def host(home: support.Home) -> support.Host:
     return made
 
 
-@pytest.fixture
-def data_folder(tmp_path: Path) -> Path:
-    """What `init` makes."""
-    folder = tmp_path / "home"
+@pytest.fixture(scope="session")
+def initialised(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `init` makes, made once: it takes a second."""
+    folder = tmp_path_factory.mktemp("initialised") / "home"
     done = support.run("init", "--data-dir", str(folder))
     assert done.returncode == 0, done.stderr
     return folder
+
+
+@pytest.fixture
+def data_folder(initialised: Path, tmp_path: Path) -> Path:
+    """What `init` makes, for one test alone."""
+    return shutil.copytree(initialised, tmp_path / "home")

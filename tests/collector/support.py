@@ -84,6 +84,7 @@ def running(app: Starlette) -> Iterator[Client]:
 class Home:
     """A whole application in this process."""
 
+    app: Starlette
     database: Database
     client: Client
     clock: Clock
@@ -137,7 +138,7 @@ def home(folder: Path) -> Iterator[Home]:
     app = create_app(database, EmbeddedHistory(), clock=clock, ticks=ticks)
     try:
         with running(app) as client:
-            yield Home(database, client, clock, ticks)
+            yield Home(app, database, client, clock, ticks)
     finally:
         database.close()
 

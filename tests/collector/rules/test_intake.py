@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from collector.rules.intake import HostRecord, clock_offset, count_lost, hear, take
 from tests.collector.support import NOW, check
