@@ -32,7 +32,7 @@ class DiskOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_fields
         msgspec.Meta(
             description="Which mount points (* and ? as in file names). One without either must be mounted, "
             "and is watched whatever its kind.",
-            examples=[["*"], ["/", "/srv/*"]],
+            examples=[["/", "/srv/*"]],
         ),
     ] = ("*",)
     exclude: Annotated[

@@ -22,7 +22,7 @@ class DiskIoOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_fiel
         msgspec.Meta(
             description="Which devices (* and ? as in file names). One without either must be there, and may be a "
             "partition; otherwise whole devices are watched.",
-            examples=[["*"], ["sda", "nvme*"]],
+            examples=[["sda", "nvme*"]],
         ),
     ] = ("*",)
     exclude: Annotated[tuple[str, ...], msgspec.Meta(description="Devices to leave out.", examples=[["dm-*"]])] = (

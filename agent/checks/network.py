@@ -21,7 +21,7 @@ class NetworkOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_fie
         tuple[str, ...],
         msgspec.Meta(
             description="Which interfaces (* and ? as in file names). One without either must be there.",
-            examples=[["*"], ["eth0", "wg*"]],
+            examples=[["eth0", "wg*"]],
         ),
     ] = ("*",)
     exclude: Annotated[

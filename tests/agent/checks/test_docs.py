@@ -1,0 +1,156 @@
+"""Every kind of check has its place in docs/checks.md, its cases, and says what it reads."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.checks.command import CommandOptions, PluginCommand
+from agent.checks.contract import Check, CommandCheck, Context, Finished, Sample
+from agent.checks.cpu import Cpu, CpuOptions
+from agent.checks.disk import Disk, DiskOptions, RemoteDisk, RemoteDiskOptions
+from agent.checks.disk_io import DiskIo, DiskIoOptions
+from agent.checks.http import Http, HttpOptions
+from agent.checks.memory import Memory, MemoryOptions
+from agent.checks.network import Network, NetworkOptions
+from agent.checks.process import Process, ProcessOptions
+from agent.checks.registry import CHECKS, load
+from agent.checks.systemd import Systemd, SystemdOptions
+from agent.checks.tcp import Tcp, TcpOptions
+from agent.config.load import load as load_configuration
+from agent.paths import System
+from tests.agent.checks import test_cpu, test_disk_io, test_memory, test_network, test_process, test_systemd
+from tests.agent.checks.servers import serve
+from tests.agent.checks.tree import NOW, collect, tree
+
+ROW = re.compile(r"^\| `([a-z_]+)` \|([^|]*)\|([^|]*)\|", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def sections() -> dict[str, str]:
+    """Heading to text."""
+    text = (Path(__file__).resolve().parents[3] / "docs" / "checks.md").read_text()
+    parts = re.split(r"^## (.+)$", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def documented(section: str) -> dict[str, tuple[str, set[str]]]:
+    """Reading to its unit and labels."""
+    return {
+        name: (unit.strip(), set(re.findall(r"`(\w+)`", labels.split(":")[0])))
+        for name, unit, labels in ROW.findall(section)
+    }
+
+
+def twice(check: Check[Any], system: System, then: dict[str, str] | None = None) -> Sample:
+    first = collect(check, system)
+    return collect(check, tree(system.root, then or {}), after=first)
+
+
+def printed(check: CommandCheck[Any], output: str) -> Sample:
+    return check.parse(Context(system=System(), now=NOW), Finished(0, output, ""))
+
+
+def of_tcp(_: Path) -> Sample:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return collect(Tcp(TcpOptions(host="127.0.0.1", port=server.getsockname()[1])))
+
+
+def of_http(_: Path) -> Sample:
+    with serve() as server:
+        return collect(Http(HttpOptions(url=f"{server.url}/health")))
+
+
+def of_remote_disk(root: Path) -> Sample:
+    line = f"30 1 0:30 / {root} rw - nfs4 home:/export rw\n"
+    return collect(RemoteDisk(RemoteDiskOptions()), tree(root, {"proc/self/mountinfo": line}))
+
+
+PLUGIN = "OK | a=1 b=1% c=1s d=1B e=1c"
+
+SAMPLES: dict[str, Callable[[Path], Sample]] = {
+    "command": lambda root: printed(PluginCommand(CommandOptions(command=("x",))), PLUGIN),
+    "cpu": lambda root: twice(
+        Cpu(CpuOptions()),
+        tree(root, {"proc/stat": test_cpu.BEFORE, "proc/loadavg": test_cpu.LOAD}),
+        {"proc/stat": test_cpu.AFTER},
+    ),
+    "disk": lambda root: collect(Disk(DiskOptions(mounts=("/",)))),
+    "disk_io": lambda root: twice(
+        DiskIo(DiskIoOptions()),
+        tree(root, test_disk_io.WHOLE | {"proc/diskstats": test_disk_io.BEFORE}),
+        {"proc/diskstats": test_disk_io.AFTER},
+    ),
+    "http": of_http,
+    "memory": lambda root: collect(
+        Memory(MemoryOptions()), tree(root, {"proc/meminfo": test_memory.MEMINFO, "proc/vmstat": test_memory.VMSTAT})
+    ),
+    "network": lambda root: twice(Network(NetworkOptions()), tree(root, test_network.dev(eth0=(1, 1, 1, 1, 1, 1)))),
+    "process": lambda root: twice(
+        Process(ProcessOptions(name="x")), tree(root, test_process.proc(test_process.stat(7, "x")))
+    ),
+    "remote_disk": of_remote_disk,
+    "systemd": lambda root: printed(Systemd(SystemdOptions(units=("nginx",))), test_systemd.OUTPUT),
+    "tcp": of_tcp,
+}
+"""A sample of each kind that holds all that it can measure."""
+
+
+@pytest.mark.parametrize("kind", CHECKS)
+def test_what_a_check_measures_is_documented(kind: str, sections: dict[str, str], tmp_path: Path) -> None:
+    """Every reading with its unit and its labels, and no reading that there is not."""
+    sample = SAMPLES[kind](tmp_path)
+    measured = {m.name: (m.unit, set(m.labels)) for m in sample.measurements}
+    if kind == "command":
+        measured["plugin_value"] = ("as the plugin has it", {"label"})
+    told = documented(sections["disk" if kind == "remote_disk" else kind])
+    optional = {"disk_inodes_used_percent"} - measured.keys()  # where the file system has no fixed number
+    assert measured == {name: unit for name, unit in told.items() if name not in optional}
+    assert [finding for finding in sample.findings if finding.state == "unknown"] == []
+
+
+@pytest.mark.parametrize("kind", CHECKS)
+def test_a_check_has_its_section_its_options_and_its_cases(kind: str, sections: dict[str, str]) -> None:
+    """One heading, a link to its options, a line in the table of kinds, an example, and a file of tests."""
+    assert f"(configuration.md#{kind})" in sections[kind]
+    assert "```toml" in sections[kind]
+    text = (Path(__file__).resolve().parents[3] / "docs" / "checks.md").read_text()
+    assert f"| [{kind}](#{kind}) |" in text
+    module = load(kind).__module__.rpartition(".")[2]
+    assert (Path(__file__).parent / f"test_{module}.py").exists()
+
+
+def test_every_example_is_a_valid_configuration(sections: dict[str, str], tmp_path: Path) -> None:
+    """As the agent reads it, with the options of the section's own kind."""
+    count = 0
+    for heading, section in sections.items():
+        for block in re.findall(r"^```toml\n(.*?)^```$", section, flags=re.MULTILINE | re.DOTALL):
+            file = tmp_path / "agent.toml"
+            file.write_text(block)
+            config = load_configuration(file, must_exist=True)
+            assert config.checks
+            if heading in CHECKS:
+                assert {options.type or name for name, options in config.checks.items()} == {heading}
+            count += 1
+    assert count > len(CHECKS)
+
+
+@pytest.mark.parametrize("kind", CHECKS)
+def test_defaults_are_the_options_of_their_kind(kind: str) -> None:
+    """A check that is there by itself is turned on."""
+    check = load(kind)
+    options = check.default(System())
+    if options is not None:
+        assert type(options) is check.Options
+        assert options.enabled
+
+
+def test_a_kind_that_is_not_registered_is_an_error() -> None:
+    """The registry invents nothing."""
+    with pytest.raises(KeyError):
+        load("nonsense")
