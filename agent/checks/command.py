@@ -6,7 +6,6 @@ Formats: https://www.monitoring-plugins.org/doc/guidelines.html (AEN.33, AEN.78,
 from __future__ import annotations
 
 import re
-import signal
 from typing import Annotated
 
 import msgspec
@@ -93,8 +92,6 @@ class PluginCommand(CommandCheck[CommandOptions]):
         """The exit code is the state, the first line the message, what follows `|` the performance data."""
         text, performance = split_output(finished.output)
         text = text or next((line.strip() for line in finished.error.splitlines() if line.strip()), "")
-        if finished.exit_code < 0:
-            raise CheckError(f"ended by {_signal_name(-finished.exit_code)}: {text or 'it printed nothing'}")
         if finished.exit_code >= len(STATES):
             raise CheckError(f"exit code {finished.exit_code}, which no plugin has: {text or 'it printed nothing'}")
         state = STATES[finished.exit_code]
@@ -127,10 +124,3 @@ def parse_performance(data: str) -> list[Measurement]:
         value = float(match["value"].replace(",", ".")) * factor
         measurements.append(Measurement(name, value, shown, {"label": label}))
     return measurements
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -221,7 +221,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a program ended: its exit code (negative: the signal) and the first 64 KiB of each output."""
+    """What a program that ended by itself left: its exit code and the first 64 KiB of each output."""
 
     exit_code: int
     output: str
