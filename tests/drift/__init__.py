@@ -1,0 +1,1 @@
+"""What holds across rooms: what is named is there, and what shall be light is."""

@@ -1,0 +1,49 @@
+"""Every command that is named can be loaded and explains itself, with examples."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+
+from agent.cli import main as agent
+from collector.cli import dispatch as collector
+
+COMMANDS = [
+    *(("agent.cli.main", name, place, summary) for name, (place, summary) in agent.COMMANDS.items()),
+    *(("collector.cli", name, place, summary) for name, (place, summary) in collector.COMMANDS.items()),
+]
+
+
+@pytest.mark.parametrize(("program", "name", "place", "summary"), COMMANDS, ids=[f"{c[0]} {c[1]}" for c in COMMANDS])
+def test_a_command_explains_itself(
+    program: str, name: str, place: str, summary: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--help says what it does and shows examples that call it by its name."""
+    with pytest.raises(SystemExit) as end:
+        import_module(program).main([*name.split(), "--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    called = f"{'hostward' if program.startswith('agent') else 'hostward-collector'} {name}"
+    assert text.startswith(f"usage: {called}")
+    assert summary[1:] in " ".join(text.split())
+    assert "examples:" in text
+    assert called in text.partition("examples:")[2]
+    assert import_module(place.partition(":")[0]).__doc__
+
+
+@pytest.mark.parametrize("program", ["agent.cli.main", "collector.cli"])
+def test_the_overview_names_every_command(program: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With what it is for."""
+    assert import_module(program).main(["--help"]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    for owner, name, _, summary in COMMANDS:
+        assert (f"{name} {summary}" in lines) == (owner == program)
+
+
+@pytest.mark.parametrize("program", ["agent.cli.main", "collector.cli"])
+def test_a_mistyped_command_is_answered_with_the_nearest(program: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """And exit code 2."""
+    name = next(c[1] for c in COMMANDS if c[0] == program and " " not in c[1] and len(c[1]) > 3)
+    assert import_module(program).main([name + "x"]) == 2
+    assert f'did you mean "{name}"?' in capsys.readouterr().err
