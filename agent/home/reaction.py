@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TypeAlias
 
-from wire import codec
+from kit.terminal import clean
+from wire import codec, limits
 from wire.report import Reply
 
 REFUSED_FOR_GOOD = {"bad_request", "malformed_report", "too_large"}
@@ -67,7 +68,8 @@ def judge(status: int, body: bytes, retry_after: str | None, *, now: float) -> V
     except ValueError:
         # A proxy in between, a server that is no collector, a collector that broke: none may cost a report.
         return Later(f"the collector answered {status}, and not in the way of a collector", after=after)
-    message = f"the collector refuses ({problem.code}): {problem.message}"
+    said = clean(" ".join(problem.message.split()))[: limits.MAX_MESSAGE]
+    message = f"the collector refuses ({clean(problem.code)}): {said}"
     if 400 <= status < 500 and status != 429:
         if problem.code in REFUSED_FOR_GOOD:
             return Refused(message)

@@ -93,6 +93,7 @@ class Reporter:
         raises; then nothing has changed. What is returned is on the disk: a report that home has must never be
         taken back by a power cut, for its number would then be given to another.
         """
+        now = min(max(now, 0.0), limits.MAX_TIME)
         fitting = fit.facts(facts)
         known = msgspec.json.encode(fitting, order="sorted").decode()
         made = 0
@@ -126,7 +127,7 @@ class Reporter:
                         sequence=1,
                         boot=self._boot,
                         agent=__version__,
-                        time=min(max(now, 0.0), limits.MAX_TIME),
+                        time=now,
                         interval=interval,
                         facts=fitting if tell_facts else None,
                         checks=checks,

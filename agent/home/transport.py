@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
+from kit.terminal import clean
 from kit.version import __version__
 
 if TYPE_CHECKING:
@@ -163,4 +164,6 @@ def _left(deadline: float) -> float:
 
 
 def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    """In one line: http.client quotes what the other end sent."""
+    said = getattr(error, "strerror", None) or str(error)
+    return clean(" ".join(said.split()))[:200] or type(error).__name__
