@@ -436,7 +436,7 @@ def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
         _raise(error, path)
     try:
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA cache_size = -512")  # KiB: rows are written once and read once
+        connection.execute("PRAGMA cache_size = -128")  # KiB: rows are written once and read once
     except sqlite3.Error as error:
         connection.close()
         _raise(error, path)
