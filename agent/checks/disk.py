@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 import msgspec
@@ -73,6 +74,7 @@ class Disk(Check[DiskOptions]):
     def collect(self, context: Context) -> Sample:
         """Read the mount table, ask each file system, compare with /etc/fstab."""
         mounts = parse_mountinfo(_text(context.system.path("proc", "self", "mountinfo")))
+        mounts = [mount for mount in mounts if _is_folder(mount)]
         chosen, findings = choose(mounts, self.options.mounts, self.options.exclude, remote=self.remote)
         answers = self.ask(chosen)
         wanted = parse_fstab(_text(context.system.path("etc", "fstab"), missing=""))
@@ -198,6 +200,11 @@ def measure(mount: Mount, answer: os.statvfs_result) -> list[Measurement]:
         inodes = 100 * (answer.f_files - answer.f_ffree) / answer.f_files
         found.append(Measurement("disk_inodes_used_percent", inodes, "percent", labels))
     return found
+
+
+def _is_folder(mount: Mount) -> bool:
+    """Containers have single files of their host mounted; those are no file systems to watch."""
+    return mount.root == "/" or mount.is_remote or not Path(mount.point).is_file()
 
 
 def _statvfs(point: str) -> Answer:

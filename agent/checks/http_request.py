@@ -162,7 +162,7 @@ def explain(error: Exception, patience: float) -> str:
             case requests.TooManyRedirects():
                 return f"redirected more than {MAX_REDIRECTS} times"
             case requests.exceptions.InvalidURL() | requests.exceptions.InvalidSchema():
-                return "redirected to an address that is not http or https"
+                return "the address, or one that it redirects to, cannot be used"
             case http.client.IncompleteRead():
                 return "the connection was closed before the answer was complete"
             case http.client.RemoteDisconnected():

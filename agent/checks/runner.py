@@ -221,12 +221,15 @@ def judge(
     bad = sorted((f for f in found if f.state != "ok"), key=lambda f: SEVERITY.index(f.state), reverse=True)
     said = [finding.message for finding in bad] + pending
     remarks = [finding.message for finding in findings if finding.state == "ok"]
-    measuring = plan.check.rates and (memory is None or memory.previous is None)
-    if not said and measuring:
-        state = memory.state if memory and memory.state in ("warning", "critical") else "ok"
-        said = ["measuring: rates need a second sample"]
+    if plan.check.rates and (memory is None or memory.previous is None):
+        # A first sample has no rates: what was known of them holds until the second one.
+        unseen = {key: track for key, track in known.items() if key not in tracks}
+        tracks |= unseen
+        state = worst(state, *(track.state for track in unseen.values()))
+        said = said or ["measuring: rates need a second sample"]
     elif not said and not remarks and not readings and not outcome.summary:
         state, said = "unknown", ["no data: the check found nothing to measure"]
+    tracks = {key: track for key, track in tracks.items() if track != Tracks()}
     message = _joined(said or remarks or [outcome.summary or "ok"])
     return _judged(plan, state, message, readings, memory, ticks, tracks, outcome.memory, now, duration)
 
@@ -277,7 +280,7 @@ def _watched(plan: Plan, memory: Memory | None, ticks: float) -> bool:
 def _verdicts(
     rules: Sequence[Rule], readings: Sequence[Reading], known: Mapping[str, Tracks], ticks: float
 ) -> tuple[dict[str, Tracks], list[Finding], list[str]]:
-    """What to remember, what is bad, and what is about to become bad."""
+    """What to remember of each reading that was judged, what is bad, and what is about to become bad."""
     tracks: dict[str, Tracks] = {}
     found: list[Finding] = []
     pending: list[str] = []
@@ -288,8 +291,7 @@ def _verdicts(
             key = f"{number} {_series(reading.name, reading.labels)}"
             bounds = resolve(rule.bounds, reading.labels)
             verdict = evaluate(reading.value, bounds, known.get(key, Tracks()), ticks=ticks, unit=reading.unit)
-            if verdict.tracks != Tracks():
-                tracks[key] = verdict.tracks
+            tracks[key] = verdict.tracks
             if verdict.text:
                 text = f"{_phrase(rule, reading)}, {verdict.text}"
                 if verdict.state == "ok":

@@ -38,6 +38,13 @@ class Tracks(msgspec.Struct, frozen=True, array_like=True):
     warning: Track | None = None
     critical: Track | None = None
 
+    @property
+    def state(self) -> State:
+        """The worst level in force."""
+        if self.critical and self.critical.in_force:
+            return "critical"
+        return "warning" if self.warning and self.warning.in_force else "ok"
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -77,7 +84,7 @@ def evaluate(value: float, bounds: Bounds, tracks: Tracks, *, ticks: float, unit
     """
     warning = _follow(value, bounds.warning, bounds, tracks.warning, ticks)
     critical = _follow(value, bounds.critical, bounds, tracks.critical, ticks)
-    state: State = "ok"
+    judged = Tracks(warning, critical)
     texts: list[str] = []
     levels: tuple[tuple[Level, float | Literal["off"], Track | None], ...] = (
         ("critical", bounds.critical, critical),
@@ -87,12 +94,11 @@ def evaluate(value: float, bounds: Bounds, tracks: Tracks, *, ticks: float, unit
         if isinstance(threshold, str) or track is None:
             continue
         if track.in_force:
-            if state == "ok":
-                state = level
+            if level == judged.state:
                 texts.insert(0, _in_force(level, value, threshold, bounds, unit))
         elif not texts:
             texts.append(_pending(threshold, bounds, track, ticks, unit))
-    return Verdict(state, Tracks(warning, critical), ", ".join(texts))
+    return Verdict(judged.state, judged, ", ".join(texts))
 
 
 def forget_pending(tracks: Tracks) -> Tracks:

@@ -125,6 +125,17 @@ def test_a_mount_that_cannot_be_asked_is_unknown(tmp_path: Path) -> None:
     assert said(sample) == [("unknown", f"{tmp_path}/file/x cannot be read: Not a directory")]
 
 
+def test_a_single_file_that_is_mounted_is_no_disk(tmp_path: Path) -> None:
+    """Containers have their /etc/hosts so; a folder of the same file system is one."""
+    (tmp_path / "hosts").touch()
+    lines = mountinfo(
+        f"8:1 /containers/x/hosts {tmp_path}/hosts rw - ext4 /dev/sda1 rw",
+        f"8:1 /data {tmp_path} rw - ext4 /dev/sda1 rw",
+    )
+    sample = collect(Disk(DiskOptions()), tree(tmp_path, lines))
+    assert {m.labels["mount"] for m in sample.measurements} == {str(tmp_path)}
+
+
 def test_kernel_interfaces_are_not_disks(tmp_path: Path) -> None:
     """A file system without blocks has no readings, even when it is named."""
     lines = mountinfo("0:3 / /proc rw - proc proc rw")

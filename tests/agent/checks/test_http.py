@@ -160,7 +160,7 @@ def test_bodies_are_text(server: Running, path: str, body: str) -> None:
     ("path", "message"),
     [
         ("loop", "redirected more than 10 times"),
-        ("file", "redirected to an address that is not http or https"),
+        ("file", "the address, or one that it redirects to, cannot be used"),
         ("broken", "the body cannot be decompressed"),
         ("cut", "the connection was closed before the answer was complete"),
     ],

@@ -197,6 +197,17 @@ def test_counters_without_a_sample_before_are_being_measured() -> None:
     assert (booted.state.state, booted.event) == ("critical", None)
 
 
+def test_while_measuring_only_what_was_not_measured_stays_as_it_was() -> None:
+    """A reading that is there without a second sample is judged at once."""
+    which = planned(Counter)
+    before = run(which, Sample([used(99), used(85, "/home")], memory=[1]))
+    booted = run(which, Sample([used(10)], memory=[2]), before.memory.after_boot(), at=30)
+    assert booted.state.state == "warning"
+    after = run(which, Sample([used(10), used(20, "/home")], summary="fine", memory=[3]), booted.memory, at=45)
+    assert (after.state.state, after.state.message) == ("ok", "fine")
+    assert after.memory.tracks == {}
+
+
 def test_no_data_is_its_own_outcome() -> None:
     """A check that found nothing to measure and has nothing to say is not ok."""
     judged = run(planned(), Sample())
