@@ -1,19 +1,21 @@
-"""Who asks: people by session, programs by API token.
-
-Passwords are kept as argon2id hashes; tokens, which are random enough, as SHA-256.
-"""
+"""Who asks: people by session, programs by API token."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import secrets
 from collections.abc import Callable
-from functools import cache
+from http import HTTPStatus
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-
+from collector.api.problems import RETRY_AFTER, ApiError
+from collector.credentials import (
+    MAX_PASSWORD,
+    hash_password,
+    hash_token,
+    is_outdated,
+    is_password,
+    new_token,
+    nobody,
+)
 from collector.store import accounts
 from collector.store.accounts import ROLES, Role, User
 from collector.store.database import Database
@@ -21,34 +23,11 @@ from collector.store.database import Database
 COOKIE = "__Host-hostward"
 """Browsers take a cookie of this prefix only over TLS, for this very host, and for all paths."""
 
-MAX_PASSWORD = 1024
-"""Characters: hashing takes longer for longer ones."""
 HASHINGS = 2
 """Passwords that are hashed at one time; each takes 64 MiB for a moment."""
 
-_hasher = PasswordHasher()
-
-
-def hash_password(password: str) -> str:
-    """An argon2id hash with its parameters, in its own text form."""
-    return _hasher.hash(password)
-
-
-@cache
-def _nobody() -> str:
-    """Verified in place of an unknown user's: the answer then takes as long, and does not tell who exists."""
-    return _hasher.hash(secrets.token_urlsafe(16))
-
-
-def new_token(kind: str) -> tuple[str, bytes]:
-    """A token of 256 random bits, and what is kept of it. `kind` begins it: what it is shows wherever it leaks."""
-    token = f"{kind}_{secrets.token_urlsafe(32)}"
-    return token, hash_token(token)
-
-
-def hash_token(token: str) -> bytes:
-    """SHA-256: a random token needs no slow hash."""
-    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
+LOGINS = 20
+"""Logins that may be under way or waiting for it."""
 
 
 def may(user: User, role: Role) -> bool:
@@ -67,15 +46,31 @@ class Auth:
     def __init__(self, database: Database, clock: Callable[[], float]) -> None:
         self._database = database
         self._clock = clock
+        self._logins = 0
         self._hashing = asyncio.Semaphore(HASHINGS)
-        _nobody()  # made before anybody asks: who asks first could tell how long it took
+        nobody()  # made before anybody asks: who asks first could tell how long it took
 
     async def login(self, name: str, password: str) -> str | None:
-        """A new session's token, or None; it takes as long for a name that nobody has."""
+        """A new session's token, or None; it takes as long for a name that nobody has.
+
+        Raises ApiError 503 while too many are logging in: guesses must not pile up, nor take all of the processor.
+        """
         if len(password) > MAX_PASSWORD or not _is_unicode(name + password):
             return None
-        async with self._hashing:
-            return await asyncio.to_thread(self._login, name, password)
+        if self._logins >= LOGINS:
+            raise ApiError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "busy",
+                "Too many are logging in; try again in a moment.",
+                permanent=False,
+                headers={"Retry-After": str(RETRY_AFTER)},
+            )
+        self._logins += 1
+        try:
+            async with self._hashing:
+                return await asyncio.to_thread(self._login, name, password)
+        finally:
+            self._logins -= 1
 
     async def session(self, token: str) -> User | None:
         """Whose session it is; None where there is none, or it has ended."""
@@ -92,17 +87,12 @@ class Auth:
     def _login(self, name: str, password: str) -> str | None:
         with self._database.read() as connection:
             account = accounts.find_account(connection, name)
-        stored = _nobody() if account is None else account.password_hash
-        try:
-            _hasher.verify(stored, password)
-        except (VerificationError, InvalidHashError):
-            return None
-        if account is None:
+        if not is_password(password, None if account is None else account.password_hash) or account is None:
             return None
         token, token_hash = new_token("hws")
         with self._database.write() as connection:
-            if _hasher.check_needs_rehash(stored):
-                accounts.set_password_hash(connection, account.id, _hasher.hash(password))
+            if is_outdated(account.password_hash):
+                accounts.set_password_hash(connection, account.id, hash_password(password))
             accounts.add_session(connection, token_hash, account.id, self._clock())
         return token
 

@@ -18,12 +18,17 @@ DEFAULT_FILE = Path("/etc/hostward/collector.toml")
 class HistoryOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much of the readings is kept."""
 
-    retention: Annotated[Duration, msgspec.Meta(description="How long readings are kept.", examples=["90d"])] = (
-        Duration(Bounds().retention)
-    )
+    retention: Annotated[
+        Duration,
+        msgspec.Meta(description="How long readings are kept.", examples=["90d"], extra={"minimum": Duration(3600)}),
+    ] = Duration(Bounds().retention)
     max_size: Annotated[
         Size,
-        msgspec.Meta(description="What readings may take on disk; beyond it the oldest go first.", examples=["5GiB"]),
+        msgspec.Meta(
+            description="What readings may take on disk; beyond it the oldest go first.",
+            examples=["5GiB"],
+            extra={"minimum": Size(2**20)},
+        ),
     ] = Size(Bounds().size)
 
 

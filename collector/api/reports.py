@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from collector.api.endpoint import Body, Endpoint, read_body, target
 from collector.api.problems import ApiError
-from collector.auth import hash_token
+from collector.credentials import hash_token
 from collector.rules.intake import HostRecord
 from collector.services import services
 from collector.store import enrolment, hosts

@@ -8,8 +8,8 @@ import time
 
 import msgspec
 
-from collector.auth import new_token
 from collector.cli.command import Command, duration, json_option, moment, opened
+from collector.credentials import new_token
 from collector.store import accounts
 from collector.store.accounts import ROLES
 from kit.errors import HostwardError

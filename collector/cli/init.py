@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from collector import tls
-from collector.auth import hash_password
 from collector.cli.command import DATABASE, Command
+from collector.credentials import hash_password
 from collector.store import accounts
 from collector.store.database import open_database
 from kit.errors import HostwardError, UsageError

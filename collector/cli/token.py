@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import time
 
-from collector.auth import new_token
 from collector.cli.command import Command, duration, opened
+from collector.credentials import new_token
 from collector.store.enrolment import add_token
 from kit.units import Duration
 

@@ -11,8 +11,8 @@ import time
 import msgspec
 from sqlalchemy import Connection
 
-from collector.auth import MAX_PASSWORD, hash_password
 from collector.cli.command import Command, json_option, moment, opened
+from collector.credentials import MAX_PASSWORD, hash_password
 from collector.store import accounts
 from collector.store.accounts import ROLES, Account
 from kit.errors import HostwardError, UsageError

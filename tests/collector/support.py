@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 from starlette.applications import Starlette
 
 from collector.app import create_app
-from collector.auth import new_token
+from collector.credentials import new_token
 from collector.metrics.embedded import EmbeddedHistory
 from collector.store import accounts, enrolment
 from collector.store.accounts import Role

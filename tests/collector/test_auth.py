@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from collector.auth import MAX_PASSWORD, Auth, hash_password, hash_token, may, new_token
+from collector.api.problems import ApiError
+from collector.auth import Auth, may
+from collector.credentials import MAX_PASSWORD, hash_password, hash_token, new_token
 from collector.store import accounts
 from collector.store.accounts import ROLES, SESSION_IDLE, SESSION_LIFETIME, User
 from collector.store.database import Database, open_database
@@ -121,6 +123,19 @@ def test_a_user_who_is_deleted_has_no_session(auth: Auth, database: Database) ->
         assert account is not None
         accounts.delete_account(connection, account.id)
     assert asyncio.run(auth.session(token)) is None
+
+
+def test_logins_that_pile_up_are_told_to_come_back(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that were taken are answered, and afterwards there is room again."""
+    monkeypatch.setattr("collector.auth.LOGINS", 3)
+
+    async def rush() -> list[str | BaseException | None]:
+        return await asyncio.gather(*(auth.login("anna", PASSWORD) for _ in range(5)), return_exceptions=True)
+
+    outcomes = asyncio.run(rush())
+    assert [isinstance(one, str) for one in outcomes] == [True, True, True, False, False]
+    assert {one.status for one in outcomes if isinstance(one, ApiError)} == {503}
+    assert login(auth)
 
 
 @pytest.mark.parametrize("token", ["", "x", "hws_unknown", "\ud800", "a" * 10_000])

@@ -9,7 +9,8 @@ import pytest
 
 from collector.api.endpoint import Endpoint
 from collector.api.routes import ENDPOINTS
-from collector.auth import COOKIE, Auth, hash_password
+from collector.auth import COOKIE, Auth
+from collector.credentials import hash_password
 from collector.store import accounts
 from tests.collector.support import Home
 
