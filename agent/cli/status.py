@@ -35,7 +35,7 @@ exit codes: 0 the agent is running (whatever its checks say: hostward check tell
 
 EVENTS_SHOWN = 5
 SILENT = 60.0
-"""Seconds, beyond the longest interval, without news of any check: then the state is not being written."""
+"""Seconds, beyond the shortest interval, without news of any check: then the state is not being written."""
 
 
 class Agent(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +135,7 @@ def problem(checks: Sequence[CheckState], *, folder: Path, running: bool, now: f
     newest = max((check.time for check in measured), default=None)
     if not running:
         return None if newest is None else f"no agent is running: what follows is from {_age(now - newest)} ago"
-    if newest is not None and now - newest > SILENT + max(check.interval for check in measured):
+    if newest is not None and now - newest > SILENT + min(check.interval for check in measured):
         full = os.statvfs(folder).f_bavail == 0
         return f"nothing was kept for {_age(now - newest)}" + (f": the disk of {folder} is full" if full else "")
     return None
