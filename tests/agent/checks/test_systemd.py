@@ -128,19 +128,26 @@ def test_any_output_is_read(text: str) -> None:
 
 MANAGER = """
 set -e
+home=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
+own=/sys/fs/cgroup/hostward-test-$1
 umount -R /sys/fs/cgroup
 mount -t cgroup2 none /sys/fs/cgroup
 mount -t tmpfs none /run
-mkdir -p /run/systemd/system /run/user
+mkdir -p /run/systemd/system /run/user "$own"
+echo $$ > "$own/cgroup.procs"
 export XDG_RUNTIME_DIR=/run/user
-"$1" --user --log-target=null &
+"$2" --user --log-target=null &
+manager=$!
 for i in $(seq 100); do systemctl --user is-active --quiet basic.target && break; sleep 0.1; done
 systemctl --user is-active basic.target >&2
 systemd-run --quiet --user --unit=broken false
 for i in $(seq 100); do systemctl --user is-failed --quiet broken && break; sleep 0.1; done
-shift
+shift 2
 "$@"
 systemctl --user exit
+wait $manager || true
+echo $$ > "$home/cgroup.procs"
+find "$own" -depth -type d -exec rmdir {} +
 """
 
 
