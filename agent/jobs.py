@@ -257,7 +257,7 @@ class Jobs:
     """The jobs of a process that has one loop, which sleeps in `wait`.
 
     Other files may be registered with the same selector; their `data` is a function without arguments, which `wait`
-    calls when the file is ready.
+    calls when the file is ready. Raises ValueError outside of the main thread.
     """
 
     def __init__(self, selector: selectors.BaseSelector) -> None:

@@ -12,26 +12,22 @@ from __future__ import annotations
 
 import calendar
 import hashlib
-import os
 import re
 from collections.abc import Callable, Container, Iterator
-from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from agent.zones import zone_of
 from kit.units import Duration
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 ORDINALS = ("first", "second", "third", "fourth", "last")
 QUARTERS = (1, 4, 7, 10)
 KINDS = ("every", "daily", "weekly", "monthly", "quarterly")
-LOCAL_ZONE = Path("/etc/localtime")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -109,7 +105,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError(f"expected exactly one of {', '.join(KINDS[:-1])} and {KINDS[-1]}, found {found}")
         if self.every is None:
             _read(given[0], getattr(self, given[0]))
-        _zone(self.timezone)
+        zone_of(self.timezone)
 
 
 def next_due(schedule: Schedule, after: datetime, *, host: str, job: str = "") -> datetime:
@@ -168,7 +164,7 @@ def _dues(schedule: Schedule, around: datetime) -> Iterator[datetime]:
     """Due times without jitter, in order, from some before `around` on. Not for `every`."""
     kind, text = next((kind, text) for kind in _READERS if (text := getattr(schedule, kind)) is not None)
     days, at = _read(kind, text)
-    zone = _zone(schedule.timezone)
+    zone = zone_of(schedule.timezone)
     first = around.astimezone(zone).date() - timedelta(days=_LOOK_BACK[kind])
     return (_reached(datetime.combine(day, at), zone) for day in days(first))
 
@@ -272,26 +268,3 @@ def _read(kind: str, text: str) -> tuple[Days, time]:
     if days is None or match is None:
         raise ValueError(f'{kind}: expected a time such as {examples}, found "{text}"')
     return days, time(int(match[1]), int(match[2]))
-
-
-def _zone(name: str) -> tzinfo:
-    """Raises ValueError for a name that this host has no rules for."""
-    if not name:
-        return _local_zone()
-    if name == "UTC":
-        return UTC  # There are hosts without a database of time zones.
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(
-            f'timezone: expected the name of a zone that this host knows, such as "Europe/Berlin", found "{name}"'
-        ) from None
-
-
-def _local_zone() -> tzinfo:
-    """TZ where it names a zone, else the host's own; UTC where that is not set."""
-    with suppress(ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo(os.environ.get("TZ", "").removeprefix(":"))
-    with suppress(ValueError, OSError), LOCAL_ZONE.open("rb") as file:
-        return ZoneInfo.from_file(file)
-    return UTC

@@ -324,7 +324,7 @@ def test_stop_ends_everything(run: Run, tmp_path: Path) -> None:
     assert not run.command("true")
     assert not run.call("echo")
     for pid in (server, *pids(file)):
-        eventually(lambda pid=pid: not is_alive(pid), "the end of all")  # type: ignore[misc]
+        eventually(lambda pid=pid: not is_alive(pid), "the end of all")
 
 
 # Calls
@@ -405,7 +405,7 @@ def test_a_call_that_hangs_is_ended_at_its_limit(run: Run, impatient: None, tmp_
     ended = run.of_call("hang", str(file).encode(), time=5)
     assert (ended.outcome, ended.message) == ("timed_out", "stopped at its time limit of 5s")
     for pid in pids(file):
-        eventually(lambda pid=pid: not is_alive(pid), "the end of both")  # type: ignore[misc]
+        eventually(lambda pid=pid: not is_alive(pid), "the end of both")
     assert run.server() == server
 
 
@@ -470,7 +470,7 @@ def test_a_server_killed_at_any_moment_leaves_no_call_without_outcome(run: Run) 
         os.kill(run.server(), signal.SIGKILL)
         run.finish()
         for child in children:
-            eventually(lambda pid=child.pid: not is_alive(pid), "the end of all")  # type: ignore[misc]
+            eventually(lambda pid=child.pid: not is_alive(pid), "the end of all")
     assert sorted(int(ended.name) for ended in run.ended) == list(range(1, started + 1))
     assert {ended.outcome for ended in run.ended} <= {"done", "lost"}
 
@@ -546,7 +546,7 @@ def test_server_and_calls_die_with_the_agent(tmp_path: Path) -> None:
     agent.kill()
     agent.communicate()
     for process in family:
-        eventually(lambda process=process: not is_alive(process.pid), "the end of all")  # type: ignore[misc]
+        eventually(lambda process=process: not is_alive(process.pid), "the end of all")
 
 
 def test_a_call_ends_itself_when_agent_and_server_are_gone(tmp_path: Path) -> None:

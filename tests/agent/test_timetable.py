@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from agent import timetable
+from agent import zones as zones_of_host
 from agent.timetable import KINDS, ORDINALS, WEEKDAYS, Schedule, last_due, missed, next_due
 from kit.units import Duration
 
@@ -230,7 +230,7 @@ def test_the_host_s_own_zone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     schedule = Schedule(daily="02:00")
     noon = utc("2026-07-01 12:00")
     localtime = tmp_path / "localtime"
-    monkeypatch.setattr(timetable, "LOCAL_ZONE", localtime)
+    monkeypatch.setattr(zones_of_host, "LOCAL_ZONE", localtime)
     monkeypatch.setenv("TZ", ":Asia/Tokyo")
     assert next_due(schedule, noon, host="h") == utc("2026-07-01 17:00")
     monkeypatch.setenv("TZ", "EST5EDT4,M3.2.0,M11.1.0")
