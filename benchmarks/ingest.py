@@ -21,7 +21,7 @@ import psutil
 from benchmarks.processes import collector, serving
 from benchmarks.tables import Table, ratio
 from benchmarks.workload import INTERVAL, Host
-from collector.auth import hash_token
+from collector.credentials import hash_token
 from collector.store.database import open_database
 from collector.store.enrolment import add_token
 from kit.version import __version__

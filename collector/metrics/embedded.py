@@ -424,10 +424,12 @@ def _merged(
 
 
 class _Piece(NamedTuple):
-    """Samples of one series that follow each other: milliseconds since the epoch."""
+    """Samples of one series within one hour: milliseconds since it began, and values."""
 
     number: int
-    times: Sequence[int]
+    begin: int
+    """Milliseconds from the epoch to the hour."""
+    offsets: Sequence[int]
     values: Sequence[float]
 
 
@@ -443,7 +445,7 @@ def _pieces(connection: Connection, host: str, span: range, wanted: Collection[i
         for number, offsets, values in columns:
             low, high = bisect_left(offsets, span.start - begin), bisect_left(offsets, span.stop - begin)
             if low < high:
-                yield _Piece(number, [begin + offset for offset in offsets[low:high]], values[low:high])
+                yield _Piece(number, begin, offsets[low:high], values[low:high])
 
 
 def _with_holes(pieces: Iterable[_Piece], limit: int) -> _Sampled | None:
@@ -452,10 +454,10 @@ def _with_holes(pieces: Iterable[_Piece], limit: int) -> _Sampled | None:
     values: dict[int, list[float]] = {}
     total = 0
     for piece in pieces:
-        total += len(piece.times)
+        total += len(piece.offsets)
         if total > limit:
             return None
-        times.setdefault(piece.number, []).extend(piece.times)
+        times.setdefault(piece.number, []).extend(piece.begin + offset for offset in piece.offsets)
         values.setdefault(piece.number, []).extend(piece.values)
     return {number: _holed(times[number], values[number]) for number in times}
 
@@ -493,16 +495,24 @@ def _grid(span: range, step: int, most: int) -> _Grid:
 def _means(pieces: Iterable[_Piece], grid: _Grid) -> _Sampled:
     """The mean of each step's samples, None for steps without any."""
     means: dict[int, tuple[array[float], array[int]]] = {}
-    for number, times, values in pieces:
+    for number, begin, offsets, values in pieces:
         if number not in means:
             means[number] = array("d", bytes(8 * grid.points)), array("Q", bytes(8 * grid.points))
         mean, samples = means[number]
-        for time, value in zip(times, values, strict=True):
-            index = (time - grid.start) // grid.step
-            samples[index] += 1
-            mean[index] += (value - mean[index]) / samples[index]  # exact where all are the same
+        low = 0
+        while low < len(offsets):
+            index = (begin + offsets[low] - grid.start) // grid.step
+            high = bisect_left(offsets, grid.start + (index + 1) * grid.step - begin, low)
+            samples[index] += high - low
+            mean[index] += (_mean(values[low:high]) - mean[index]) * ((high - low) / samples[index])
+            low = high
     told = [(grid.start + index * grid.step) / 1000 for index in range(grid.points)]
     return {
         number: (told, [value if samples else None for value, samples in zip(*pair, strict=True)])
         for number, pair in means.items()
     }
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Between the smallest and the largest, which rounding alone would not promise: a flat line stays flat."""
+    return min(max(sum(values) / len(values), min(values)), max(values))
