@@ -73,7 +73,8 @@ def job_result(result: JobResult) -> JobResult:
         message=text(result.message, limits.MAX_MESSAGE),
         started=_time(result.started),
         finished=_time(result.finished),
-        cpu=_between(result.cpu, math.inf),
+        exit_code=None if result.exit_code is None else min(max(result.exit_code, -255), 255),
+        cpu=_between(result.cpu, limits.MAX_TIME),
         peak_memory=min(max(result.peak_memory, 0), limits.MAX_COUNT),
     )
 

@@ -77,7 +77,7 @@ class JobResult(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["done", "failed", "timed_out", "killed", "lost"]
     exit_code: Annotated[int, Meta(ge=-255, le=255)] | None = None
     message: Message = ""
-    cpu: Annotated[float, Meta(ge=0)] = 0.0
+    cpu: Annotated[float, Meta(ge=0, le=limits.MAX_TIME)] = 0.0
     """CPU seconds, user and system."""
     peak_memory: Count = 0
     """Bytes, the largest resident set."""
