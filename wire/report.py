@@ -20,6 +20,9 @@ VERSION = 1
 
 State = Literal["ok", "warning", "critical", "unknown"]
 STATES: tuple[State, ...] = ("ok", "warning", "critical", "unknown")
+"""In the order of a monitoring plugin's exit codes, 0 to 3."""
+SEVERITY: tuple[State, ...] = ("ok", "warning", "unknown", "critical")
+"""From good to bad. Not knowing is worse than a warning: the warning at least is known."""
 
 # Lengths and ranges only: msgspec checks these at no cost, while a pattern costs a call for every string. The
 # codec looks at the names' letters, once for each distinct name.

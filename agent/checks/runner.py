@@ -28,13 +28,13 @@ from agent.checks.contract import (
     Sample,
 )
 from agent.checks.registry import CHECKS, load
-from agent.checks.thresholds import SEVERITY, Tracks, evaluate, forget_pending, resolve, say, worst
+from agent.checks.thresholds import Tracks, evaluate, forget_pending, resolve, say, worst
 from agent.paths import System
 from kit.errors import ConfigurationError
 from kit.terminal import clean
 from kit.units import FromText
 from wire.limits import LABEL, MAX_LABEL_NAME, MAX_LABELS, MAX_MESSAGE, MAX_NAME, MAX_UNIT, MAX_VALUE, MEASUREMENT
-from wire.report import CheckState, Event, Reading, State
+from wire.report import SEVERITY, CheckState, Event, Reading, State
 
 MAX_READINGS = 1000
 """Of one run. A check that finds more than this was pointed at the wrong thing."""

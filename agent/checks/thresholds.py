@@ -16,10 +16,7 @@ import msgspec
 
 from agent.checks.contract import Bounds, Threshold
 from kit.units import format_duration, format_size
-from wire.report import State
-
-SEVERITY: tuple[State, ...] = ("ok", "warning", "unknown", "critical")
-"""From good to bad. Not knowing is worse than a warning: the warning at least is known."""
+from wire.report import SEVERITY, State
 
 Level = Literal["warning", "critical"]
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import msgspec
 
 from agent import running as daemon
-from agent.checks.thresholds import SEVERITY
 from agent.home import identity
 from agent.home import status as home_status
 from agent.home.identity import IdentityError
@@ -23,7 +22,7 @@ from agent.state import State, StateError
 from kit.terminal import clean, paint, table
 from kit.units import format_duration, format_size
 from wire import report
-from wire.report import CheckState, Event, Gap
+from wire.report import SEVERITY, CheckState, Event, Gap
 
 EPILOG = """\
 examples:

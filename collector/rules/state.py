@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 from collector.api.shapes import HostState
 from kit.units import format_duration
+from wire.report import SEVERITY as SEVERITY_OF_CHECKS
 from wire.report import CheckState
 
-SEVERITY: dict[HostState, int] = {"ok": 0, "pending": 1, "unknown": 2, "warning": 3, "critical": 4, "down": 5}
-"""Which state is worse. A warning is worse than unknown: it is known to be bad."""
+_ORDER: tuple[HostState, ...] = ("ok", "pending", *SEVERITY_OF_CHECKS[1:], "down")
+SEVERITY: dict[HostState, int] = {state: rank for rank, state in enumerate(_ORDER)}
+"""Which state is worse, by rank: a check's states as both sides rank them, and those that only a host has."""
 
 QUIET_INTERVALS = 3
 """A host that has not been heard for this many of its intervals is down."""

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.checks.contract import Bounds, Floor, Override, Threshold
-from agent.checks.thresholds import SEVERITY, Tracks, evaluate, forget_pending, resolve, say, worst
+from agent.checks.thresholds import Tracks, evaluate, forget_pending, resolve, say, worst
 from kit.units import Duration
+from wire.report import SEVERITY
 
 values = st.floats(-1e6, 1e6)
 limits = st.floats(-1e3, 1e3)

@@ -34,9 +34,9 @@ def test_the_order_of_checks_does_not_matter(found: list[str], random: object) -
     assert host_state(shuffled) == host_state(checks)
 
 
-def test_critical_is_worse_than_warning_is_worse_than_unknown_is_worse_than_ok() -> None:
-    """What is known to be bad comes before what is not known."""
-    order = ["ok", "unknown", "warning", "critical"]
+def test_critical_is_worse_than_unknown_is_worse_than_warning_is_worse_than_ok() -> None:
+    """Home ranks states as the agent does."""
+    order = ["ok", "warning", "unknown", "critical"]
     for number, state in enumerate(order):
         assert host_state([check(other, other) for other in order[: number + 1]])[0] == state
 
