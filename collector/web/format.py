@@ -1,0 +1,39 @@
+"""How figures and times read on a page. Times leave here as UTC; the browser turns them into local ones."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from kit.units import format_duration
+
+
+def iso(time: float) -> str:
+    """For `<time datetime>`: `2026-01-02T03:04:05Z`."""
+    return _utc(time).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def plain(time: float) -> str:
+    """What is read where no script turns it into local time: `2026-01-02 03:04:05 UTC`."""
+    return _utc(time).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def took(seconds: float) -> str:
+    """How long something took: `340 ms`, `4.2 s`, `12 min 5 s`."""
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.3g} ms"
+    if seconds < 60:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    return format_duration(round(seconds))
+
+
+def amount(count: int, noun: str) -> str:
+    """`1 host`, `2,500 hosts`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _utc(time: float) -> datetime:
+    """Agents' clocks may say anything: what no calendar holds becomes the nearest end of it."""
+    try:
+        return datetime.fromtimestamp(min(max(time, 0.0), 253402300799.0), UTC)
+    except (ValueError, OverflowError):  # not a number
+        return datetime.fromtimestamp(0, UTC)

@@ -1,0 +1,225 @@
+"""The pages: login, fleet, host, and the fragments and figures that keep them live."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qsl, urlencode
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from collector.api.endpoint import read_body
+from collector.api.shapes import HostDetail, Series
+from collector.auth import COOKIE
+from collector.rules.state import SEVERITY
+from collector.services import Services, services
+from collector.store.accounts import SESSION_LIFETIME, User
+from collector.web import charts, listing
+from collector.web.format import amount
+from collector.web.location import local_path, path_of
+from collector.web.pages import HEADERS, STATIC, page
+from collector.web.static_files import PREFIX
+from collector.web.timeline import timeline
+from wire.errors import WireError
+
+Handler = Callable[[Request], Awaitable[Response]]
+MAX_FORM = 16 * 1024
+"""Bytes of a form; the largest has a name, a password and an address."""
+MAX_FIELDS = 10
+FACTS = ("os", "kernel", "architecture", "cpus", "cpu_model", "memory", "virtualization")
+"""Those that are shown first, in this order."""
+
+
+def signed_in(handler: Callable[[Request, User], Awaitable[Response]]) -> Handler:
+    """Only for people with a session: others go to the login page, and from there to where they wanted."""
+
+    async def guarded(request: Request) -> Response:
+        user = await _user(request)
+        if user is None:
+            return _to_login(request)
+        return await handler(request, user)
+
+    return guarded
+
+
+async def login_form(request: Request) -> Response:
+    """GET /login."""
+    target = local_path(request.query_params.get("next", "/"))
+    if await _user(request) is not None:
+        return RedirectResponse(target, 303, HEADERS)
+    return page("login.html", next=target, name="", error="")
+
+
+async def login(request: Request) -> Response:
+    """POST /login."""
+    form = await _form(request)
+    name, target = form.get("name", ""), local_path(form.get("next", "/"))
+    token = await services(request).auth.login(name, form.get("password", ""))
+    if token is None:
+        return page("login.html", status=401, next=target, name=name, error="The name or the password is wrong.")
+    response = RedirectResponse(target, 303, HEADERS)
+    response.set_cookie(COOKIE, token, max_age=int(SESSION_LIFETIME), secure=True, httponly=True, samesite="lax")
+    return response
+
+
+async def logout(request: Request) -> Response:
+    """POST /logout."""
+    if token := request.cookies.get(COOKIE):
+        await services(request).auth.logout(token)
+    response = RedirectResponse("/login", 303, HEADERS)
+    response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="lax")
+    return response
+
+
+@signed_in
+async def fleet(request: Request, user: User) -> Response:
+    """GET /: the fleet; its fragment alone where htmx asks, which also names the address to show."""
+    query = listing.Query.parse(request.query_params)
+    hosts = await services(request).fleet.hosts()
+    view = listing.arrange(hosts, query)
+    fragment = "HX-Request" in request.headers
+    headers = {"HX-Replace-Url": view.query.url} if fragment else {}
+    return page(
+        "_fleet_fragment.html" if fragment else "fleet.html",
+        headers=headers,
+        user=user.name,
+        listing=view,
+        origin=_origin(request),
+    )
+
+
+@signed_in
+async def host(request: Request, user: User) -> Response:
+    """GET /hosts/{id}: a host; its two fragments alone where htmx asks."""
+    detail = await _detail(request)
+    fragment = "HX-Request" in request.headers
+    return page(
+        "_host_fragments.html" if fragment else "host.html",
+        user=user.name,
+        fragment=fragment,
+        detail=detail,
+        checks=sorted(detail.checks, key=lambda check: (-SEVERITY[check.state], check.name)),
+        timeline=timeline(detail.changes, detail.events, detail.clock_offset),
+        facts=_facts(detail),
+        gaps=[
+            amount(count, kind.replace("_", " ").removesuffix("s")) for kind, count in detail.gaps.items() if count
+        ],
+        ranges=list(charts.RANGES),
+        range_name=_range(request),
+    )
+
+
+@signed_in
+async def host_charts(request: Request, user: User) -> Response:
+    """GET /hosts/{id}/charts?range=1h[&since=TIME]: charts.Charts as JSON; with `since` only what is newer."""
+    detail = await _detail(request)
+    name = _range(request)
+    span = charts.RANGES[name]
+    until = services(request).clock()
+    # Samples carry the host's clock. Shifted by whole steps they stay on the grid, poll after poll.
+    shift = round(detail.clock_offset / span.step) * span.step
+    beginning = until - span.length
+    since = _number(request.query_params.get("since"))
+    start = beginning if since is None else min(max(since, beginning), until)
+    series = await asyncio.to_thread(
+        _query, services(request), detail.host.id, start + shift, until + shift, span.step
+    )
+    times = [moment - shift for moment in series[0].times] if series else []
+    body = charts.Charts(
+        range=name,
+        length=span.length,
+        step=span.step,
+        start=max(beginning, detail.host.enrolled),
+        until=until,
+        times=times,
+        charts=charts.arrange(series),
+    )
+    return Response(msgspec.json.encode(body), headers=HEADERS, media_type="application/json")
+
+
+routes: list[BaseRoute] = [
+    Route("/", fleet, methods=["GET"]),
+    Route("/hosts/{host}", host, methods=["GET"]),
+    Route("/hosts/{host}/charts", host_charts, methods=["GET"]),
+    Route("/login", login_form, methods=["GET"]),
+    Route("/login", login, methods=["POST"]),
+    Route("/logout", logout, methods=["POST"]),
+    Route(f"{PREFIX}/{{fingerprint}}/{{name:path}}", STATIC.serve, methods=["GET"]),
+]
+
+
+async def _user(request: Request) -> User | None:
+    token = request.cookies.get(COOKIE)
+    return await services(request).auth.session(token) if token else None
+
+
+async def _detail(request: Request) -> HostDetail:
+    detail = await services(request).fleet.host(request.path_params["host"])
+    if detail is None:
+        raise HTTPException(404)
+    return detail
+
+
+def _query(found: Services, host: str, start: float, end: float, step: float) -> list[Series]:
+    with found.database.read() as connection:
+        return found.history.query(connection, host, start=start, end=end, step=step)
+
+
+def _to_login(request: Request) -> Response:
+    """A page is redirected; a fragment tells htmx to go, and a request for figures gets a plain 401."""
+    if "HX-Request" in request.headers:
+        target = path_of(request.headers.get("HX-Current-URL", "/"))
+        return Response(status_code=401, headers=HEADERS | {"HX-Redirect": _login_url(target)})
+    if request.url.path.endswith("/charts"):
+        return Response(status_code=401, headers=HEADERS)
+    url = request.url
+    target = f"{url.path}?{url.query}" if url.query else url.path
+    return RedirectResponse(_login_url(local_path(target)), 303, HEADERS)
+
+
+def _login_url(target: str) -> str:
+    return "/login" if target == "/" else f"/login?{urlencode({'next': target})}"
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The fields of a small form. Raises HTTPException 413, 503 where it comes too slowly, or 400."""
+    try:
+        body = await read_body(request, MAX_FORM)
+        return dict(parse_qsl(body.decode("ascii", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS))
+    except WireError as error:
+        raise HTTPException(error.status, headers={"Connection": "close"}) from None  # the rest is not read
+    except ValueError:
+        raise HTTPException(400) from None
+
+
+def _origin(request: Request) -> str:
+    return f"{request.url.scheme}://{request.url.netloc}"
+
+
+def _range(request: Request) -> charts.Range:
+    asked = request.query_params.get("range", "")
+    return next((name for name in charts.RANGES if name == asked), charts.DEFAULT_RANGE)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if abs(number) < 1e12 else None
+
+
+def _facts(detail: HostDetail) -> list[tuple[str, str]]:
+    facts = detail.host.facts
+    known = [(name, facts[name]) for name in FACTS if name in facts]
+    rest = sorted((name, value) for name, value in facts.items() if name not in FACTS and name != "agent")
+    shown = [(name.replace("_", " "), value) for name, value in (*known, *rest)]
+    shown += [("agent", detail.host.agent), ("reports every", f"{detail.host.interval:g} s"), ("id", detail.host.id)]
+    if abs(detail.clock_offset) >= 2:
+        way = "ahead" if detail.clock_offset > 0 else "behind"
+        shown.append(("clock", f"{abs(detail.clock_offset):.0f} s {way} of home's"))
+    return [(name, value) for name, value in shown if value]
