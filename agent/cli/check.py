@@ -29,10 +29,11 @@ from agent.checks.thresholds import resolve, worst
 from agent.clock import ticks
 from agent.config.defaults import effective_checks
 from agent.config.load import load
-from agent.jobs import Ended, Jobs
-from agent.limits import Limits
+from agent.daemon.rounds import outcome_of
+from agent.jobs.limits import Limits
+from agent.jobs.run import Ended
+from agent.jobs.supervisor import Jobs
 from agent.paths import System, configuration_file
-from agent.rounds import outcome_of
 from kit.errors import ConfigurationError, HostwardError
 from kit.options.decode import nearest
 from kit.terminal import clean, table

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import msgspec
 
-from agent import running
 from agent.config.load import load
 from agent.config.schema import JobOptions
-from agent.lock import is_held
+from agent.daemon import running
+from agent.daemon.lock import is_held
+from agent.daemon.timed import RUNNING
 from agent.paths import configuration_file, state_folder
 from agent.state import State, StateError
-from agent.timed import RUNNING
 from agent.timetable import KINDS, next_due
 from kit.errors import UsageError
 from kit.terminal import table

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 
-from agent import daemon, log
+from agent.daemon import log
+from agent.daemon import loop as daemon
 from agent.paths import configuration_file, state_folder
 
 EPILOG = """\

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import msgspec
 
-from agent import running as daemon
+from agent.daemon import running as daemon
+from agent.daemon.lock import is_held
 from agent.home import identity
 from agent.home import status as home_status
 from agent.home.identity import IdentityError
 from agent.home.spool import Spool
-from agent.lock import is_held
 from agent.paths import state_folder
 from agent.state import State, StateError
 from kit.terminal import clean, paint, table

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from agent.daemon import JOBS_GRACE, LAST_DELIVERY
+from agent.daemon.loop import JOBS_GRACE, LAST_DELIVERY
 from kit.units import Duration
 from tests.require import require_program
 

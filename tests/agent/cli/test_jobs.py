@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from agent import running
-from agent.lock import Lock
-from agent.running import Running
+from agent.daemon import running
+from agent.daemon.lock import Lock
+from agent.daemon.running import Running
 from agent.state import State
-from tests.agent.daemons import hostward
+from tests.agent.daemon.daemons import hostward
 from wire.report import JobResult
 
 CONFIG = """

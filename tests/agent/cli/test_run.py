@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tests.agent.daemons import hostward
+from tests.agent.daemon.daemons import hostward
 
 
 def test_a_named_configuration_must_exist(tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import running
 from agent.cli import status
+from agent.daemon import running
+from agent.daemon.lock import Lock
+from agent.daemon.running import Running
 from agent.home import identity
-from agent.lock import Lock
-from agent.running import Running
 from agent.state import State, StoredCheck
-from tests.agent.daemons import hostward
+from tests.agent.daemon.daemons import hostward
 from wire.report import CheckState, Event, Gap
 from wire.report import State as CheckedState
 

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from agent.limits import Limits
+from agent.jobs.limits import Limits
 from kit.errors import HostwardError
 
 _REFUSED = re.compile(rb"setpriv: failed to execute (.+): ([^:\n]+)\n", re.DOTALL)

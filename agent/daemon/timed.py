@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from functools import partial
 
 from agent.config.schema import JobOptions
-from agent.jobs import Ended, Jobs
-from agent.ledger import Ledger
-from agent.limits import Limits
+from agent.daemon.ledger import Ledger
+from agent.jobs.limits import Limits
+from agent.jobs.run import Ended
+from agent.jobs.supervisor import Jobs
 from agent.state import State
 from agent.timetable import missed, next_due
 from kit.units import format_duration

@@ -12,10 +12,10 @@ import pytest
 
 from agent.checks import registry
 from agent.checks.contract import Check, CheckOptions, Context, Measurement, Sample
-from agent.jobs import Jobs
-from agent.ledger import Ledger
+from agent.daemon.ledger import Ledger
+from agent.daemon.rounds import SECOND_SAMPLE, SPREAD, Rounds
+from agent.jobs.supervisor import Jobs
 from agent.paths import System
-from agent.rounds import SECOND_SAMPLE, SPREAD, Rounds
 from agent.state import State
 from kit.errors import ConfigurationError
 from kit.units import Duration

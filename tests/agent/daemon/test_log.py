@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from agent import log
-from agent.log import Repeats
+from agent.daemon import log
+from agent.daemon.log import Repeats
 
 SAY = (
-    "import logging; from agent import log; log.set_up();"
+    "import logging; from agent.daemon import log; log.set_up();"
     "logging.info('one'); logging.warning('two\\nlines'); logging.error('three')"
 )
 

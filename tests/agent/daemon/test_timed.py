@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from agent.config.schema import JobOptions
-from agent.jobs import Jobs
-from agent.ledger import Ledger
+from agent.daemon.ledger import Ledger
+from agent.daemon.timed import TimedJobs
+from agent.jobs.supervisor import Jobs
 from agent.state import State
-from agent.timed import TimedJobs
 from kit.units import Duration
 from wire.report import JobResult
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.checks.runner import Judged, Memory
-from agent.ledger import PENDING, Ledger
+from agent.daemon.ledger import PENDING, Ledger
 from agent.state import State, StateCorruptError
 from tests.agent.tmpfs import fill, small_disk
 from tests.require import require_root

@@ -1,8 +1,8 @@
 """Work that may be heavy, hang or crash: each job is a child process with limits, and always has an outcome.
 
-A job is a program, started as a child of the agent, or a Python function, run in a fork of the fork server
-(agent/forkserver.py). One of a name runs at a time. Everything happens in the one thread that calls `wait`, and that
-must be the main thread (see agent/process.py).
+A job is a program, started as a child of the agent, or a Python function, run in a fork of the fork server. One of a
+name runs at a time. Everything happens in the one thread that calls `wait`, and that must be the main thread (see
+agent/jobs/process.py).
 
 How a job ends: the child exits; what is still in its pipes is read, for a moment only, since a process that it left
 behind may hold them open; then whatever is left of its process group is killed, and `on_end` is called. A child whose
@@ -19,23 +19,18 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import Literal
 
 import msgspec
 
-from agent import forkserver
-from agent.limits import Limits
-from agent.process import CannotStartError, Child, start, start_server, why_not_started
+from agent.jobs import forkserver
+from agent.jobs.limits import Limits
+from agent.jobs.process import CannotStartError, Child, start, start_server
+from agent.jobs.run import SERVER_ENDED, CallJob, CommandJob, Job, OnEnd, Outcome, Pipe
 from kit.units import format_duration
-
-__all__ = ["Ended", "Jobs", "Limits", "Outcome"]
-
-Outcome = Literal["done", "failed", "timed_out", "killed", "lost"]
 
 KILL_GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL."""
@@ -43,214 +38,6 @@ STUCK_AFTER = 1.0
 """Seconds after SIGKILL when a child that still exists counts as stuck in the kernel."""
 DRAIN_TIME = 0.25
 """Seconds for which pipes are read after the child's end."""
-MESSAGE_LIMIT = 200
-SERVER_ENDED = "the fork server ended"
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """One run of a job, when it is over."""
-
-    name: str
-    outcome: Outcome
-    """done: exit code 0, or the function returned. failed: another exit code, an exception, or it could not be
-    started. timed_out: ended at its time limit. killed: by a signal that was not for its time limit, or with the
-    agent. lost: the fork server died, and with it the knowledge of how the call ended."""
-    exit_code: int | None
-    """Of a program that chose its end itself."""
-    output: bytes
-    """The first `limits.output` bytes of standard output; of a call, what the function returned."""
-    error: bytes
-    """The first `limits.output` bytes of standard error; empty for a call."""
-    truncated: bool
-    """Whether there was more of `output` or `error`."""
-    started: float
-    """Seconds since the epoch."""
-    finished: float
-    """`started` and the time that it took by a clock that nobody can set."""
-    cpu: float
-    """CPU seconds, user and system."""
-    peak_memory: int
-    """Bytes, the largest resident set; 0 where it is not known (see agent.process.Child.reap)."""
-    message: str
-    """One line for people; empty when all went well."""
-
-
-OnEnd = Callable[[Ended], None]
-
-
-class _Pipe:
-    """What came out of one pipe, as far as it is kept."""
-
-    def __init__(self, descriptor: int, limit: int) -> None:
-        self.descriptor = descriptor
-        self.kept = bytearray()
-        self.truncated = False
-        self._limit = limit
-
-    def read(self) -> bool:
-        """Take what is there, 64 KiB at most; False at the end of the pipe."""
-        try:
-            chunk = os.read(self.descriptor, 65536)
-        except BlockingIOError:
-            return True
-        room = self._limit - len(self.kept)
-        self.kept += chunk[:room]
-        self.truncated |= len(chunk) > room
-        return bool(chunk)
-
-
-class _Job:
-    """A run, and how far it is. This one has no child, because none could be started."""
-
-    def __init__(self, name: str, limits: Limits, on_end: OnEnd) -> None:
-        self.name = name
-        self.limits = limits
-        self.on_end = on_end
-        self.phase: Literal["running", "terminated", "killed", "draining"] = "running"
-        self.verdict: tuple[Outcome, str] | None = None
-        """Outcome and message, where they are certain before the child's end."""
-        self.open_pipes: set[_Pipe] = set()
-        self.started = time.time()
-        self.began = time.monotonic()
-        self.deadline = self.began + limits.time
-        """When to look at it again, whatever happens (time.monotonic)."""
-
-    @property
-    def pidfd(self) -> int | None:
-        """Readable when the child has ended; None where no child is known."""
-        return None
-
-    def kill(self, number: signal.Signals) -> None:
-        """Signal the child and all of its process group."""
-
-    def close(self) -> Ended:
-        """How it ended, leaving the verdict aside. The child is reaped, its descriptors are closed."""
-        return self.ended("failed")
-
-    def ended(
-        self,
-        outcome: Outcome,
-        message: str = "",
-        *,
-        exit_code: int | None = None,
-        output: bytes = b"",
-        error: bytes = b"",
-        truncated: bool = False,
-        cpu: float = 0.0,
-        peak_memory: int = 0,
-    ) -> Ended:
-        if self.verdict is not None:
-            outcome, message = self.verdict
-            exit_code = None
-        return Ended(
-            name=self.name,
-            outcome=outcome,
-            exit_code=exit_code,
-            output=output,
-            error=error,
-            truncated=truncated,
-            started=self.started,
-            finished=self.started + time.monotonic() - self.began,
-            cpu=cpu,
-            peak_memory=peak_memory,
-            message=message,
-        )
-
-
-class _Command(_Job):
-    """A program."""
-
-    def __init__(self, name: str, limits: Limits, on_end: OnEnd, child: Child) -> None:
-        super().__init__(name, limits, on_end)
-        self._child = child
-        self._output = _Pipe(child.output, limits.output)
-        self._error = _Pipe(child.error, limits.output)
-        self.open_pipes |= {self._output, self._error}
-
-    @property
-    def pidfd(self) -> int:
-        return self._child.pidfd
-
-    def kill(self, number: signal.Signals) -> None:
-        self._child.signal_group(number)
-
-    def close(self) -> Ended:
-        end = self._child.reap()
-        outcome: Outcome
-        if end.code == 0:
-            outcome, message = "done", ""
-        elif reason := why_not_started(end.code, self._error.kept):
-            self.verdict = self.verdict or ("failed", reason)
-            return self.ended("failed", reason)
-        elif end.code > 0:
-            outcome, message = "failed", f"exit code {end.code}{_last_line(self._error.kept)}"
-        else:
-            outcome, message = "killed", f"ended by {_signal_name(-end.code)}"
-        return self.ended(
-            outcome,
-            message,
-            exit_code=end.code if end.code >= 0 else None,
-            output=bytes(self._output.kept),
-            error=bytes(self._error.kept),
-            truncated=self._output.truncated or self._error.truncated,
-            cpu=end.cpu,
-            peak_memory=end.peak_memory,
-        )
-
-
-class _Call(_Job):
-    """A Python function in a child of the fork server."""
-
-    def __init__(self, name: str, limits: Limits, on_end: OnEnd, number: int, result: int) -> None:
-        super().__init__(name, limits, on_end)
-        self.number = number
-        self._result = _Pipe(result, forkserver.RESULT_LIMIT + len(forkserver.RESULT))
-        self._pid = 0
-        self._pidfd: int | None = None
-        self.finished: forkserver.Finished | None = None
-        """What the server said about its end; None until then, and for ever where the server died."""
-        self.open_pipes.add(self._result)
-
-    @property
-    def pidfd(self) -> int | None:
-        return self._pidfd
-
-    def announce(self, pid: int, pidfd: int) -> None:
-        self._pid, self._pidfd = pid, pidfd
-
-    def kill(self, number: signal.Signals) -> None:
-        if self._pidfd is None:
-            return
-        # The server reaps it, so its number may already mean another process: the pidfd tells.
-        with suppress(ProcessLookupError, PermissionError):
-            signal.pidfd_send_signal(self._pidfd, 0)
-            os.killpg(self._pid, number)
-
-    def close(self) -> Ended:
-        os.close(self._result.descriptor)
-        if self._pidfd is not None:
-            os.close(self._pidfd)
-        if self.finished is None:
-            return self.ended("lost", SERVER_ENDED)
-        code = os.waitstatus_to_exitcode(self.finished.status)
-        kept = self._result.kept
-        tag, text = bytes(kept[:1]), bytes(kept[1:])
-        outcome: Outcome = "failed"
-        output = b""
-        if self.finished.message:
-            message = self.finished.message
-        elif code < 0:
-            outcome, message = "killed", f"ended by {_signal_name(-code)}"
-        elif code == 0 and tag == forkserver.RESULT and not self._result.truncated:
-            outcome, message, output = "done", "", text
-        elif code == 0 and tag == forkserver.FAILURE:
-            message = text.decode(errors="replace")
-        else:
-            message = f"ended without a result (exit code {code})"
-        return self.ended(
-            outcome, message, output=output, cpu=self.finished.cpu, peak_memory=self.finished.peak_memory
-        )
 
 
 class Jobs:
@@ -262,9 +49,9 @@ class Jobs:
 
     def __init__(self, selector: selectors.BaseSelector) -> None:
         self._selector = selector
-        self._jobs: dict[str, _Job] = {}
+        self._jobs: dict[str, Job] = {}
         self._stuck: set[str] = set()
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, CallJob] = {}
         self._numbers = count(1)
         self._server: _ForkServer | None = None
         self._stopping = False
@@ -295,9 +82,9 @@ class Jobs:
         try:
             child = start(argv, limits=limits, environment=environment)
         except CannotStartError as error:
-            self._add_failed(_Job(name, limits, on_end), str(error))
+            self._add_failed(Job(name, limits, on_end), str(error))
             return True
-        job = _Command(name, limits, on_end, child)
+        job = CommandJob(name, limits, on_end, child)
         self._add(job)
         self._selector.register(child.pidfd, selectors.EVENT_READ, partial(self._child_ended, job))
         return True
@@ -314,9 +101,9 @@ class Jobs:
         try:
             result = self._send_call(forkserver.Call(number, function, limits), argument)
         except OSError as error:
-            self._add_failed(_Job(name, limits, on_end), f"no process could be started: {error.strerror}")
+            self._add_failed(Job(name, limits, on_end), f"no process could be started: {error.strerror}")
             return True
-        job = _Call(name, limits, on_end, number, result)
+        job = CallJob(name, limits, on_end, number, result)
         self._calls[number] = job
         self._add(job)
         return True
@@ -360,19 +147,19 @@ class Jobs:
     def _is_free(self, name: str) -> bool:
         return not self._stopping and name not in self._jobs and name not in self._stuck
 
-    def _add(self, job: _Job) -> None:
+    def _add(self, job: Job) -> None:
         self._jobs[job.name] = job
         for pipe in job.open_pipes:
             self._selector.register(pipe.descriptor, selectors.EVENT_READ, partial(self._readable, job, pipe))
 
-    def _add_failed(self, job: _Job, message: str) -> None:
+    def _add_failed(self, job: Job, message: str) -> None:
         """Let the next `wait` tell."""
         job.verdict = ("failed", message)
         job.phase = "draining"
         job.deadline = job.began
         self._add(job)
 
-    def _readable(self, job: _Job, pipe: _Pipe) -> None:
+    def _readable(self, job: Job, pipe: Pipe) -> None:
         if pipe.read():
             return
         self._selector.unregister(pipe.descriptor)
@@ -380,19 +167,19 @@ class Jobs:
         if job.phase == "draining" and not job.open_pipes:
             job.deadline = time.monotonic()
 
-    def _child_ended(self, job: _Job) -> None:
+    def _child_ended(self, job: Job) -> None:
         if job.pidfd is not None and job.pidfd in self._selector.get_map():
             self._selector.unregister(job.pidfd)
         job.phase = "draining"
         job.deadline = time.monotonic() + (DRAIN_TIME if job.open_pipes else 0)
 
-    def _overdue(self, job: _Job) -> None:
+    def _overdue(self, job: Job) -> None:
         if job.phase == "running":
             limit = format_duration(job.limits.time)
             self._terminate(job, ("timed_out", f"stopped at its time limit of {limit}"), KILL_GRACE)
         elif job.phase == "terminated":
             self._kill(job)
-            if isinstance(job, _Call) and job.pidfd is None and self._server is not None:
+            if isinstance(job, CallJob) and job.pidfd is None and self._server is not None:
                 # It never came to fork: it hangs, in the import of some call's module most likely.
                 self._server.child.signal_group(signal.SIGKILL)
         elif job.phase == "killed":
@@ -400,23 +187,23 @@ class Jobs:
         else:
             self._finish(job)
 
-    def _terminate(self, job: _Job, verdict: tuple[Outcome, str], grace: float) -> None:
+    def _terminate(self, job: Job, verdict: tuple[Outcome, str], grace: float) -> None:
         job.verdict = verdict
         job.phase = "terminated"
         job.deadline = time.monotonic() + grace
         job.kill(signal.SIGTERM)
 
-    def _kill(self, job: _Job) -> None:
+    def _kill(self, job: Job) -> None:
         job.phase = "killed"
         job.deadline = time.monotonic() + STUCK_AFTER
         job.kill(signal.SIGKILL)
 
-    def _finish(self, job: _Job) -> None:
+    def _finish(self, job: Job) -> None:
         self._forget(job)
         job.kill(signal.SIGKILL)  # What the child left behind in its group.
         job.on_end(job.close())
 
-    def _give_up(self, job: _Job) -> None:
+    def _give_up(self, job: Job) -> None:
         """Tell the outcome of a child that does not end, and keep its name taken until it does."""
         self._forget(job)
         if job.pidfd is None:
@@ -430,17 +217,17 @@ class Jobs:
         job.verdict = (outcome, f"{message}, but it hangs and cannot be ended")
         job.on_end(job.ended(outcome))
 
-    def _release(self, job: _Job, pidfd: int) -> None:
+    def _release(self, job: Job, pidfd: int) -> None:
         self._selector.unregister(pidfd)
         self._stuck.discard(job.name)
         job.close()
 
-    def _forget(self, job: _Job) -> None:
+    def _forget(self, job: Job) -> None:
         del self._jobs[job.name]
         for pipe in job.open_pipes:
             self._selector.unregister(pipe.descriptor)
         job.open_pipes.clear()
-        if isinstance(job, _Call):
+        if isinstance(job, CallJob):
             self._calls.pop(job.number, None)
 
     def _send_call(self, call: forkserver.Call, argument: bytes) -> int:
@@ -494,7 +281,7 @@ class Jobs:
                 job.finished = message
                 self._child_ended(job)
 
-    def _call_started(self, job: _Call | None, pid: int, descriptors: Sequence[int]) -> None:
+    def _call_started(self, job: CallJob | None, pid: int, descriptors: Sequence[int]) -> None:
         for pidfd in descriptors:
             if job is None:  # It was given up while the server hung.
                 with suppress(ProcessLookupError):
@@ -537,7 +324,7 @@ class _ForkServer:
         self.link.setblocking(False)
         try:
             self.child: Child = start_server(
-                [sys.executable, "-P", "-m", "agent.forkserver", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "agent.jobs.forkserver", str(theirs.fileno())],
                 theirs.fileno(),
                 environment={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
@@ -546,17 +333,3 @@ class _ForkServer:
             raise
         finally:
             theirs.close()
-
-
-def _last_line(text: bytearray) -> str:
-    """`: ` and the last line that says something, or nothing."""
-    lines = bytes(text[-4 * MESSAGE_LIMIT :]).decode(errors="replace").split("\n")
-    line = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    return f": {line[:MESSAGE_LIMIT]}" if line else ""
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.limits import Limits
-from agent.process import CannotStartError, Child, Exit, start, why_not_started
-from tests.agent.programs import descriptors, eventually, is_alive, python
+from agent.jobs.limits import Limits
+from agent.jobs.process import CannotStartError, Child, Exit, start, why_not_started
+from tests.agent.jobs.programs import descriptors, eventually, is_alive, python
 
 
 def run(*argv: str, limits: Limits | None = None, environment: dict[str, str] | None = None) -> tuple[Exit, str, str]:
@@ -161,11 +161,11 @@ def test_the_path_that_was_given_is_searched(tmp_path: Path) -> None:
 def test_a_limit_that_cannot_be_set_refuses_the_start(tmp_path: Path) -> None:
     """Rather no run than one without its limit."""
     code = (
-        "from agent.limits import Limits; from agent.process import *\n"
+        "from agent.jobs.limits import Limits; from agent.jobs.process import *\n"
         "try: start(['/bin/true'], limits=Limits(60, memory=2**30))\n"
         "except CannotStartError as error: print(error)"
     )
-    environment = {"PATH": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {"PATH": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.stdout == "prlimit, which sets a limit, is not installed\n", done.stderr
 
@@ -173,12 +173,12 @@ def test_a_limit_that_cannot_be_set_refuses_the_start(tmp_path: Path) -> None:
 def test_without_setpriv_programs_run_all_the_same(tmp_path: Path) -> None:
     """Where no tool ties their lives to the agent's, the unit's cgroup does."""
     code = (
-        "from agent.limits import Limits; from agent.process import *\n"
+        "from agent.jobs.limits import Limits; from agent.jobs.process import *\n"
         "print(start(['/bin/true'], limits=Limits(60)).reap().code, flush=True)\n"
         "try: start(['/no/program'], limits=Limits(60))\n"
         "except CannotStartError as error: print(error)"
     )
-    environment = {"PATH": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {"PATH": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.stdout.splitlines() == ["0", "/no/program cannot be started: No such file or directory"], done.stderr
 
@@ -188,8 +188,8 @@ def test_without_descriptors_nothing_is_left_behind() -> None:
     code = """
 import os, resource
 from pathlib import Path
-from agent.limits import Limits
-from agent.process import CannotStartError, start
+from agent.jobs.limits import Limits
+from agent.jobs.process import CannotStartError, start
 
 start(["true"], limits=Limits(60)).reap()
 used = len(os.listdir("/proc/self/fd")) - 1
@@ -221,8 +221,8 @@ def test_programs_die_with_the_agent() -> None:
     """Also when it is killed with SIGKILL, and when the program minds no other signal."""
     code = """
 import time
-from agent.limits import Limits
-from agent.process import start
+from agent.jobs.limits import Limits
+from agent.jobs.process import start
 child = start(["bash", "-c", "trap '' TERM HUP INT; while :; do sleep 1; done"], limits=Limits(60, nice=1))
 print(child.pid, flush=True)
 time.sleep(1000)

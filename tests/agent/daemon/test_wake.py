@@ -7,7 +7,7 @@ import select
 import signal
 import threading
 
-from agent.wake import CALL, Wake
+from agent.daemon.wake import CALL, Wake
 
 
 def test_signals_and_calls_wake_it_and_are_told_apart() -> None:

@@ -28,9 +28,10 @@ from agent.checks.runner import (
     reason,
 )
 from agent.clock import Repeated
-from agent.jobs import Ended, Jobs
-from agent.ledger import Ledger
-from agent.limits import Limits
+from agent.daemon.ledger import Ledger
+from agent.jobs.limits import Limits
+from agent.jobs.run import Ended
+from agent.jobs.supervisor import Jobs
 from agent.paths import System
 from agent.state import StoredCheck
 from kit.units import format_duration

@@ -17,24 +17,25 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent import clock, running
+from agent import clock
 from agent.clock import Repeated
 from agent.config.defaults import effective_checks
 from agent.config.load import read
 from agent.config.schema import Config
 from agent.config.watch import ConfigWatcher
+from agent.daemon import running
+from agent.daemon.ledger import Ledger
+from agent.daemon.lock import Lock
+from agent.daemon.notify import Notifier
+from agent.daemon.reporting import Reporting
+from agent.daemon.rounds import Rounds
+from agent.daemon.running import Running
+from agent.daemon.timed import TimedJobs
+from agent.daemon.wake import CALL, Wake
 from agent.facts import boot_id, facts
-from agent.jobs import Jobs
-from agent.ledger import Ledger
-from agent.lock import Lock
-from agent.notify import Notifier
+from agent.jobs.supervisor import Jobs
 from agent.paths import System
-from agent.reporting import Reporting
-from agent.rounds import Rounds
-from agent.running import Running
 from agent.state import State, StateCorruptError, StateError, make_folder
-from agent.timed import TimedJobs
-from agent.wake import CALL, Wake
 from kit.errors import ConfigurationError
 from kit.options.load import Loaded
 from kit.version import __version__

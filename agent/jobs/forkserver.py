@@ -30,7 +30,7 @@ from typing import NoReturn
 
 import msgspec
 
-from agent.limits import Limits
+from agent.jobs.limits import Limits
 from kit.units import format_size
 
 RESULT_LIMIT = 2**20
@@ -210,7 +210,7 @@ def _close_all_but(*kept: int) -> None:
 
 
 def main() -> None:
-    """`python -m agent.forkserver DESCRIPTOR`: serve on an inherited socket."""
+    """`python -m agent.jobs.forkserver DESCRIPTOR`: serve on an inherited socket."""
     with socket.socket(fileno=int(sys.argv[1])) as link, suppress(OSError):
         Server(link).run()
 

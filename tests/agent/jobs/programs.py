@@ -42,7 +42,7 @@ def python(code: str, *arguments: str) -> subprocess.Popen[str]:
     """A process of its own that runs `code` with the checkout's modules; it inherits nothing but standard error."""
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
-        cwd=Path(__file__).resolve().parents[2],
+        cwd=Path(__file__).resolve().parents[3],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

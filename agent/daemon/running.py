@@ -1,4 +1,4 @@
-"""What the state says of the daemon that last ran on it; whether it still does, the lock tells (agent/lock.py)."""
+"""What the state says of the daemon that last ran on it; whether it still does, the lock tells (lock.py)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.state import State
-from tests.agent.daemons import QUIET, Agent, agent_in, wait_for
+from tests.agent.daemon.daemons import QUIET, Agent, agent_in, wait_for
 
 COLLECTOR = Path(sys.executable).parent / "hostward-collector"
 

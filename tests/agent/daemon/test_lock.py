@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.lock import Lock, is_held
+from agent.daemon.lock import Lock, is_held
 from agent.state import StateError
 
 HOLD = """
 import sys
 from pathlib import Path
-from agent.lock import Lock
+from agent.daemon.lock import Lock
 
 lock = Lock.take(Path(sys.argv[1]))
 print("held", flush=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.notify import Notifier
+from agent.daemon.notify import Notifier
 
 
 @pytest.fixture(params=["path", "abstract"])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.state import EVENTS_KEPT, State
-from tests.agent.daemons import QUIET, Agent, agent_in, wait_for
+from tests.agent.daemon.daemons import QUIET, Agent, agent_in, wait_for
 from tests.agent.tmpfs import fill, small_disk
 from tests.require import require_root
 from wire.report import Event

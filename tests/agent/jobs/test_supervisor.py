@@ -19,12 +19,14 @@ from typing import Any
 import psutil
 import pytest
 
-from agent import jobs as rules
-from agent.jobs import Ended, Jobs, Limits
-from agent.process import Child
-from tests.agent.programs import descriptors, eventually, is_alive, python
+from agent.jobs import supervisor
+from agent.jobs.limits import Limits
+from agent.jobs.process import Child
+from agent.jobs.run import Ended
+from agent.jobs.supervisor import Jobs
+from tests.agent.jobs.programs import descriptors, eventually, is_alive, python
 
-FUNCTIONS = "tests.agent.calls:"
+FUNCTIONS = "tests.agent.jobs.calls:"
 
 
 class Run:
@@ -73,7 +75,7 @@ class Run:
         """The pid of the fork server, which runs."""
 
         def servers() -> list[int]:
-            return [child.pid for child in psutil.Process().children() if "agent.forkserver" in child.cmdline()]
+            return [child.pid for child in psutil.Process().children() if "agent.jobs.forkserver" in child.cmdline()]
 
         eventually(lambda: len(servers()) == 1, "the server's start")
         return servers()[0]
@@ -96,7 +98,7 @@ def run() -> Iterator[Run]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A shorter grace, for tests that wait for its end."""
-    monkeypatch.setattr(rules, "KILL_GRACE", 0.2)
+    monkeypatch.setattr(supervisor, "KILL_GRACE", 0.2)
 
 
 def pids(file: Path) -> tuple[int, int]:
@@ -357,9 +359,9 @@ def test_results_up_to_a_mebibyte_are_whole(run: Run, size: int) -> None:
         ("leave_at_once", "1", "failed", "ended without a result (exit code 1)"),
         ("die", "9", "killed", "ended by SIGKILL"),
         ("die", "11", "killed", "ended by SIGSEGV"),
-        ("return_text", "", "failed", "tests.agent.calls:return_text returned str instead of bytes"),
+        ("return_text", "", "failed", "tests.agent.jobs.calls:return_text returned str instead of bytes"),
         ("enlarge", str(2**20 + 1), "failed", "the result is larger than 1MiB"),
-        ("missing", "", "failed", "module 'tests.agent.calls' has no attribute 'missing'"),
+        ("missing", "", "failed", "module 'tests.agent.jobs.calls' has no attribute 'missing'"),
         ("no.such.module:function", "", "failed", "No module named 'no'"),
         ("fill_memory", "10000000000", "failed", "out of memory (its limit is 512MiB)"),
     ],
@@ -527,10 +529,11 @@ def test_a_server_that_hangs_is_replaced(run: Run, impatient: None) -> None:
 
 AGENT = """
 import selectors, sys
-from agent.jobs import Jobs, Limits
+from agent.jobs.limits import Limits
+from agent.jobs.supervisor import Jobs
 jobs = Jobs(selectors.DefaultSelector())
 limits = Limits(float(sys.argv[2]))
-jobs.start_call("hang", "tests.agent.calls:hang", sys.argv[1].encode(), limits=limits, on_end=print)
+jobs.start_call("hang", "tests.agent.jobs.calls:hang", sys.argv[1].encode(), limits=limits, on_end=print)
 while True:
     jobs.wait(None)
 """
@@ -571,7 +574,8 @@ def test_ends_are_known_where_sigchld_was_ignored() -> None:
     code = """
 import selectors, signal
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-from agent.jobs import Jobs, Limits
+from agent.jobs.limits import Limits
+from agent.jobs.supervisor import Jobs
 jobs = Jobs(selectors.DefaultSelector())
 jobs.start_command("job", ["bash", "-c", "exit 3"], limits=Limits(60), on_end=lambda ended: print(ended.exit_code))
 while jobs.running:
@@ -581,11 +585,13 @@ while jobs.running:
         assert process.communicate()[0] == "3\n"
 
 
-@pytest.mark.parametrize("module", ["agent.forkserver", "agent.jobs", "agent.timetable", "agent.notify"])
+@pytest.mark.parametrize(
+    "module", ["agent.jobs.forkserver", "agent.jobs.supervisor", "agent.timetable", "agent.daemon.notify"]
+)
 def test_nothing_heavy_is_imported(module: str) -> None:
     """What stays in memory for as long as the agent runs is small."""
     heavy = {"asyncio", "concurrent.futures", "multiprocessing", "psutil", "requests", "cryptography", "email"}
-    light = {"subprocess"} if module == "agent.forkserver" else set()
+    light = {"subprocess"} if module == "agent.jobs.forkserver" else set()
     with python(f"import sys, {module}; print(*sys.modules)") as process:
         loaded = set(process.communicate()[0].split())
     assert module in loaded

@@ -1,0 +1,1 @@
+"""`hostward run`: one loop, what it runs, and what it tells."""
