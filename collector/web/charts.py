@@ -46,8 +46,8 @@ FAMILIES: tuple[Family, ...] = (
     Family("Disk throughput", {"disk_read_bytes_per_second": "read", "disk_written_bytes_per_second": "written"}),
     Family("Disk busy", {"disk_busy_percent": ""}),
     Family("Disk operations", {"disk_reads_per_second": "reads", "disk_writes_per_second": "writes"}),
-    Family("Response time", {"http_response_seconds": ""}),
-    Family("Connection time", {"tcp_connect_seconds": ""}),
+    Family("Response time", {"http_response_seconds": "response"}),
+    Family("Connection time", {"tcp_connect_seconds": "connection"}),
     Family("Process CPU", {"process_cpu_percent": ""}),
     Family("Process memory", {"process_memory_bytes": ""}),
     Family("Inodes used", {"disk_inodes_used_percent": ""}),
@@ -72,6 +72,8 @@ _TELLING = ("mount", "interface", "window", "unit", "device")
 class Line(msgspec.Struct, frozen=True):
     """One line of a chart: a value, or None, for each of the times that all charts share."""
 
+    key: str
+    """Tells it from the chart's other lines, whatever else is drawn."""
     label: str
     values: list[float | None]
 
@@ -119,7 +121,7 @@ def _chart(check: str, title: str, unit: str, members: list[Series]) -> Chart:
     family = _FAMILY.get(members[0].name)
     varying = _varying_labels(members)
     lines = [
-        Line(_label(one, family.measurements[one.name] if family else "", varying), one.values)
+        Line(_key(one), _label(one, family.measurements[one.name] if family else "", varying), one.values)
         for one in sorted(members, key=lambda one: (_rank(family, one), natural(sorted(one.labels.items()))))
     ]
     return Chart(
@@ -130,6 +132,10 @@ def _chart(check: str, title: str, unit: str, members: list[Series]) -> Chart:
         more=family is None or title in _MORE,
         lines=lines,
     )
+
+
+def _key(one: Series) -> str:
+    return "\0".join([one.name, *(part for label in sorted(one.labels.items()) for part in label)])
 
 
 def _rank(family: Family | None, one: Series) -> int:
@@ -161,7 +167,7 @@ def _label(one: Series, part: str, varying: list[str]) -> str:
         labels = " ".join(one.labels[name] for name in _TELLING if name in one.labels) or " ".join(
             one.labels.values()
         )
-    return " ".join(filter(None, (labels, part))) or one.name
+    return " ".join(filter(None, (labels, part))) or _title(one.name).lower()
 
 
 def _title(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from collector.api.shapes import Highlight
 from kit.units import format_duration
 
 
@@ -20,7 +21,7 @@ def plain(time: float) -> str:
 def took(seconds: float) -> str:
     """How long something took: `340 ms`, `4.2 s`, `12 min 5 s`."""
     if seconds < 0.0995:
-        return f"{seconds * 1000:.3g} ms"
+        return f"{seconds * 1000:.2g} ms"
     if seconds < 60:
         return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
     return format_duration(round(seconds))
@@ -29,6 +30,16 @@ def took(seconds: float) -> str:
 def amount(count: int, noun: str) -> str:
     """`1 host`, `2,500 hosts`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def figure_value(highlight: Highlight) -> str:
+    """A highlight's value alone: `91 %` of `/var 91 %`."""
+    return f"{highlight.value:.0f} %" if highlight.key == "disk" and highlight.value is not None else highlight.text
+
+
+def figure_label(highlight: Highlight) -> str:
+    """What a highlight is of, where that is not plain: `/var` of `/var 91 %`."""
+    return highlight.text.removesuffix(figure_value(highlight)).strip()
 
 
 def _utc(time: float) -> datetime:

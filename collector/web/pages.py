@@ -64,6 +64,8 @@ def _make_environment() -> Environment:
     environment.globals.update(static=STATIC.url)
     environment.filters.update(
         amount=format.amount,
+        figure_label=format.figure_label,
+        figure_value=format.figure_value,
         host_url=host_url,
         iso=format.iso,
         plain=format.plain,

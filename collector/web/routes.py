@@ -19,7 +19,7 @@ from collector.rules.state import SEVERITY
 from collector.services import Services, services
 from collector.store.accounts import SESSION_LIFETIME, User
 from collector.web import charts, listing
-from collector.web.format import amount
+from collector.web.format import amount, took
 from collector.web.location import local_path, path_of
 from collector.web.pages import HEADERS, STATIC, page
 from collector.web.static_files import PREFIX
@@ -30,6 +30,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 MAX_FORM = 16 * 1024
 """Bytes of a form; the largest has a name, a password and an address."""
 MAX_FIELDS = 10
+SKEWED = 2.0
+"""Seconds by which a host's clock is off before it is worth saying."""
 FACTS = ("os", "kernel", "architecture", "cpus", "cpu_model", "memory", "virtualization")
 """Those that are shown first, in this order."""
 
@@ -102,8 +104,9 @@ async def host(request: Request, user: User) -> Response:
         user=user.name,
         fragment=fragment,
         detail=detail,
+        ahead=_ahead(detail),
         checks=sorted(detail.checks, key=lambda check: (-SEVERITY[check.state], check.name)),
-        timeline=timeline(detail.changes, detail.events, detail.clock_offset),
+        timeline=timeline(detail.changes, detail.events, _ahead(detail)),
         facts=_facts(detail),
         gaps=[
             amount(count, kind.replace("_", " ").removesuffix("s")) for kind, count in detail.gaps.items() if count
@@ -213,13 +216,17 @@ def _number(text: str | None) -> float | None:
     return number if abs(number) < 1e12 else None
 
 
+def _ahead(detail: HostDetail) -> float:
+    """Seconds to take from the host's times. A small offset is mostly the way that reports travel: it is none."""
+    return detail.clock_offset if abs(detail.clock_offset) >= SKEWED else 0.0
+
+
 def _facts(detail: HostDetail) -> list[tuple[str, str]]:
     facts = detail.host.facts
     known = [(name, facts[name]) for name in FACTS if name in facts]
     rest = sorted((name, value) for name, value in facts.items() if name not in FACTS and name != "agent")
     shown = [(name.replace("_", " "), value) for name, value in (*known, *rest)]
     shown += [("agent", detail.host.agent), ("reports every", f"{detail.host.interval:g} s"), ("id", detail.host.id)]
-    if abs(detail.clock_offset) >= 2:
-        way = "ahead" if detail.clock_offset > 0 else "behind"
-        shown.append(("clock", f"{abs(detail.clock_offset):.0f} s {way} of home's"))
+    if ahead := _ahead(detail):
+        shown.append(("clock", f"{took(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} home's"))
     return [(name, value) for name, value in shown if value]

@@ -64,7 +64,7 @@ async function append() {
 function take(answer) {
   span = { start: span?.range === answer.range ? span.start : answer.start, until: answer.until, length: answer.length, step: answer.step, range: answer.range };
   for (const part of answer.charts) {
-    part.lines = part.lines.map((line) => ({ label: line.label, ...samples(answer.times, line.values) }));
+    part.lines = part.lines.map((line) => ({ ...line, ...samples(answer.times, line.values) }));
     const chart = drawn.get(part.id);
     if (chart) chart.append(part);
     else add(part);
@@ -112,10 +112,10 @@ class Chart {
     watch.observe(this.canvas);
   }
 
-  /** New samples replace those from their first time on; a label that is new becomes a line. */
+  /** New samples replace those from their first time on; a series that is new becomes a line. */
   append(part) {
     for (const line of part.lines) {
-      const known = this.lines.find((one) => one.label === line.label);
+      const known = this.lines.find((one) => one.key === line.key);
       if (known) {
         merge(known, line);
       } else {
@@ -146,7 +146,7 @@ class Chart {
   }
 
   make(width) {
-    const style = getComputedStyle(document.documentElement);
+    const style = getComputedStyle(document.body);
     const colour = (name) => style.getPropertyValue(name).trim();
     this.plotted = this.shown();
     const colours = this.plotted.map((_, index) => colour(`--series-${(index % 8) + 1}`));

@@ -45,12 +45,13 @@ export function figure(value, unit) {
 
 /** The upper end of an axis. Shares snap to a few ends, so that an idle host looks idle and axes do not jitter. */
 export function scaleTop(unit, high) {
-  if (unit === "percent") return [10, 25, 50, 100].find((end) => high <= end) ?? high * 1.1;
+  if (unit === "percent") return [10, 20, 50, 100].find((end) => high <= end) ?? high * 1.1;
   return high > 0 ? high * 1.15 : 1;
 }
 
-/** Steps that an axis may have: powers of two where units are binary. undefined leaves it to uPlot. */
+/** Steps that an axis may have: quarters of its end for shares, powers of two for bytes. undefined leaves it to uPlot. */
 export function increments(unit) {
+  if (unit === "percent") return [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000];
   if (unit !== "bytes" && unit !== "bytes/s") return undefined;
   return Array.from({ length: 56 }, (_, power) => 2 ** power);
 }
