@@ -1,10 +1,12 @@
-# Two commands matter: `make demo` and `make test`. Both set up what they need.
+# Two commands matter: `make demo` and `make test`. Both set up what they need. `make install` is for a real server.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+PREFIX ?= /opt/hostward
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' kit/version.py)
 
-.PHONY: demo test lint bench lock clean
+.PHONY: demo test lint bench install install-collector uninstall lock clean
 
 demo: $(VENV)/run.stamp
 	@exec $(BIN)/python -m demo $(ARGS)
@@ -22,11 +24,22 @@ lint: $(VENV)/dev.stamp
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks $(ARGS)
 
+# As root, on a server: the agent alone, or the agent and the collector. docs/agent.md says what goes where.
+install:
+	@./systemd/install.sh $(PYTHON) $(PREFIX) $(VERSION) agent
+
+install-collector:
+	@./systemd/install.sh $(PYTHON) $(PREFIX) $(VERSION) collector
+
+uninstall:
+	@./systemd/uninstall.sh $(PREFIX)
+
 # The locks are written by hand when a dependency changes; installing never resolves.
 lock: $(VENV)/dev.stamp
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra collector --group dev $(LOCK_OPTIONS) -o requirements/dev.txt
 	$(BIN)/uv pip compile pyproject.toml --extra collector --group build $(LOCK_OPTIONS) -c requirements/dev.txt -o requirements/run.txt
+	$(BIN)/uv pip compile pyproject.toml --group build $(LOCK_OPTIONS) -c requirements/dev.txt -o requirements/agent.txt
 LOCK_OPTIONS := --quiet --no-header --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
 
 $(VENV)/bin/python:

@@ -1,23 +1,60 @@
 #!/bin/sh
-# `make install`: this checkout into PREFIX/VERSION with its own virtual environment, PREFIX/current pointing at it, the
-# commands on PATH, the user and the units. Run again after a change or for a new version; nothing is enabled or started.
+# `make install` and `make install-collector`: this checkout into PREFIX/VERSION with a virtual environment of its own,
+# PREFIX/current pointing at it, the commands on PATH, the agent's user and folders, the units. What runs goes on as it
+# is, and nothing is enabled or started. Doing it again, or with a newer checkout, is how to upgrade; what is built
+# takes the place of what was there only when it is complete.
 set -eu
-python=$1 prefix=$2 version=$3
+python=$1 prefix=$2 version=$3 part=$4
 cd "$(dirname "$0")/.."
+# Root's own mask may keep others out, and the agent is another.
+umask 022
 
-[ "$(id -u)" = 0 ] || { echo "hostward: make install writes to $prefix and /etc/systemd: run it as root" >&2; exit 1; }
-getent passwd hostward >/dev/null || useradd --system --user-group --home-dir /var/lib/hostward --shell /usr/sbin/nologin hostward
+[ "$(id -u)" = 0 ] || { echo "hostward: installing writes to $prefix, /usr/local/bin and /etc: run it as root" >&2; exit 1; }
+case $prefix in
+    [!/]* | *[!A-Za-z0-9/._-]*) echo "hostward: PREFIX=$prefix is not an absolute path of plain characters" >&2; exit 2 ;;
+esac
 
-target=$prefix/$version
+# A host that has the collector keeps it when its agent is installed anew: they are one environment.
+[ ! -e "$prefix/current/bin/hostward-collector" ] || part=collector
+case $part in
+    agent) lock=agent commands="hostward" units="hostward-agent.service" ;;
+    collector) lock=run commands="hostward hostward-collector" units="hostward-agent.service hostward-collector.service" ;;
+    *) echo "usage: install.sh PYTHON PREFIX VERSION agent|collector" >&2; exit 2 ;;
+esac
+
+target=$prefix/$version building=$prefix/.$version.new
 mkdir -p "$prefix"
-./requirements/venv.sh "$python" "$target"
-"$target/bin/python" -m pip install --quiet --require-hashes -r requirements/run.txt
-"$target/bin/python" -m pip install --quiet --no-deps --no-build-isolation .
-ln -sfn "$version" "$prefix/.current.new" && mv -T "$prefix/.current.new" "$prefix/current"
-for command in hostward hostward-collector; do ln -sf "$prefix/current/bin/$command" "/usr/local/bin/$command"; done
+trap 'rm -rf "$building"' EXIT
+trap 'exit 1' HUP INT TERM
+./requirements/venv.sh "$python" "$building"
+"$building/bin/python" -m pip install --quiet --require-hashes -r "requirements/$lock.txt"
+"$building/bin/python" -m pip install --quiet --no-deps --no-build-isolation .
+[ "$part" = collector ] || rm "$building/bin/hostward-collector"
+"$building/bin/hostward" --version >/dev/null
+# An environment has its path in its scripts; it was built beside the place where it belongs.
+find "$building/bin" "$building/pyvenv.cfg" -type f -exec sed -i "s|$building|$target|g" {} +
+rm -rf "$prefix/.$version.old"
+[ ! -d "$target" ] || mv "$target" "$prefix/.$version.old"
+mv "$building" "$target"
+ln -sfn "$version" "$prefix/.current.new"
+mv -T "$prefix/.current.new" "$prefix/current"
+rm -rf "$prefix/.$version.old"
+for command in $commands; do ln -sf "$prefix/current/bin/$command" "/usr/local/bin/$command"; done
 
-if [ -d /etc/systemd/system ]; then
-    install -m 644 systemd/*.service /etc/systemd/system/
-    [ ! -d /run/systemd/system ] || systemctl daemon-reload
-fi
-echo "installed $version in $target; next: hostward enroll, then systemctl enable --now hostward-agent"
+getent passwd hostward >/dev/null ||
+    useradd --system --user-group --home-dir /var/lib/hostward --no-create-home --shell /usr/sbin/nologin hostward
+install -d -m 755 /etc/hostward /etc/hostward/agent.d
+# As systemd would make it. It is there before the first start, so that what root puts there is the agent's.
+install -d -m 700 -o hostward -g hostward /var/lib/hostward
+
+for unit in $units; do
+    sed "s|/opt/hostward/|$prefix/|g" "systemd/$unit" >"/etc/systemd/system/.$unit.new"
+    mv "/etc/systemd/system/.$unit.new" "/etc/systemd/system/$unit"
+done
+# Also where systemd is not running, as in an image that is being made.
+[ ! -d /run/systemd/system ] || systemctl daemon-reload
+
+echo "hostward $version is installed in $target: $commands"
+for unit in $units; do
+    ! systemctl is-active --quiet "$unit" 2>/dev/null || echo "running still: the version before; next: systemctl restart $unit"
+done

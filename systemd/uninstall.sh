@@ -1,0 +1,26 @@
+#!/bin/sh
+# `make uninstall`: stops the services and removes what install.sh put on this host. What belongs to the administrator
+# stays: the configuration, the state folders, and the user that owns them.
+set -eu
+prefix=$1
+
+[ "$(id -u)" = 0 ] || { echo "hostward: uninstalling removes from $prefix, /usr/local/bin and /etc: run it as root" >&2; exit 1; }
+
+for unit in hostward-agent.service hostward-collector.service; do
+    [ -e "/etc/systemd/system/$unit" ] || continue
+    if [ -d /run/systemd/system ]; then systemctl disable --now "$unit"; else systemctl disable "$unit"; fi
+    rm "/etc/systemd/system/$unit"
+done
+[ ! -d /run/systemd/system ] || systemctl daemon-reload
+
+for command in hostward hostward-collector; do
+    [ "$(readlink "/usr/local/bin/$command")" != "$prefix/current/bin/$command" ] || rm "/usr/local/bin/$command"
+done
+rm -f "$prefix/current"
+# Nothing but environments of ours: PREFIX may be a folder that others use too.
+for program in "$prefix"/*/bin/hostward; do
+    [ ! -e "$program" ] || rm -rf "$(dirname "$(dirname "$program")")"
+done
+rmdir "$prefix" 2>/dev/null || true
+echo "hostward is uninstalled; these stay, as far as they are there: /etc/hostward, /var/lib/hostward," \
+    "/var/lib/hostward-collector, the user hostward"
