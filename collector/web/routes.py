@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qsl, urlencode
 
@@ -30,6 +31,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 MAX_FORM = 16 * 1024
 """Bytes of a form; the largest has a name, a password and an address."""
 MAX_FIELDS = 10
+MAX_POINTS = 50_000
+"""Of all charts of a host together; where there would be more, the steps are wider."""
 SKEWED = 2.0
 """Seconds by which a host's clock is off before it is worth saying."""
 FACTS = ("os", "kernel", "architecture", "cpus", "cpu_model", "memory", "virtualization")
@@ -127,7 +130,8 @@ async def host_charts(request: Request, user: User) -> Response:
     shift = round(detail.clock_offset / span.step) * span.step
     beginning = until - span.length
     since = _number(request.query_params.get("since"))
-    start = beginning if since is None else min(max(since, beginning), until)
+    # A step that is asked for by half would come back as the mean of that half.
+    start = math.floor((beginning if since is None else min(max(since, beginning), until)) / span.step) * span.step
     series = await asyncio.to_thread(
         _query, services(request), detail.host.id, start + shift, until + shift, span.step
     )
@@ -169,7 +173,7 @@ async def _detail(request: Request) -> HostDetail:
 
 def _query(found: Services, host: str, start: float, end: float, step: float) -> list[Series]:
     with found.database.read() as connection:
-        return found.history.query(connection, host, start=start, end=end, step=step)
+        return found.history.query(connection, host, start=start, end=end, step=step, limit=MAX_POINTS)
 
 
 def _to_login(request: Request) -> Response:

@@ -12,8 +12,9 @@ const drawn = new Map(); // chart id to its Chart
 const sync = uPlot.sync("host");
 
 let range = section.dataset.range;
-let span = null; // {start, length, step} in seconds, as home gave it
-let asked = 0; // when the charts were last asked for
+let span = null; // home's last answer: {range, start, until, length, step}, in seconds
+let asked = 0; // when home was last asked for samples
+let askedAll = 0; // and when for all of the range
 let request = null;
 
 async function ask(since) {
@@ -42,7 +43,7 @@ async function ask(since) {
 
 /** Ask for a whole range and draw it anew. */
 async function load() {
-  asked = now();
+  asked = askedAll = now();
   const answer = await ask(null);
   if (!answer) return;
   for (const chart of drawn.values()) chart.remove();
@@ -53,16 +54,25 @@ async function load() {
   main.setAttribute("aria-busy", "false");
 }
 
-/** Ask for what is new. The last step is asked for again, since it may have been half full. */
+/** Ask for what is new, the last steps with it, since they may have been half full; and now and then for all, since
+ * a host that was cut off brings what it measured meanwhile. */
 async function append() {
-  if (request || !span || now() - asked < Math.min(span.step / 2, 60)) return;
-  asked = now();
-  const answer = await ask(span.until - 2 * span.step);
+  if (request) return;
+  if (span?.range !== range) {
+    await load();
+    return;
+  }
+  const time = now();
+  if (time - asked < Math.min(span.step / 2, 60)) return;
+  const all = time - askedAll >= Math.max(span.step, 60);
+  asked = time;
+  if (all) askedAll = time;
+  const answer = await ask(all ? null : span.until - 2 * span.step);
   if (answer) take(answer);
 }
 
 function take(answer) {
-  span = { start: span?.range === answer.range ? span.start : answer.start, until: answer.until, length: answer.length, step: answer.step, range: answer.range };
+  span = answer;
   for (const part of answer.charts) {
     part.lines = part.lines.map((line) => ({ ...line, ...samples(answer.times, line.values) }));
     const chart = drawn.get(part.id);
