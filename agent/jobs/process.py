@@ -24,7 +24,7 @@ import resource
 import signal
 import subprocess  # noqa: TID251 - the rule is there to make this file its only user
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -54,14 +54,19 @@ class Exit:
 class Child:
     """A started program, the leader of a session and process group of its own. Close it by `reap`."""
 
-    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
-        """Raises OSError when there is no descriptor left; then the program is gone again."""
+    output: int
+    """The reading end of its standard output, non-blocking; -1 where it has none."""
+    error: int
+    """The same of its standard error."""
+    pidfd: int
+    """Readable when the program has ended."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], output: int = -1, error: int = -1) -> None:
+        """Takes the pipes over. Raises OSError when there is no descriptor left; then the program is gone again."""
         self._popen = popen
         self._own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         self.pid = popen.pid
-        for pipe in (popen.stdout, popen.stderr):
-            if pipe is not None:
-                os.set_blocking(pipe.fileno(), False)
+        self.output, self.error = output, error
         try:
             self.pidfd = os.pidfd_open(popen.pid)
         except OSError:
@@ -69,18 +74,6 @@ class Child:
             self.signal_group(signal.SIGKILL)
             self.reap()
             raise
-
-    @property
-    def output(self) -> int:
-        """The reading end of its standard output, non-blocking."""
-        assert self._popen.stdout is not None
-        return self._popen.stdout.fileno()
-
-    @property
-    def error(self) -> int:
-        """The reading end of its standard error, non-blocking."""
-        assert self._popen.stderr is not None
-        return self._popen.stderr.fileno()
 
     def signal_group(self, number: signal.Signals) -> None:
         """Signal every process of its group. The group's number cannot mean another one before `reap`.
@@ -98,11 +91,9 @@ class Child:
         """
         _, status, usage = os.wait4(self.pid, 0)
         self._popen.returncode = os.waitstatus_to_exitcode(status)
-        for pipe in (self._popen.stdout, self._popen.stderr):
-            if pipe is not None:
-                pipe.close()
-        if self.pidfd >= 0:
-            os.close(self.pidfd)
+        for descriptor in (self.output, self.error, self.pidfd):
+            if descriptor >= 0:
+                os.close(descriptor)
         return Exit(
             self._popen.returncode,
             usage.ru_utime + usage.ru_stime,
@@ -123,23 +114,32 @@ def start(argv: Sequence[str], *, limits: Limits, environment: Mapping[str, str]
     if "/" in name and not name.startswith("/"):
         raise CannotStartError(f"{name} is neither an absolute path nor the name of a program on PATH")
     try:
-        return Child(
-            subprocess.Popen(  # noqa: S603 - what to start is the administrator's choice; no shell reads it
-                [*_chain(limits), *argv],
-                bufsize=0,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                cwd="/",
-                env=env,
-                start_new_session=True,
-            )
-        )
+        return _start_piped([*_chain(limits), *argv], env)
     except OSError as error:
         raise CannotStartError(f"{name} cannot be started: {error.strerror}") from error
     except ValueError as error:
         # A null byte, or text that cannot be written in the file system's encoding.
         raise CannotStartError(f"{name} cannot be started: {error} in its arguments or environment") from error
+
+
+def _start_piped(argv: Sequence[str], environment: Mapping[str, str]) -> Child:
+    """Raises OSError, and then leaves no descriptor behind: until 3.11.4, Popen's own pipes would stay open."""
+    with ExitStack() as theirs, ExitStack() as on_failure:
+        stdin = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        theirs.callback(os.close, stdin)
+        pipes = []
+        for _ in range(2):
+            ours, end = os.pipe()
+            on_failure.callback(os.close, ours)
+            theirs.callback(os.close, end)
+            os.set_blocking(ours, False)
+            pipes.append((ours, end))
+        (output, stdout), (error, stderr) = pipes
+        popen = subprocess.Popen(  # noqa: S603 - what to start is the administrator's choice; no shell reads it
+            argv, stdin=stdin, stdout=stdout, stderr=stderr, cwd="/", env=environment, start_new_session=True
+        )
+        on_failure.pop_all()  # From here on they are the child's to close.
+    return Child(popen, output, error)
 
 
 def start_server(argv: Sequence[str], socket: int, *, environment: Mapping[str, str]) -> Child:

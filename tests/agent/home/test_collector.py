@@ -95,7 +95,8 @@ def test_the_real_collector_gets_every_report_once(tmp_path: Path, capsys: pytes
                 found = client.get(f"{url}/api/v1/hosts/{host['id']}/readings", params={"name": "cpu_used_percent"})
             assert (host["name"], host["state"]) == ("web 1", "warning")
             (series,) = found.json()["series"]
-            assert series["values"] == [float(value) for value in range(20)]
+            # None is a hole: this machine may be too slow to measure each second.
+            assert [value for value in series["values"] if value is not None] == [float(value) for value in range(20)]
             collector("host", "revoke", "web 1", "--data-dir", str(data))
             report(20)
             end = time.monotonic() + 30
