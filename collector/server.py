@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import gc
 import logging
 import signal
 import socket
@@ -34,6 +35,8 @@ HEAD_TIMEOUT = 20.0
 MAX_HEAD = 1 << 16
 """Bytes of the head of a request."""
 RENEWAL_EVERY = 6 * 3600.0
+GARBAGE = 20_000
+"""Objects that are made before a look for unreachable cycles: a request makes hundreds, and hardly a cycle."""
 
 log = logging.getLogger(__name__)
 
@@ -149,6 +152,9 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say so."""
         await super().startup(sockets)
+        # What is here now stays until the end: no look for garbage needs to go over it again.
+        gc.freeze()
+        gc.set_threshold(GARBAGE, *gc.get_threshold()[1:])
         self._ready()
 
     async def main_loop(self) -> None:

@@ -43,7 +43,8 @@ Interval = Annotated[float, Meta(gt=0, le=limits.MAX_SPAN)]
 Count = Annotated[int, Meta(ge=0, le=limits.MAX_COUNT)]
 
 
-class Reading(msgspec.Struct, frozen=True, array_like=True):
+# gc=False: these come in dozens per report and hold nothing that could lead back to them.
+class Reading(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One measured value. `name` is snake_case with its unit at the end, as OpenMetrics has it
     (`disk_used_percent`); `unit` is for people: `percent`, `bytes`, `seconds`, `bytes/s`, `1/s`, or ''."""
 
@@ -56,7 +57,7 @@ class Reading(msgspec.Struct, frozen=True, array_like=True):
     """When it was measured; 0 means at the report's own time."""
 
 
-class CheckState(msgspec.Struct, frozen=True, kw_only=True):
+class CheckState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How a check stands. `since` is when it entered `state`; `time` is when it was last run."""
 
     name: Name
@@ -83,7 +84,7 @@ class JobResult(msgspec.Struct, frozen=True, kw_only=True):
     cpu: Annotated[float, Meta(ge=0, le=limits.MAX_TIME)] = 0.0
     """CPU seconds, user and system."""
     peak_memory: Count = 0
-    """Bytes, the largest resident set."""
+    """Bytes, the largest resident set; 0 where it is not known (a run that did not reach its sender's own size)."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
