@@ -279,6 +279,7 @@ class Daemon:
 
     def _end(self) -> None:
         self._notifier.stopping()
+        self._rounds.stop()
         self._jobs.stop(JOBS_GRACE)
         now = time.time()
         self._ledger.event(Event(time=now, kind="agent.stopped", message="agent stopped"))

@@ -95,6 +95,11 @@ class Rounds:
             self._entries[planned.name] = entry
             self._begin(entry, base, children)
 
+    def stop(self) -> None:
+        """Begin no run any more, and let those under way say nothing: that the agent ends is no news of a check."""
+        for name in list(self._entries):
+            self._remove(name)
+
     def _begin(self, entry: _Entry, base: float, children: list[str]) -> None:
         plan = entry.plan
         first = base

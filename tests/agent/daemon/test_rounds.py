@@ -222,6 +222,21 @@ def test_a_check_removed_while_it_runs_says_nothing(world: World) -> None:
     assert "slow" not in world.ledger.checks
 
 
+def test_a_run_that_ends_with_the_agent_says_nothing(world: World) -> None:
+    """A restart of the agent changes no state, and so alarms nobody."""
+    world.rounds.replace({"slow": command("sleep", "0.2")})
+    world.go(0)
+    world.finish()
+    before = world.check("slow")
+    assert before.state == "ok"
+    world.go(10)
+    assert world.jobs.running == {"check:slow"}
+    world.rounds.stop()
+    world.jobs.stop(1)
+    world.ledger.flush(world.ticks)
+    assert world.check("slow") == before
+
+
 def test_a_program_that_cannot_start_is_unknown(world: World) -> None:
     """With its name in the reason."""
     world.rounds.replace({"missing": command("/no/such/plugin")})
