@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+CONFIGURATION = Path("/etc/hostward/agent.toml")
+
 
 @dataclass(frozen=True, slots=True)
 class System:
@@ -18,9 +20,14 @@ class System:
         return self.root.joinpath(*parts)
 
 
-def configuration_file(given: Path | None) -> Path:
-    """--config, else HOSTWARD_CONFIG, else /etc/hostward/agent.toml; `agent.d/` lies beside it."""
-    return given or Path(os.environ.get("HOSTWARD_CONFIG") or "/etc/hostward/agent.toml")
+def configuration_file(given: Path | None) -> tuple[Path, bool]:
+    """--config, else HOSTWARD_CONFIG, else /etc/hostward/agent.toml; `agent.d/` lies beside it.
+
+    True where somebody named it: such a file must exist, while the default one may be missing.
+    """
+    if given is None and (named := os.environ.get("HOSTWARD_CONFIG")):
+        given = Path(named)
+    return (CONFIGURATION, False) if given is None else (given, True)
 
 
 def state_folder(given: Path | None) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import selectors
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,24 +33,12 @@ from agent.jobs.limits import Limits
 from agent.jobs.run import Ended
 from agent.jobs.supervisor import Jobs
 from agent.paths import System, configuration_file
+from kit.commands import Command
 from kit.errors import ConfigurationError, HostwardError
 from kit.options.decode import nearest
 from kit.terminal import clean, table
 from kit.units import format_duration
 from wire.report import STATES, Reading, State
-
-EPILOG = """\
-examples:
-  hostward check                 every check of this host, as a table
-  hostward check disk memory     these two
-  hostward check disk            one line with performance data, as a monitoring plugin prints it
-  hostward check --json | jq '.checks[].readings'
-
-The checks are those of the configuration; nothing is stored or reported. What a check counts over time (CPU, network)
-is sampled twice, a second apart. A threshold with `for` cannot have lasted that long: the message tells, the state
-stays ok.
-exit codes: 0 ok, 1 warning, 2 critical, 3 unknown, the worst of all checks (critical, then unknown, then warning);
-3 also for mistakes in the configuration and for a check that there is not."""
 
 SAMPLING = 1.0
 """Seconds between the two samples of what is counted."""
@@ -102,10 +89,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run them, print what came of it, and return the worst state as a plugin's exit code."""
     system = System()
-    # The default file may be missing; one that somebody named must be there.
-    named = options.config is not None or bool(os.environ.get("HOSTWARD_CONFIG"))
+    file, named = configuration_file(options.config)
     try:
-        config = load(configuration_file(options.config), system=system, must_exist=named)
+        config = load(file, system=system, must_exist=named)
         plans = plan(chosen(effective_checks(config, system), options.names))
     except ConfigurationError as error:
         raise CannotCheckError(str(error)) from error
@@ -242,3 +228,21 @@ def _print_table(judged: Iterable[Judged]) -> None:
     rows = [[state.name, state.state, format_duration(state.duration), state.message] for state in states]
     colours = [["bold", state.state, "dim", ""] for state in states]
     print(table(["check", "state", "took", "message"], rows, colours=colours))
+
+
+CHECK = Command(
+    run=run,
+    configure=configure,
+    bad_usage=STATES.index("unknown"),
+    examples="""\
+  hostward check                 every check of this host, as a table
+  hostward check disk memory     these two
+  hostward check disk            one line with performance data, as a monitoring plugin prints it
+  hostward check --json | jq '.checks[].readings'""",
+    notes="""\
+The checks are those of the configuration; nothing is stored or reported. What a check counts over time (CPU, network)
+is sampled twice, a second apart. A threshold with `for` cannot have lasted that long: the message tells, the state
+stays ok.
+exit codes: 0 ok, 1 warning, 2 critical, 3 unknown, the worst of all checks (critical, then unknown, then warning);
+3 also for mistakes in the configuration and for a check that there is not.""",
+)

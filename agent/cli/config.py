@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Collection
 
 from agent.config.defaults import effective_checks
@@ -13,27 +12,13 @@ from agent.config.load import read
 from agent.config.reference import reference
 from agent.config.schema import Config
 from agent.paths import System, configuration_file
+from kit.commands import Command
 from kit.errors import UsageError
 from kit.options.load import Loaded, MistakesError
 from kit.options.show import Entry, entries
 from kit.options.tree import Mistake, dotted
 from kit.options.words import literal
 from kit.terminal import clean, paint
-
-EPILOG = """\
-what it can do:
-  check      report every mistake with its file and line (exit code 2), or say that all is well
-  show       print the configuration in force, defaults included, and where each value comes from
-  reference  print every option with its type, default, description and example, as Markdown
-  example    print an agent.toml to begin with, in which everything is commented out
-
-examples:
-  hostward config check --config new-agent.toml && mv new-agent.toml /etc/hostward/agent.toml
-  hostward config show | grep checks.disk
-  hostward config show --json
-  hostward config example > agent.toml
-
-Files beside agent.toml called agent.d/*.toml are merged over it. exit codes: 0 done, 2 mistakes."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -48,11 +33,10 @@ def run(options: argparse.Namespace) -> int:
             raise UsageError(f"config {options.action} prints text; --json is for config check and config show")
         print(reference() if options.action == "reference" else example(), end="")
         return 0
-    # The default file may be missing; one that somebody named must be there.
-    named = options.config is not None or bool(os.environ.get("HOSTWARD_CONFIG"))
+    file, named = configuration_file(options.config)
     system = System()
     try:
-        loaded = read(configuration_file(options.config), system=system, must_exist=named)
+        loaded = read(file, system=system, must_exist=named)
     except MistakesError as error:
         if options.action == "check" and options.json:
             print(json.dumps({"valid": False, "mistakes": [_mistake(mistake) for mistake in error.mistakes]}))
@@ -117,3 +101,22 @@ def _mistake(mistake: Mistake) -> dict[str, object]:
         "key": dotted(mistake.path),
         "message": mistake.text,
     }
+
+
+CONFIG = Command(
+    run=run,
+    configure=configure,
+    examples="""\
+  hostward config check --config new-agent.toml && mv new-agent.toml /etc/hostward/agent.toml
+  hostward config show | grep checks.disk
+  hostward config show --json
+  hostward config example > agent.toml""",
+    notes="""\
+what it can do:
+  check      report every mistake with its file and line (exit code 2), or say that all is well
+  show       print the configuration in force, defaults included, and where each value comes from
+  reference  print every option with its type, default, description and example, as Markdown
+  example    print an agent.toml to begin with, in which everything is commented out
+
+Files beside agent.toml called agent.d/*.toml are merged over it. exit codes: 0 done, 2 mistakes.""",
+)

@@ -17,23 +17,12 @@ from agent.config.load import load
 from agent.facts import facts
 from agent.home import identity
 from agent.paths import System, configuration_file, state_folder
+from kit.commands import Command
 from kit.errors import HostwardError, UsageError
 from kit.terminal import clean
 from kit.version import __version__
 from wire import codec, fit, limits, protocol
 from wire.report import Enrolled, Enrolment, Problem
-
-EPILOG = """\
-Anyone on this host can see the options of a running command, so a token is better given in a file
-or on standard input; it is good for one host and expires.
-
-examples:
-  hostward enroll --collector https://home.example:8443 --ca ca.pem --token-file token.txt
-  hostward-collector token create --data-dir DIR | hostward enroll --collector https://localhost:8443 \\
-      --ca DIR/ca.pem --token-file -
-
-Doing it again for the same collector changes nothing. exit codes: 0 enrolled, 1 refused or not
-reachable, 2 bad usage."""
 
 TIMEOUT = 15.0
 """Seconds that home may take to answer."""
@@ -181,7 +170,8 @@ def _name(options: argparse.Namespace) -> str:
     given = options.name
     if given is not None and (not given.strip() or not given.isprintable() or len(given) > limits.MAX_TITLE):
         raise UsageError(f"--name takes 1 to {limits.MAX_TITLE} characters that can be shown")
-    return fit.title(given or load(configuration_file(options.config)).agent.name or os.uname().nodename)
+    file, named = configuration_file(options.config)
+    return fit.title(given or load(file, must_exist=named).agent.name or os.uname().nodename)
 
 
 def _tell(options: argparse.Namespace, collector: str, host: str, name: str, *, already: bool) -> None:
@@ -223,3 +213,19 @@ def _read_ca(path: Path) -> bytes:
     except OSError as error:
         raise UsageError(f"the CA file {path} cannot be read: {error.strerror}") from error
     return ca
+
+
+ENROLL = Command(
+    run=run,
+    configure=configure,
+    examples="""\
+  hostward enroll --collector https://home.example:8443 --ca ca.pem --token-file token.txt
+  hostward-collector token create --data-dir DIR | hostward enroll --collector https://localhost:8443 \\
+      --ca DIR/ca.pem --token-file -""",
+    notes="""\
+Anyone on this host can see the options of a running command, so a token is better given in a file
+or on standard input; it is good for one host and expires.
+
+Doing it again for the same collector changes nothing. exit codes: 0 enrolled, 1 refused or not
+reachable, 2 bad usage.""",
+)

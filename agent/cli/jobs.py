@@ -19,18 +19,11 @@ from agent.daemon.timed import RUNNING
 from agent.paths import configuration_file, state_folder
 from agent.state import State, StateError
 from agent.timetable import KINDS, next_due
+from kit.commands import Command
 from kit.errors import UsageError
 from kit.terminal import table
-from kit.units import format_duration
+from kit.units import format_duration, format_size
 from wire.report import JobResult
-
-EPILOG = """\
-examples:
-  hostward jobs               each job: schedule, last run, outcome, next run
-  hostward jobs dump          the runs of one job that are kept, the newest first
-  hostward jobs --json | jq '.jobs[] | select(.last_run.outcome != "done")'
-
-exit codes: 0 done, 1 failed, 2 bad usage or mistakes in the configuration."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,11 +99,10 @@ def schedule(job: JobOptions) -> str:
 
 def _file(given: Path | None, state: State | None) -> tuple[Path, bool]:
     """The file that somebody named, else the one that the running agent has, else the default one."""
-    if given is None and not os.environ.get("HOSTWARD_CONFIG") and state is not None:
-        daemon = running.load(state)
-        if daemon is not None:
-            return Path(daemon.configuration), False
-    return configuration_file(given), given is not None or bool(os.environ.get("HOSTWARD_CONFIG"))
+    file, named = configuration_file(given)
+    if not named and state is not None and (daemon := running.load(state)) is not None:
+        return Path(daemon.configuration), False
+    return file, named
 
 
 def _print_jobs(jobs: Sequence[Job], *, as_json: bool) -> None:
@@ -150,9 +142,18 @@ def _print_runs(runs: Sequence[JobResult], *, as_json: bool) -> None:
     if not runs:
         print("it never ran")
         return
-    rows = [(_moment(run.started), _took(run), _outcome(run)) for run in runs]
-    colours = [("", "", "ok" if run.outcome == "done" else "critical") for run in runs]
-    print(table(("started", "took", "outcome"), rows, colours=colours))
+    rows = [
+        (
+            _moment(run.started),
+            _took(run),
+            format_duration(run.cpu),
+            format_size(run.peak_memory) if run.peak_memory else "-",
+            _outcome(run),
+        )
+        for run in runs
+    ]
+    colours = [("", "", "", "", "ok" if run.outcome == "done" else "critical") for run in runs]
+    print(table(("started", "took", "cpu", "memory", "outcome"), rows, colours=colours))
 
 
 def _outcome(run: JobResult) -> str:
@@ -166,3 +167,15 @@ def _took(run: JobResult) -> str:
 
 def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+JOBS = Command(
+    run=run,
+    configure=configure,
+    examples="""\
+  hostward jobs               each job: schedule, last run, outcome, next run
+  hostward jobs dump          the runs of one job that are kept, the newest first
+  hostward jobs --json | jq '.jobs[] | select(.last_run.outcome != "done")'""",
+    notes="""\
+exit codes: 0 done, 1 failed, 2 bad usage or mistakes in the configuration.""",
+)

@@ -1,4 +1,4 @@
-"""`hostward`: one file per command, loaded when it is called. The only place that prints errors and exits."""
+"""`hostward`: one file per command, loaded when it is called."""
 
 from __future__ import annotations
 
@@ -6,15 +6,6 @@ import sys
 from collections.abc import Sequence
 
 from kit.version import __version__
-
-COMMANDS = {
-    "run": ("agent.cli.run", "run the agent in the foreground (systemd starts this)"),
-    "status": ("agent.cli.status", "show how this host stands"),
-    "check": ("agent.cli.check", "run checks now; exit codes of a monitoring plugin"),
-    "jobs": ("agent.cli.jobs", "show jobs: last run, outcome, next run"),
-    "config": ("agent.cli.config", "check, show and explain the configuration"),
-    "enroll": ("agent.cli.enroll", "make this host known to a collector"),
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

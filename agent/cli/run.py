@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from agent.daemon import log
 from agent.daemon import loop as daemon
 from agent.paths import configuration_file, state_folder
-
-EPILOG = """\
-examples:
-  hostward run                                       what systemd starts
-  hostward run --state-dir ~/hostward                without root
-  hostward run --config test.toml --state-dir /tmp/h beside the agent of this host
-
-It needs no configuration: the checks that fit this host run by themselves. It ends within 10 s of SIGTERM or Ctrl-C,
-and reads its configuration again on SIGHUP and whenever the files change.
-exit codes: 0 ended by a signal, 1 failed, 2 mistakes in the configuration."""
+from kit.commands import Command
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,8 +16,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run until a signal ends it."""
-    # The default file may be missing; one that somebody named must be there.
-    named = options.config is not None or bool(os.environ.get("HOSTWARD_CONFIG"))
+    file, named = configuration_file(options.config)
     log.set_up()
-    daemon.run(state_folder(options.state_dir).absolute(), configuration_file(options.config), must_exist=named)
+    daemon.run(state_folder(options.state_dir).absolute(), file, must_exist=named)
     return 0
+
+
+RUN = Command(
+    run=run,
+    configure=configure,
+    examples="""\
+  hostward run                                       what systemd starts
+  hostward run --state-dir ~/hostward                without root
+  hostward run --config test.toml --state-dir /tmp/h beside the agent of this host""",
+    notes="""\
+It needs no configuration: the checks that fit this host run by themselves. It ends within 10 s of SIGTERM or Ctrl-C,
+and reads its configuration again on SIGHUP and whenever the files change.
+exit codes: 0 ended by a signal, 1 failed, 2 mistakes in the configuration.""",
+)

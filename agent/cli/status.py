@@ -19,18 +19,11 @@ from agent.home.identity import IdentityError
 from agent.home.spool import Spool
 from agent.paths import state_folder
 from agent.state import State, StateError
+from kit.commands import Command
 from kit.terminal import clean, paint, table
 from kit.units import format_duration, format_size
 from wire import report
 from wire.report import SEVERITY, CheckState, Event, Gap
-
-EPILOG = """\
-examples:
-  hostward status
-  hostward status --json | jq '.checks[] | select(.state != "ok")'
-
-It reads what the agent keeps in its state folder, so it needs the rights of the agent's user, or root's.
-exit codes: 0 the agent is running (whatever its checks say: hostward check tells that), 1 it is not, or failed."""
 
 EVENTS_SHOWN = 5
 SILENT = 60.0
@@ -232,3 +225,15 @@ def _age(seconds: float) -> str:
 
 def _moment(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+STATUS = Command(
+    run=run,
+    configure=configure,
+    examples="""\
+  hostward status
+  hostward status --json | jq '.checks[] | select(.state != "ok")'""",
+    notes="""\
+It reads what the agent keeps in its state folder, so it needs the rights of the agent's user, or root's.
+exit codes: 0 the agent is running (whatever its checks say: hostward check tells that), 1 it is not, or failed.""",
+)

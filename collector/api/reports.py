@@ -18,10 +18,10 @@ from collector.store import enrolment, hosts
 from wire import limits
 from wire.codec import decode_enrolment
 from wire.errors import WireError
+from wire.protocol import ENROLL, JSON_TYPE, REPORT_ENCODING, REPORT_TYPE, REPORTS
 from wire.report import Enrolled, Enrolment, Reply, Report
 from wire.signature import load_public_key, parse, verify
 
-REPORT = "application/vnd.hostward.report+json"
 MAX_ENROLMENT = 1 << 16
 """Bytes: a token, a name, a key and at most a hundred facts."""
 
@@ -34,8 +34,8 @@ async def take_report(request: Request) -> Reply:
     is answered with `duplicate` and changes nothing.
     """
     headers = request.headers
-    if headers.get("content-type") != REPORT or headers.get("content-encoding") != "zstd":
-        raise WireError("bad_request", f"a report is sent as {REPORT} with Content-Encoding: zstd")
+    if (headers.get("content-type"), headers.get("content-encoding")) != (REPORT_TYPE, REPORT_ENCODING):
+        raise WireError("bad_request", f"a report is sent as {REPORT_TYPE} with Content-Encoding: {REPORT_ENCODING}")
     body = await read_body(request, limits.MAX_BODY)
     return await services(request).ingest.take(headers, target(request), body)
 
@@ -47,8 +47,8 @@ async def enroll(request: Request) -> Enrolled:
     and all later ones of the host are signed. Who asks again with the same token and key gets the same answer.
     """
     found = services(request)
-    if request.headers.get("content-type") != "application/json":
-        raise WireError("bad_request", "an enrolment is sent as application/json")
+    if request.headers.get("content-type") != JSON_TYPE:
+        raise WireError("bad_request", f"an enrolment is sent as {JSON_TYPE}")
     body = await read_body(request, MAX_ENROLMENT)
     claim = parse(request.headers)
     try:
@@ -121,10 +121,10 @@ def _enroll(connection: Connection, asked: Enrolment, key: bytes, now: float) ->
 ENDPOINTS = (
     Endpoint(
         method="POST",
-        path="/api/v1/reports",
+        path=REPORTS,
         access="signature",
         handler=take_report,
-        body=Body(REPORT, Report),
+        body=Body(REPORT_TYPE, Report),
         answer=Reply,
         refusals={
             400: "`bad_request`, `malformed_report`: not a report.",
@@ -137,10 +137,10 @@ ENDPOINTS = (
     ),
     Endpoint(
         method="POST",
-        path="/api/v1/enroll",
+        path=ENROLL,
         access="signature",
         handler=enroll,
-        body=Body("application/json", Enrolment),
+        body=Body(JSON_TYPE, Enrolment),
         answer=Enrolled,
         refusals={
             400: "`bad_request`: not an enrolment.",

@@ -8,10 +8,11 @@ import time
 
 import msgspec
 
-from collector.cli.command import Command, duration, json_option, moment, opened
+from collector.cli.command import duration, json_option, moment, opened
 from collector.credentials import new_token
 from collector.store import accounts
 from collector.store.accounts import ROLES
+from kit.commands import Command
 from kit.errors import HostwardError
 from kit.terminal import table
 

@@ -1,32 +1,16 @@
-"""What a command is, and what several of them share."""
+"""What several commands share."""
 
 from __future__ import annotations
 
 import argparse
 import datetime
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 from collector.store.database import Database, open_database
 from kit.units import Duration
 
-DATA_DIR = Path("/var/lib/hostward-collector")
 DATABASE = "collector.db"
-
-
-def _nothing(_parser: argparse.ArgumentParser) -> None:
-    """No options of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """`run` returns the exit code, and raises kit.errors.HostwardError for what the user should be told."""
-
-    run: Callable[[argparse.Namespace], int]
-    examples: str
-    configure: Callable[[argparse.ArgumentParser], None] = _nothing
 
 
 def json_option(parser: argparse.ArgumentParser) -> None:

@@ -7,9 +7,10 @@ import time
 
 import msgspec
 
-from collector.cli.command import Command, json_option, opened
+from collector.cli.command import json_option, opened
 from collector.fleet import summary
 from collector.store import hosts
+from kit.commands import Command
 from kit.errors import HostwardError
 from kit.terminal import table
 from kit.units import format_duration

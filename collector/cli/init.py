@@ -17,10 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from collector import tls
-from collector.cli.command import DATABASE, Command
+from collector.cli.command import DATABASE
 from collector.credentials import hash_password
 from collector.store import accounts
 from collector.store.database import open_database
+from kit.commands import Command
 from kit.errors import HostwardError, UsageError
 from kit.files import fsync_folder
 

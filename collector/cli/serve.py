@@ -10,12 +10,13 @@ import socket
 from pathlib import Path
 
 from collector.app import create_app
-from collector.cli.command import DATABASE, Command
+from collector.cli.command import DATABASE
 from collector.cli.init import locked
 from collector.metrics.embedded import EmbeddedHistory
 from collector.server import listening, serve
 from collector.settings import load_settings
 from collector.store.database import open_database
+from kit.commands import Command
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:

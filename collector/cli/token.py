@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import time
 
-from collector.cli.command import Command, duration, opened
+from collector.cli.command import duration, opened
 from collector.credentials import new_token
 from collector.store.enrolment import add_token
+from kit.commands import Command
 from kit.units import Duration
 
 

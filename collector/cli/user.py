@@ -11,10 +11,11 @@ import time
 import msgspec
 from sqlalchemy import Connection
 
-from collector.cli.command import Command, json_option, moment, opened
+from collector.cli.command import json_option, moment, opened
 from collector.credentials import MAX_PASSWORD, hash_password
 from collector.store import accounts
 from collector.store.accounts import ROLES, Account
+from kit.commands import Command
 from kit.errors import HostwardError, UsageError
 from kit.terminal import table
 

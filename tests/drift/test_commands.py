@@ -6,7 +6,7 @@ from importlib import import_module
 
 import pytest
 
-from agent.cli import main as agent
+from agent.cli import dispatch as agent
 from collector.cli import dispatch as collector
 
 COMMANDS = [

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from collector.cli import main
-from collector.cli.command import DATA_DIR
+from collector.cli.dispatch import DATA_DIR
 from collector.server import DRAIN
 from tests.require import require_program
 

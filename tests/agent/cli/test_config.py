@@ -61,7 +61,7 @@ def test_options_stand_anywhere(file: Path, order: list[str], capsys: pytest.Cap
 
 def test_check_without_a_file(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """No configuration at all is valid, but a file that was named must be there."""
-    monkeypatch.setattr("agent.cli.config.configuration_file", lambda given: given or Path("/nonexistent/agent.toml"))
+    monkeypatch.setattr("agent.paths.CONFIGURATION", Path("/nonexistent/agent.toml"))
     assert main(["config", "check"]) == 0
     assert capsys.readouterr().out.startswith("no configuration file, so the defaults hold; ")
     assert main(["config", "check", "--config", "/nonexistent/agent.toml"]) == 2

@@ -41,7 +41,6 @@ class Command:
             "--token": "good-token",
             "--ca": str(home.ca),
             "--state-dir": str(folder),
-            "--config": str(folder.parent / "none.toml"),
             "--name": "web 1",
         }
 
@@ -96,6 +95,11 @@ def test_the_name_is_that_of_the_configuration_else_the_hosts_own(
     home.tokens["second"] = ""
     assert enroll(name=None, token="second")[0] == 0
     assert [json.loads(request.body)["name"] for request in home.requests] == ["from the file", os.uname().nodename]
+
+
+def test_a_configuration_that_was_named_must_be_there(enroll: Command, tmp_path: Path) -> None:
+    """Otherwise a mistyped path would give the host another name than the one that was meant."""
+    assert "there is no such file" in enroll.fails(name=None, config=str(tmp_path / "none.toml"), code=2)
 
 
 def test_the_token_may_come_from_a_file_or_standard_input(

@@ -96,7 +96,7 @@ def test_the_running_agent_knows_its_configuration(state: State, config: Path, t
 def test_one_job_shows_its_runs(state: State, config: Path) -> None:
     """The newest first."""
     lines = jobs(state, config, "dump").splitlines()
-    assert [line.split()[3] for line in lines[1:]] == ["failed:", "done"]
+    assert [line.split()[5] for line in lines[1:]] == ["failed:", "done"]
     assert jobs(state, config, "sync") == "it never ran\n"
     assert [run["outcome"] for run in json.loads(jobs(state, config, "dump", "--json"))["runs"]] == ["failed", "done"]
 
@@ -129,3 +129,20 @@ def test_json_has_the_documented_shape(state: State, config: Path, repository: P
     (job, _) = json.loads(jobs(state, config, "--json"))["jobs"]
     for key in [*job, *job["last_run"]]:
         assert f"`{key}`" in page, key
+
+
+def test_what_a_run_used_is_shown_where_it_is_known(state: State, config: Path) -> None:
+    """A peak of 0 bytes is one that nobody knows."""
+    used = JobResult(
+        name="dump",
+        started=1_800_172_800.0,
+        finished=1_800_172_890.0,
+        outcome="done",
+        cpu=61.0,
+        peak_memory=3 * 2**20,
+    )
+    with state.transaction():
+        state.add_run(used, keep=10)
+    _, newest, before, *_ = jobs(state, config, "dump").splitlines()
+    assert newest.split()[2:] == ["1m30s", "1m1s", "3MiB", "done"]
+    assert before.split()[2:5] == ["1m30s", "0s", "-"]

@@ -1,0 +1,146 @@
+"""A command line: a table of commands, each in a file that is loaded when it is called; errors become clear lines.
+
+The only place that prints errors. A program's entry point answers `--version` by itself and imports this module only
+for the rest: argparse alone costs as much as starting Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from typing import NoReturn, cast
+
+from kit.errors import HostwardError, UsageError
+from kit.terminal import clean
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C: 128 and the number of SIGINT, as shells have it."""
+
+
+def _nothing(_parser: argparse.ArgumentParser) -> None:
+    """No options of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`run` returns the exit code, and raises HostwardError for what the user should be told."""
+
+    run: Callable[[argparse.Namespace], int]
+    examples: str
+    """Indented lines for `--help`."""
+    notes: str = ""
+    """What else `--help` should say, exit codes above all."""
+    configure: Callable[[argparse.ArgumentParser], None] = _nothing
+    """Adds the command's own options."""
+    bad_usage: int = UsageError.exit_code
+    """The exit code for options that there are not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What `dispatch` drives."""
+
+    name: str
+    commands: Mapping[str, tuple[str, str]]
+    """One word or two: to `module:attribute` of a Command, and to what it does, in a few words."""
+    configure: Callable[[argparse.ArgumentParser], None]
+    """Adds the options that every command has."""
+
+
+def dispatch(program: Program, words: Sequence[str]) -> int:
+    """Run `words` as a command line and return the exit code.
+
+    Raises SystemExit for `--help` and for options that there are not, as argparse does.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # What the terminal's encoding lacks must not end the command.
+    try:
+        code = _run(program, words)
+        sys.stdout.flush()
+    except HostwardError as error:
+        for line in str(error).splitlines():
+            print(f"{program.name}: {clean(line)}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # The reader (head, less) had enough.
+        _give_up_output()
+        return 0
+    except OSError as error:
+        _give_up_output()
+        where = f"{clean(str(error.filename))}: " if error.filename else ""
+        print(f"{program.name}: {where}{error.strerror or error}", file=sys.stderr)
+        return HostwardError.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return code
+
+
+def _run(program: Program, words: Sequence[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_overview(program, program.commands))
+        return 0
+    name = next((found for found in (words[0], " ".join(words[:2])) if found in program.commands), None)
+    if name is None:
+        return _no_such_command(program, words)
+    place, summary = program.commands[name]
+    module, _, attribute = place.partition(":")
+    command = cast(Command, getattr(import_module(module), attribute))
+    parser = _Parser(
+        prog=f"{program.name} {name}",
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=f"examples:\n{command.examples}" + (f"\n\n{command.notes}" if command.notes else ""),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.bad_usage = command.bad_usage
+    program.configure(parser)
+    command.configure(parser)
+    return command.run(parser.parse_args(list(words[len(name.split()) :])))
+
+
+class _Parser(argparse.ArgumentParser):
+    bad_usage = UsageError.exit_code
+
+    def error(self, message: str) -> NoReturn:
+        """As it is, but for the exit code."""
+        self.print_usage(sys.stderr)
+        self.exit(self.bad_usage, f"{self.prog}: error: {clean(message)}\n")
+
+
+def _no_such_command(program: Program, words: Sequence[str]) -> int:
+    commands = program.commands
+    group = [name for name in commands if name.startswith(f"{words[0]} ")]
+    if group and (len(words) == 1 or words[1] in ("-h", "--help")):
+        print(_overview(program, group))
+        return 0 if len(words) > 1 else UsageError.exit_code
+    near = get_close_matches(" ".join(words[:2]), commands, n=1) or get_close_matches(words[0], commands, n=1)
+    said = " ".join(words[:2]) if group else words[0]
+    hint = f'; did you mean "{near[0]}"?' if near else ""
+    raise UsageError(f'there is no command "{said}"{hint} ({program.name} --help lists them)')
+
+
+def _overview(program: Program, names: Iterable[str]) -> str:
+    name, summaries = program.name, {name: program.commands[name][1] for name in names}
+    width = max(map(len, summaries))
+    return "\n".join(
+        [
+            f"usage: {name} COMMAND [OPTIONS]",
+            "",
+            *(f"  {command:<{width}}  {summary}" for command, summary in summaries.items()),
+            "",
+            f"{name} COMMAND --help shows a command's options with examples; {name} --version the version.",
+        ]
+    )
+
+
+def _give_up_output() -> None:
+    """What cannot be written would be tried, and complained of, once more while Python shuts down."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), sys.stdout.fileno())

@@ -1,0 +1,145 @@
+"""The command line that both programs have, driven as a program of its own."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kit.commands import Command, Program, dispatch
+from kit.errors import ConfigurationError, HostwardError, UsageError
+
+
+def _configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", choices=["say", "fail", "broken", "os", "interrupt", "odd", "much", "lines"])
+
+
+def _run(options: argparse.Namespace) -> int:
+    match options.what:
+        case "fail":
+            raise HostwardError("it \x1b[31mfailed")
+        case "lines":
+            raise ConfigurationError("one\ntwo")
+        case "os":
+            Path("/no/such/file").read_text()
+        case "interrupt":
+            raise KeyboardInterrupt
+        case "odd":
+            print("→ \N{SNOWMAN}")
+        case "much":
+            print("x" * 10_000_000)
+        case _:
+            print("said", options.shared)
+    return 5
+
+
+DO = Command(run=_run, configure=_configure, examples="  program do say", bad_usage=3)
+GROUPED = Command(run=lambda _: 0, examples="  program group one", notes="Noted.")
+
+
+def _shared(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--shared", default="nothing")
+
+
+PROGRAM = Program(
+    "program",
+    {"do": (f"{__name__}:DO", "do something"), "group one": (f"{__name__}:GROUPED", "do one thing of a group")},
+    _shared,
+)
+
+
+def run(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
+    """The program in a process of its own."""
+    code = f"import sys; from {__name__} import *; sys.exit(dispatch(PROGRAM, sys.argv[1:]))"
+    return subprocess.run(
+        [sys.executable, "-c", code, *words],
+        **{"capture_output": True, "text": True, "timeout": 60, **options},  # type: ignore[call-overload]
+    )
+
+
+def test_a_command_gets_its_options_and_gives_its_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    """Those of every command among them."""
+    assert dispatch(PROGRAM, ["do", "say", "--shared", "this"]) == 5
+    assert capsys.readouterr().out == "said this\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["do", "fail"], HostwardError.exit_code, "program: it \N{REPLACEMENT CHARACTER}[31mfailed\n"),
+        (["do", "lines"], ConfigurationError.exit_code, "program: one\nprogram: two\n"),
+        (["do", "os"], HostwardError.exit_code, "program: /no/such/file: No such file or directory\n"),
+        (["do", "interrupt"], 130, ""),
+        (["doo"], UsageError.exit_code, 'did you mean "do"?'),
+        (["group", "oen"], UsageError.exit_code, 'there is no command "group oen"; did you mean "group one"?'),
+        (["\x1b[31m"], UsageError.exit_code, 'there is no command "\N{REPLACEMENT CHARACTER}[31m" ('),
+    ],
+)
+def test_what_goes_wrong_is_told_in_clear_lines(
+    words: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On standard error, without a traceback, and with the exit code of its kind."""
+    assert dispatch(PROGRAM, words) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(("words", "code"), [(["do", "--no"], 3), (["do", "x"], 3), (["group", "one", "--no"], 2)])
+def test_bad_options_end_with_the_commands_own_code(words: list[str], code: int) -> None:
+    """2, unless that means something else to who reads it."""
+    with pytest.raises(SystemExit) as end:
+        dispatch(PROGRAM, words)
+    assert end.value.code == code
+
+
+def test_help_shows_examples_and_notes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the command; of a group its commands; of the program all of them."""
+    with pytest.raises(SystemExit) as end:
+        dispatch(PROGRAM, ["group", "one", "--help"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.endswith("examples:\n  program group one\n\nNoted.\n")
+    assert dispatch(PROGRAM, ["group", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "group one" in text
+    assert "do something" not in text
+    assert dispatch(PROGRAM, []) == 0
+    assert "do something" in capsys.readouterr().out
+
+
+def test_a_group_alone_is_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """It shows what there is, and is bad usage."""
+    assert dispatch(PROGRAM, ["group"]) == UsageError.exit_code
+    assert "group one" in capsys.readouterr().out
+
+
+def test_a_reader_that_has_enough_is_no_error() -> None:
+    """As in `… | head`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = run("do", "much", capture_output=False, stdout=writer, stderr=subprocess.PIPE)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_full_disk_behind_the_output_is_one_line() -> None:
+    """Also where the output is so short that it is written at the end."""
+    for what in ("say", "much"):
+        with open("/dev/full", "w") as full:
+            done = run("do", what, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+        assert done.returncode == 1
+        assert done.stderr == "program: No space left on device\n"
+
+
+def test_letters_that_the_output_cannot_show_end_nothing() -> None:
+    """They become question marks."""
+    done = run("do", "odd", env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
+    assert done.returncode == 5, done.stderr
+    assert done.stdout == "? ?\n"
