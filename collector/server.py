@@ -34,6 +34,10 @@ HEAD_TIMEOUT = 20.0
 """Seconds in which the head of a request must have come."""
 MAX_HEAD = 1 << 16
 """Bytes of the head of a request."""
+REQUEST_TIMEOUT = 60.0
+"""Seconds in which the whole of a request must have come, also where nobody waits for its body."""
+MAX_REQUEST = 4 << 20
+"""Bytes of a whole request, with what frames its body and the trailers behind it; no body has a fourth of that."""
 RENEWAL_EVERY = 6 * 3600.0
 GARBAGE = 20_000
 """Objects that are made before a look for unreachable cycles: a request makes hundreds, and hardly a cycle."""
@@ -49,7 +53,7 @@ def serve(app: ASGIApp, listener: socket.socket, folder: Path, *, ready: Callabl
     tls.renew_server_certificate(folder, datetime.datetime.now(datetime.UTC))
     config = uvicorn.Config(
         app,
-        http=_Protocol,
+        http=Protocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -94,17 +98,19 @@ class _Loop(uvloop.Loop):
         )
 
 
-class _Protocol(HttpToolsProtocol):
-    """Bounds the head of a request, in time and size; uvicorn bounds neither with this parser."""
+class Protocol(HttpToolsProtocol):
+    """Bounds a request, in time and size, and its head more tightly; uvicorn bounds neither with this parser."""
 
-    _head: int | None = 0
-    """Bytes of the head so far; None once it is complete."""
+    _size: int | None = 0
+    """Bytes of the request that is coming; None while none is."""
+    _most = MAX_HEAD
+    """Bytes that it may have so far."""
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client came."""
         super().connection_made(transport)
-        self._expect_head()
+        self._expect_end(HEAD_TIMEOUT)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It went."""
@@ -114,26 +120,36 @@ class _Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Some of what it sends."""
         super().data_received(data)
-        if self._head is not None:
-            self._head += len(data)
-            if self._head > MAX_HEAD and not self.transport.is_closing():
+        if self._size is None or self.transport.is_closing():
+            return
+        self._size += len(data)
+        if self._size > self._most:
+            if self._most == MAX_HEAD:
                 self.send_400_response("The request's head is too large.")
+            else:
+                self.transport.close()  # its answer may be under way, and another one must not come in between
 
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self._expect_head()
+        self._size, self._most = 0, MAX_HEAD
+        self._expect_end(HEAD_TIMEOUT)
 
     def on_headers_complete(self) -> None:
         """Its head is complete."""
-        self._head = None
-        self._stop_waiting()
+        self._most = MAX_REQUEST
+        self._expect_end(REQUEST_TIMEOUT)
         super().on_headers_complete()
 
-    def _expect_head(self) -> None:
-        self._head = 0
+    def on_message_complete(self) -> None:
+        """All of it is here."""
+        self._size = None
         self._stop_waiting()
-        self._deadline = self.loop.call_later(HEAD_TIMEOUT, self.transport.close)
+        super().on_message_complete()
+
+    def _expect_end(self, seconds: float) -> None:
+        self._stop_waiting()
+        self._deadline = self.loop.call_later(seconds, self.transport.close)
 
     def _stop_waiting(self) -> None:
         if self._deadline is not None:

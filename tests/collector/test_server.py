@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import datetime
 import os
 import secrets
@@ -14,8 +16,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
 
-from collector import tls
+from collector import server, tls
 from tests.collector import support
 from tests.collector.support import RealHome
 from wire.codec import encode
@@ -139,23 +145,70 @@ def test_a_port_that_is_taken_is_named(data_folder: Path) -> None:
     assert done.stderr.startswith(f"hostward-collector: cannot listen at 127.0.0.1, port {port}:")
 
 
-def test_a_head_without_end_is_cut_off(data_folder: Path) -> None:
-    """A client cannot fill home's memory with headers."""
+def cut_off(home: RealHome, begin: bytes, part: bytes) -> None:
+    """Send `begin`, then `part` again and again; returns once home has had enough of it."""
+    url = httpx.URL(home.url)
+    with (
+        socket.create_connection((url.host, url.port), timeout=20) as raw,
+        home.context.wrap_socket(raw, server_hostname=url.host) as client,
+    ):
+        client.sendall(begin)
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            while True:
+                client.sendall(part)
+
+
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+ENDLESS: dict[str, tuple[bytes, bytes]] = {
+    "head": (HEALTH + b"X: ", b"x" * 65536),
+    "many headers": (HEALTH, b"X: x\r\n" * 10_000),
+    "body": (HEALTH + b"Content-Length: 10000000000\r\n\r\n", b"x" * 65536),
+    "chunks": (HEALTH + b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b"x" * 65536 + b"\r\n"),
+    "trailer": (HEALTH + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: ", b"x" * 65536),
+    "many trailers": (HEALTH + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X: x\r\n" * 10_000),
+    "chunk extension": (HEALTH + b"Transfer-Encoding: chunked\r\n\r\n5;", b"x" * 65536),
+}
+
+
+def test_a_request_without_end_is_cut_off_wherever_it_has_none(data_folder: Path) -> None:
+    """A client can neither fill home's memory nor keep its connection, also where no body is read."""
     with support.serving(data_folder) as home:
-        url = httpx.URL(home.url)
-        with (
-            socket.create_connection((url.host, url.port)) as raw,
-            home.context.wrap_socket(raw, server_hostname=url.host) as client,
-        ):
-            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: ")
-            received = b""
-            try:
-                for _ in range(100):
-                    client.sendall(b"x" * 65536)
-                received = client.recv(4096)
-            except (ConnectionError, ssl.SSLError):
-                received = received or b"HTTP/1.1 400"
-            assert received.startswith(b"HTTP/1.1 400")
+        for begin, part in ENDLESS.values():
+            cut_off(home, begin, part)
+        with home.client() as client:
+            assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        HEALTH,
+        HEALTH + b"Content-Length: 5\r\n\r\n1234",
+        HEALTH + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: x\r\n",
+    ],
+)
+def test_a_client_that_stops_halfway_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    """Neither in the head, nor in a body that nobody reads, nor in what follows it."""
+    monkeypatch.setattr(server, "HEAD_TIMEOUT", 0.2)
+    monkeypatch.setattr(server, "REQUEST_TIMEOUT", 0.2)
+
+    async def healthz(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response("ok")(scope, receive, send)
+
+    async def wait_for_the_end() -> None:
+        config = uvicorn.Config(healthz, http=server.Protocol, ws="none", lifespan="off", log_config=None)
+        config.load()
+        state = ServerState()
+        loop = asyncio.get_running_loop()
+        listener = await loop.create_server(lambda: server.Protocol(config, state, {}), "127.0.0.1", 0)
+        async with listener:
+            reader, writer = await asyncio.open_connection(*listener.sockets[0].getsockname())
+            writer.write(sent)
+            await asyncio.wait_for(reader.read(), 30)
+            writer.close()
+
+    asyncio.run(wait_for_the_end())
 
 
 def test_a_certificate_that_is_near_its_end_is_renewed_at_the_start(data_folder: Path) -> None:
