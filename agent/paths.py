@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CONFIGURATION = Path("/etc/hostward/agent.toml")
+STATE = Path("/var/lib/hostward")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +31,17 @@ def configuration_file(given: Path | None) -> tuple[Path, bool]:
     return (CONFIGURATION, False) if given is None else (given, True)
 
 
-def state_folder(given: Path | None) -> Path:
-    """--state-dir, else what systemd gives the unit, else root's /var/lib/hostward or a user's own folder."""
+def state_folder(given: Path | None, *, system: Path = STATE) -> Path:
+    """--state-dir, else what systemd gives the unit, else the host's /var/lib/hostward or a user's own folder.
+
+    On a host that has an agent everybody means that one, may they look at it or not, unless they run their own.
+    """
     if given is not None:
         return given
     if folder := os.environ.get("STATE_DIRECTORY"):
         return Path(folder)
-    if os.geteuid() == 0 or os.access("/var/lib/hostward", os.R_OK | os.X_OK):
-        return Path("/var/lib/hostward")
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
-    return Path(home) / "hostward"
+    own = Path(home) / "hostward"
+    if os.geteuid() == 0 or os.access(system, os.R_OK | os.X_OK):
+        return system
+    return system if os.access(system, os.F_OK) and not os.access(own, os.F_OK) else own

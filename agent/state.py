@@ -21,6 +21,7 @@ from typing import Any, Literal, NoReturn, Self
 import msgspec
 
 from kit.errors import HostwardError
+from kit.files import own_as_folder
 from wire import fit
 from wire.report import CheckState, Event, Gap, JobResult, Reading
 
@@ -427,8 +428,10 @@ _EVENT = msgspec.json.Decoder(Event)
 def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
     try:
         if writable:
-            # SQLite takes the mode of -wal and -shm from the file; its own default would let others read it.
+            # SQLite takes the mode, and for root the owner, of -wal and -shm from the file; its own default would let
+            # others read it.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            own_as_folder(path)
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={'rw' if writable else 'ro'}", uri=True, isolation_level=None, timeout=5
         )

@@ -29,6 +29,17 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     fsync_folder(path.parent)
 
 
+def own_as_folder(path: Path) -> None:
+    """Give what root made to whom its folder belongs: commands run by root share it with a service that is not root.
+
+    Raises OSError.
+    """
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        # The folder's owner could have put a link there.
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
 def fsync_folder(folder: Path) -> None:
     """Make renames, creations and removals in `folder` durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from agent.state import StateError
+from kit.files import own_as_folder
 
 FILE = "agent.lock"
 PATIENCE = 1.0
@@ -28,6 +29,7 @@ class Lock:
         path = folder / FILE
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            own_as_folder(path)
         except OSError as error:
             raise StateError(
                 f"the state folder {folder} cannot be used: {error.strerror}; "

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from kit.errors import HostwardError, UsageError
-from kit.files import write_durably
+from kit.files import own_as_folder, write_durably
 from kit.terminal import clean
 from wire import limits
 from wire.report import Id, Title
@@ -145,7 +145,4 @@ def _read_key(path: Path) -> bytes | None:
 
 def _write(path: Path, data: bytes, *, mode: int) -> None:
     write_durably(path, data, mode=mode)
-    if os.geteuid() == 0:
-        # Enrolled by root, read by the daemon's user: the files belong to whom the folder belongs to.
-        owner = path.parent.stat()
-        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+    own_as_folder(path)

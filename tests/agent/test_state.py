@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent import state as module
+from agent.daemon.lock import Lock
 from agent.state import State, StateCorruptError, StateError, StateFullError, StoredCheck
 from tests.agent.tmpfs import fill, small_disk
 from tests.require import require_root
@@ -45,6 +46,18 @@ def test_the_folder_and_the_file_are_for_their_owner_alone(tmp_path: Path) -> No
     finally:
         os.umask(before)
     assert modes == {"agent.db": 0o600, "agent.db-wal": 0o600, "agent.db-shm": 0o600, "state": 0o700}
+
+
+def test_what_root_makes_belongs_to_whom_the_folder_belongs_to(tmp_path: Path) -> None:
+    """`hostward run`, tried once by root, leaves nothing behind that stops the service, which is not root."""
+    require_root()
+    os.chown(tmp_path, 12345, 12346)
+    state = State.open(tmp_path)
+    with Lock.take(tmp_path), state.transaction():
+        state.put("key", "value")
+        owners = {path.name: (path.stat().st_uid, path.stat().st_gid) for path in tmp_path.iterdir()}
+    state.close()
+    assert owners == dict.fromkeys(("agent.db", "agent.db-wal", "agent.db-shm", "agent.lock"), (12345, 12346))
 
 
 def test_the_epoch_is_made_with_the_database_and_stays(tmp_path: Path) -> None:
