@@ -2,4 +2,134 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from collector.auth import COOKIE
+from tests.collector import support
 from tests.collector.conftest import home as home
+from tests.collector.conftest import initialised as initialised
+from tests.require import require_program
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
+WATCH = """
+addEventListener("securitypolicyviolation", (event) => {
+  console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`);
+});
+window.shifted = 0;
+new PerformanceObserver((list) => { for (const entry of list.getEntries()) window.shifted += entry.value; })
+  .observe({ type: "layout-shift", buffered: true });
+"""
+
+
+@dataclass
+class Site:
+    """A real home in a process of its own, with its first administrator."""
+
+    real: support.RealHome
+    client: httpx.Client
+    name: str
+    password: str
+
+    def host(self, name: str) -> support.Host:
+        """A host that is enrolled there."""
+        made = support.Host(self.client, time.time)
+        answer = made.enroll(self.real.made("token", "create"), name)
+        assert answer.status_code == 200, answer.text
+        return made
+
+    def log_in(self) -> str:
+        """The token of a new session."""
+        answer = self.client.post(
+            "/login", data={"name": self.name, "password": self.password}, headers={"Sec-Fetch-Site": "same-origin"}
+        )
+        assert answer.status_code == 303, answer.text
+        token = answer.cookies[COOKIE]
+        self.client.cookies.clear()
+        return token
+
+
+@dataclass
+class Visit:
+    """A page in the browser, and what it complained about."""
+
+    page: Page
+    site: Site
+    complaints: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> None:
+        """Go there."""
+        self.page.goto(self.site.real.url + path)
+
+    def sticking_out(self) -> list[str]:
+        """The elements that make the page wider than the window; none is right."""
+        found: list[str] = self.page.evaluate(
+            """() => {
+                if (document.documentElement.scrollWidth <= innerWidth) return [];
+                return [...document.querySelectorAll("body *")]
+                    .filter((element) => element.getBoundingClientRect().right > innerWidth)
+                    .map((element) => `${element.tagName}.${element.getAttribute("class")}`);
+            }"""
+        )
+        return found
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One home for all tests of a worker: each test has hosts of its own there."""
+    folder = tmp_path_factory.mktemp("site") / "home"
+    done = support.run("init", "--data-dir", str(folder))
+    assert done.returncode == 0, done.stderr
+    _, name, password = next(line for line in done.stdout.splitlines() if line.startswith("login:")).split()
+    with support.serving(folder) as real, real.client() as client:
+        yield Site(real, client, name, password)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, as the system has it: nothing is downloaded."""
+    program = require_program("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(program), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, site: Site) -> Iterator[Callable[..., Visit]]:
+    """Open a window, logged in unless said otherwise. At the end, nothing may have been complained about."""
+    made: list[Visit] = []
+    with ExitStack() as stack:
+
+        def open_window(width: int = 1440, *, logged_in: bool = True) -> Visit:
+            context = browser.new_context(
+                viewport={"width": width, "height": 900 if width > 800 else 844},
+                has_touch=width < 800,
+                ignore_https_errors=True,
+                timezone_id="Europe/Berlin",
+                locale="en-GB",
+            )
+            stack.callback(context.close)
+            context.add_init_script(WATCH)
+            if logged_in:
+                context.add_cookies([{"name": COOKIE, "value": site.log_in(), "url": site.real.url, "secure": True}])
+            one = Visit(context.new_page(), site)
+
+            def note(message: ConsoleMessage) -> None:
+                if message.type in ("error", "warning"):
+                    one.complaints.append(message.text)
+
+            one.page.on("console", note)
+            one.page.on("pageerror", lambda error: one.complaints.append(str(error)))
+            made.append(one)
+            return one
+
+        yield open_window
+        for one in made:
+            assert one.complaints == []
