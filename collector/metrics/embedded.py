@@ -40,7 +40,7 @@ from collector.metrics.blocks import (
     to_milliseconds,
 )
 from collector.metrics.contract import Arrival, Bounds, Dropped
-from collector.store.database import upsert
+from collector.store.database import upsert, write_rows
 from wire.report import Reading
 
 AHEAD = 86_400.0
@@ -56,6 +56,7 @@ HOLE = 3
 
 log = logging.getLogger(__name__)
 
+_JOURNAL = insert(tables.journal)
 _TIME = attrgetter("time")
 _VALUE = attrgetter("value")
 
@@ -99,10 +100,13 @@ class EmbeddedHistory:
         new: list[dict[str, Any]] = []
         dropped: list[Dropped] = []
         for host, arrived in arrivals:
-            taken, refused = _in_range(arrived, past, future)
-            dropped += (Dropped(host, reason, number) for reason, number in refused.items())
-            if not taken:
+            times, taken = list(map(_TIME, arrived)), arrived
+            if not times:
                 continue
+            if not past <= min(times) <= max(times) <= future:
+                taken, refused = _in_range(arrived, past, future)
+                dropped += (Dropped(host, reason, number) for reason, number in refused.items())
+                times = list(map(_TIME, taken))
             if (known := self._numbers.get(host)) is None:
                 known = self._numbers[host] = _Numbers(_known(connection, host), self.bounds.series)
             find = known.by_key.get
@@ -118,14 +122,14 @@ class EmbeddedHistory:
                 if surplus := numbers.count(None):
                     dropped.append(Dropped(host, "series", surplus))
                     taken = [reading for number, reading in zip(numbers, taken, strict=True) if number is not None]
+                    times = list(map(_TIME, taken))
             rows += (
                 {"hour": hour, "host_id": host, "received": int(now), "body": body}
-                for hour, body in _rows([number for number in numbers if number is not None], taken)
+                for hour, body in _rows([number for number in numbers if number is not None], times, taken)
             )
         if new:
             connection.execute(insert(tables.series), new)
-        if rows:
-            connection.execute(insert(tables.journal), rows)
+        write_rows(connection, _JOURNAL, rows)
         return dropped
 
     def rolled_back(self) -> None:
@@ -229,11 +233,8 @@ def _in_range(
 ) -> tuple[Sequence[Reading], Counter[Literal["past", "future"]]]:
     """The readings that are neither too old nor ahead of their time, and how many are."""
     refused: Counter[Literal["past", "future"]] = Counter()
-    times = list(map(_TIME, readings))
-    if not times or past <= min(times) <= max(times) <= future:
-        return readings, refused
-    refused["past"] = sum(time < past for time in times)
-    refused["future"] = sum(time > future for time in times)
+    refused["past"] = sum(reading.time < past for reading in readings)
+    refused["future"] = sum(reading.time > future for reading in readings)
     return [reading for reading in readings if past <= reading.time <= future], +refused
 
 
@@ -262,11 +263,15 @@ def _introduce(known: _Numbers, reading: Reading, host: str, hour: int, new: lis
     return number
 
 
-def _rows(numbers: Sequence[int], readings: Sequence[Reading]) -> Iterator[tuple[int, bytes]]:
-    """Hour and body of the rows that hold a report's readings: one, or two at the turn of an hour."""
+def _rows(
+    numbers: Sequence[int], times: Sequence[float], readings: Sequence[Reading]
+) -> Iterator[tuple[int, bytes]]:
+    """Hour and body of the rows that hold a report's readings: one, or two at the turn of an hour.
+
+    `numbers` and `times` are those of the readings, one by one.
+    """
     if not readings:
         return
-    times = list(map(_TIME, readings))
     hour = to_milliseconds(min(times)) // HOUR_MS
     if hour == to_milliseconds(max(times)) // HOUR_MS:
         yield hour, encode_row(numbers, times, map(_VALUE, readings))
@@ -285,7 +290,7 @@ def _roll_up(connection: Connection, host: str, hour: int) -> None:
     columns = next(_columns(connection, host, range(hour, hour + 1)))[1]
     if columns:
         body = encode_block(columns)
-        statement = upsert(connection, tables.blocks, list(place), ["size", "body"])
+        statement = upsert(connection, tables.blocks, tuple(place), ("size", "body"))
         connection.execute(statement, {**place, "size": len(body), "body": body})
         series = tables.series.c
         behind = connection.execute(

@@ -8,12 +8,13 @@ commits in groups, FULL was measured within the noise of NORMAL.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, inspect, text
+from sqlalchemy import Connection, Dialect, Engine, Insert, Table, Update, create_engine, event, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DatabaseError
@@ -74,13 +75,35 @@ def open_database(path: Path, *, create: bool = False, upgrade: bool = False) ->
     return database
 
 
-def upsert(connection: Connection, table: Table, keys: Sequence[str], values: Sequence[str]) -> Insert:
+def upsert(connection: Connection, table: Table, keys: tuple[str, ...], values: tuple[str, ...]) -> Insert:
     """INSERT of the columns `keys` and `values` that updates `values` where a row with these `keys` is there."""
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    return _upsert(connection.dialect.name, table, keys, values)
+
+
+@cache  # to build one takes longer than to execute it
+def _upsert(dialect: str, table: Table, keys: tuple[str, ...], values: tuple[str, ...]) -> Insert:
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
     statement = insert(table)
     return statement.on_conflict_do_update(
         index_elements=list(keys), set_={name: statement.excluded[name] for name in values}
     )
+
+
+def write_rows(connection: Connection, statement: Insert | Update, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Execute a statement of `store`'s own once for each row, which names its parameters.
+
+    For what every report writes: SQLAlchemy's work on parameters would take longer than the database's own. So the
+    columns must be of types that drivers take as they are (numbers, text, bytes).
+    """
+    if rows:
+        connection.exec_driver_sql(_text(connection.dialect, statement, tuple(rows[0])), list(rows))
+
+
+@lru_cache(maxsize=64)
+def _text(dialect: Dialect, statement: Insert | Update, names: tuple[str, ...]) -> str:
+    # Parameters by position would have to be in the order in which the text has them.
+    speaker = sqlite.dialect(paramstyle="named") if dialect.name == "sqlite" else dialect
+    return str(statement.compile(dialect=speaker, column_keys=names))
 
 
 def _on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

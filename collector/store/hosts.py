@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, func, 
 from collector.api.shapes import StateChange
 from collector.rules.highlights import Vitals
 from collector.rules.intake import HostRecord
-from collector.store.database import upsert
+from collector.store.database import upsert, write_rows
 from collector.store.tables import changes, events, gaps, hosts, job_runs, streams
 from wire.report import CheckState, Event, Gap, JobResult
 
@@ -89,14 +89,12 @@ def active_hosts(connection: Connection) -> list[HostRecord]:
 
 def records(connection: Connection, ids: Collection[str]) -> dict[str, HostRecord]:
     """Those of `ids` that are hosts and not revoked."""
-    rows = connection.execute(_active().where(hosts.c.id.in_(ids)))
-    return {row.id: _record(row) for row in rows}
+    return {row.id: _record(row) for row in connection.execute(_RECORDS, {"ids": ids})}
 
 
 def save_standing(connection: Connection, saved: Collection[HostRecord]) -> None:
     """Write how these hosts stand; who they are (id, name, key) stays."""
-    if saved:
-        connection.execute(_SAVE, [{"key": record.id, **_standing(record)} for record in saved])
+    write_rows(connection, _SAVE, [{"key": record.id, **_standing(record)} for record in saved])
 
 
 def rename(connection: Connection, host: str, name: str) -> None:
@@ -111,22 +109,19 @@ def revoke(connection: Connection, host: str, now: float) -> None:
 
 def marks(connection: Connection, ids: Collection[str]) -> dict[tuple[str, str], int]:
     """(host, epoch) to the highest sequence number stored."""
-    rows = connection.execute(
-        select(streams.c.host_id, streams.c.epoch, streams.c.sequence).where(streams.c.host_id.in_(ids))
-    )
-    return {(row.host_id, row.epoch): row.sequence for row in rows}
+    return {(host, epoch): sequence for host, epoch, sequence in connection.execute(_MARKS, {"ids": ids})}
 
 
 def save_marks(connection: Connection, saved: Mapping[tuple[str, str], int], now: float) -> None:
     """Write the highest sequence number stored of each (host, epoch)."""
-    if saved:
-        connection.execute(
-            upsert(connection, streams, ("host_id", "epoch"), ("sequence", "updated")),
-            [
-                {"host_id": host, "epoch": epoch, "sequence": sequence, "updated": now}
-                for (host, epoch), sequence in saved.items()
-            ],
-        )
+    write_rows(
+        connection,
+        upsert(connection, streams, ("host_id", "epoch"), ("sequence", "updated")),
+        [
+            {"host_id": host, "epoch": epoch, "sequence": sequence, "updated": now}
+            for (host, epoch), sequence in saved.items()
+        ],
+    )
 
 
 def add_intake(connection: Connection, intake: Intake) -> None:
@@ -268,7 +263,7 @@ def _record(row: Row[Any]) -> HostRecord:
         clock_offset=row.clock_offset,
         checks=_checks.decode(row.checks),
         vitals=_vitals.decode(row.vitals),
-        lost={kind: row._mapping[f"lost_{kind}"] for kind in LOST},
+        lost={kind: getattr(row, f"lost_{kind}") for kind in LOST},
     )
 
 
@@ -285,4 +280,10 @@ _SAVE = (
             if column.name not in ("id", "name", "public_key", "enrolled", "revoked")
         }
     )
+)
+
+# Built once: every group of reports executes them, and building a statement costs as much as executing it.
+_RECORDS = _active().where(hosts.c.id.in_(bindparam("ids", expanding=True)))
+_MARKS = select(streams.c.host_id, streams.c.epoch, streams.c.sequence).where(
+    streams.c.host_id.in_(bindparam("ids", expanding=True))
 )
