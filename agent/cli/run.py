@@ -32,5 +32,7 @@ RUN = Command(
     notes="""\
 It needs no configuration: the checks that fit this host run by themselves. It ends within 10 s of SIGTERM or Ctrl-C,
 and reads its configuration again on SIGHUP and whenever the files change.
-exit codes: 0 ended by a signal, 1 failed, 2 mistakes in the configuration.""",
+Mistakes in the configuration do not keep it from watching: the check `config` tells of them, and the default checks
+run until they are mended.
+exit codes: 0 ended by a signal, 1 failed, 2 bad usage, such as a --config that is not there.""",
 )

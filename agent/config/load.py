@@ -8,11 +8,14 @@ from typing import Any
 
 from agent.checks import registry
 from agent.checks.contract import CheckOptions
-from agent.config.schema import Config
+from agent.config.defaults import effective_checks
+from agent.config.schema import CONFIG_CHECK, Config
 from agent.paths import System
 from kit.options.decode import Choice, Chooser, UnfitError, nearest
-from kit.options.load import Loaded
+from kit.options.load import Loaded, MistakesError
 from kit.options.load import load as load_files
+from kit.options.tree import Mistake, Place
+from wire.limits import MAX_CHECKS
 
 THIS_HOST = System()
 
@@ -32,13 +35,20 @@ def read(file: Path, *, system: System = THIS_HOST, must_exist: bool = False) ->
 
     `must_exist` is for a `file` that somebody named. Raises ConfigurationError with a line for each mistake.
     """
-    return load_files(
+    loaded = load_files(
         Config,
         file,
         folder=folder_beside(file),
         must_exist=must_exist,
         choosers={CheckOptions: check_chooser(system)},
     )
+    # What a report has room for: a check that it leaves out is one that home takes to be gone.
+    jobs = sum(job.enabled for job in loaded.value.jobs.values())
+    count = len(effective_checks(loaded.value, system)) + jobs + len([CONFIG_CHECK])
+    if count > MAX_CHECKS:
+        text = f"expected at most {MAX_CHECKS} checks, with one for each job and one of the agent, found {count}"
+        raise MistakesError([Mistake(Place(str(file), 0), ("checks",), text)])
+    return loaded
 
 
 def check_chooser(system: System) -> Chooser:
@@ -48,6 +58,8 @@ def check_chooser(system: System) -> Chooser:
     """
 
     def choose(name: str, table: Mapping[str, Any]) -> Choice:
+        if name == CONFIG_CHECK:
+            raise UnfitError("the agent has a check of this name, which watches the configuration: choose another")
         kind = table.get("type") or name
         if not isinstance(kind, str) or kind not in registry.CHECKS:
             known = nearest(str(kind), list(registry.CHECKS))

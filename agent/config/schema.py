@@ -18,6 +18,8 @@ Name = Annotated[
     ),
 ]
 """What a check or a job is called: it becomes part of keys at home and of log lines."""
+CONFIG_CHECK = "config"
+"""The agent's own check, which tells whether the configuration in force is the one in the files."""
 
 
 class AgentOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

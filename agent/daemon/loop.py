@@ -21,7 +21,7 @@ from agent import clock
 from agent.clock import Repeated
 from agent.config.defaults import effective_checks
 from agent.config.load import read
-from agent.config.schema import Config
+from agent.config.schema import CONFIG_CHECK, Config
 from agent.config.watch import ConfigWatcher
 from agent.daemon import running
 from agent.daemon.ledger import Ledger
@@ -36,16 +36,15 @@ from agent.facts import boot_id, facts
 from agent.jobs.supervisor import Jobs
 from agent.paths import System
 from agent.state import State, StateCorruptError, StateError, make_folder
-from kit.errors import ConfigurationError
+from kit.errors import ConfigurationError, UsageError
 from kit.options.load import Loaded
 from kit.version import __version__
+from wire import report
 from wire.report import Event, Gap
 
 log = logging.getLogger(__name__)
 
 THIS_HOST = System()
-CONFIG_CHECK = "config"
-"""The check that tells whether the configuration in force is the one in the files."""
 FIRST_REPORT = 1.0
 """Seconds from the start to the first report, and from each round of checks to its report: programs take a while."""
 SECOND_REPORT = 3.5
@@ -66,18 +65,19 @@ LAST_DELIVERY = 3.0
 def run(folder: Path, file: Path, *, must_exist: bool, system: System = THIS_HOST) -> None:
     """Run the agent on a state folder and a configuration file until SIGTERM or SIGINT.
 
-    `must_exist` is for a `file` that somebody named. Raises ConfigurationError for a configuration that is not
-    usable, StateError for a folder that is not or that another agent runs on.
+    `must_exist` is for a `file` that somebody named. Raises UsageError where that one is not there, StateError for a
+    folder that is not usable or that another agent runs on. A configuration with mistakes does not keep it from
+    watching: see `Daemon.serve`.
     """
+    if must_exist and not os.path.lexists(file):
+        raise UsageError(f"{file}: there is no such file")
     wake = Wake((signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
     watcher = ConfigWatcher(file, wake.call)
     try:
         watcher.start()
-        source = Source(file, must_exist, system)
-        loaded = source.read()
         make_folder(folder)
         with Lock.take(folder):
-            Daemon(folder, source, loaded, wake).serve(loaded)
+            Daemon(folder, Source(file, must_exist, system), wake).serve()
     finally:
         watcher.stop()
         wake.close()
@@ -99,14 +99,16 @@ class Source:
 class Daemon:
     """The parts of a running agent, and the loop that drives them."""
 
-    def __init__(self, folder: Path, source: Source, loaded: Loaded[Config], wake: Wake) -> None:
-        config, system = loaded.value, source.system
+    def __init__(self, folder: Path, source: Source, wake: Wake) -> None:
+        defaults, system = Config(), source.system
         self._folder = folder
         self._source = source
         self._wake = wake
         self._system = system
         self._ending = False
         self._started = time.time()
+        self._adopted = False
+        """Whether a configuration of the files is in force, be it an earlier one."""
         self._refused = ""
         self._offset = time.time() - clock.ticks()
         self._notifier = Notifier()
@@ -118,7 +120,7 @@ class Daemon:
         self._jobs = Jobs(self._selector)
         self._state = State.open(folder)
         self._ledger = Ledger(self._state, self._boot)
-        self._reporting = Reporting(self._state, self._boot, config.home)
+        self._reporting = Reporting(self._state, self._boot, defaults.home)
         self._rounds = Rounds(self._scheduler, self._jobs, self._ledger, system)
         self._timed = TimedJobs(
             self._scheduler,
@@ -126,15 +128,21 @@ class Daemon:
             self._ledger,
             self._state,
             host=os.uname().nodename,
-            keep=config.agent.history,
+            keep=defaults.agent.history,
         )
         self._reports: Repeated | None = None
         self._interval = self._reporting.interval
 
-    def serve(self, loaded: Loaded[Config]) -> None:
-        """Run until a signal ends it. Raises ConfigurationError before anything has begun."""
+    def serve(self) -> None:
+        """Run until a signal ends it.
+
+        Where the configuration has mistakes, the checks that fit the host run as they are by default, and `config` is
+        critical, until it is mended. A host that nobody watches, because of a comma, would be worse.
+        """
         self._begin()
-        self._adopt(loaded)
+        self._load()
+        self._reporting.look()
+        self._ledger.reporting = self._reporting.enrolled
         self._repeat()
         self._notifier.ready()
         try:
@@ -204,23 +212,37 @@ class Daemon:
 
     def _reload(self) -> None:
         self._notifier.reloading()
-        now = time.time()
+        if text := self._load():
+            self._ledger.event(Event(time=time.time(), kind="config.reloaded", message=text, check=CONFIG_CHECK))
+        self._notifier.ready()
+
+    def _load(self) -> str:
+        """Let the configuration take effect, and say which; nothing where it was refused, which it says itself."""
         try:
             text = self._adopt(self._source.read())
         except ConfigurationError as error:
-            first, *others = str(error).splitlines()
-            more = f" (and {len(others)} more, see hostward config check)" if others else ""
-            text = f"{first}{more}; the configuration before stays in force"
-            self._ledger.stands(CONFIG_CHECK, CONFIG_CHECK, "warning", text, now=now)
-            if text != self._refused:
-                self._refused = text
-                self._ledger.event(
-                    Event(time=now, kind="config.refused", message=text, state="warning", check=CONFIG_CHECK)
-                )
+            self._refuse(error)
+            return ""
+        self._adopted = True
+        self._refused = ""
+        return text
+
+    def _refuse(self, error: ConfigurationError) -> None:
+        now = time.time()
+        first, *others = str(error).splitlines()
+        more = f" (and {len(others)} more, see hostward config check)" if others else ""
+        state: report.State
+        if self._adopted:
+            state, instead = "warning", "the configuration before stays in force"
         else:
-            self._refused = ""
-            self._ledger.event(Event(time=now, kind="config.reloaded", message=text, check=CONFIG_CHECK))
-        self._notifier.ready()
+            # Nothing is forgotten of checks and jobs that do not run now: they will again.
+            self._rounds.replace(effective_checks(Config(), self._system))
+            state, instead = "critical", "until that is mended the host's default checks run, and no jobs"
+        text = f"{first}{more}; {instead}"
+        self._ledger.stands(CONFIG_CHECK, CONFIG_CHECK, state, text, now=now)
+        if text != self._refused:
+            self._refused = text
+            self._ledger.event(Event(time=now, kind="config.refused", message=text, state=state, check=CONFIG_CHECK))
 
     def _adopt(self, loaded: Loaded[Config]) -> str:
         """Let a configuration take effect, and say which. Raises ConfigurationError; then the one before holds."""
@@ -241,8 +263,6 @@ class Daemon:
 
     def _begin(self) -> None:
         now = time.time()
-        self._reporting.look()
-        self._ledger.reporting = self._reporting.enrolled
         self._describe()
         self._tell_damage(now)
         self._ledger.event(Event(time=now, kind="agent.started", message=f"agent {__version__} started"))

@@ -37,6 +37,8 @@ class _Timed:
         self.name = name
         self.options = options
         self.due: datetime | None = None
+        self.met: datetime | None = None
+        """The due time that came last. It does not come again when the clock is set back behind it."""
         self.event: sched.Event | None = None
         self.skipped = False
         """Whether it has been said that the present run is in the way of the next."""
@@ -114,12 +116,16 @@ class TimedJobs:
     def _plan(self, timed: _Timed) -> None:
         now = self._now()
         timed.due = next_due(timed.options, now, host=self._host, job=timed.name)
+        if timed.due == timed.met:
+            timed.due = next_due(timed.options, timed.met, host=self._host, job=timed.name)
         delay = (timed.due - now).total_seconds()
         timed.event = self._scheduler.enter(delay, 0, self._due, (timed,))
 
     def _due(self, timed: _Timed) -> None:
         timed.event = None
         late = (self._now() - timed.due).total_seconds() if timed.due is not None else -1.0
+        if late >= 0:
+            timed.met = timed.due
         # Early is what the clocks' drift makes of it. Late is a host that slept, or whose clock was set.
         if 0 <= late <= LATE or (late > LATE and timed.options.catch_up):
             self._start(timed)

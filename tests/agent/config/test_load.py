@@ -16,6 +16,7 @@ from agent.config.load import load, read
 from agent.config.schema import Config
 from kit.errors import ConfigurationError
 from kit.units import Duration
+from wire.limits import MAX_CHECKS
 
 
 def refused(tmp_path: Path, text: str) -> list[str]:
@@ -164,3 +165,27 @@ def test_any_file(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None
         load(file)
     except ConfigurationError as error:
         assert all(line.startswith(f"{file}:") for line in str(error).splitlines())
+
+
+def test_the_agents_own_check_is_not_for_others(tmp_path: Path) -> None:
+    """A check called `config` would take turns with the one that tells how the configuration stands."""
+    text = '[checks.config]\ntype = "http"\nurl = "https://localhost/"\n'
+    assert refused(tmp_path, text) == [
+        "1: checks.config: the agent has a check of this name, which watches the configuration: choose another"
+    ]
+    assert "config" not in registry.CHECKS
+
+
+def test_no_more_checks_than_a_report_has_room_for(tmp_path: Path) -> None:
+    """Jobs count, and so does the agent's own check; what is turned off does not."""
+    off = "[agent]\ndefault_checks = false\n"
+    checks = "".join(f'[checks.c{n}]\ntype = "memory"\n' for n in range(MAX_CHECKS - 2))
+    job = '[jobs.{}]\ncommand = ["true"]\ndaily = "02:00"\n'
+    file = tmp_path / "agent.toml"
+    file.write_text(off + checks + job.format("one") + job.format("off") + "enabled = false\n")
+    assert len(load(file).checks) == MAX_CHECKS - 2
+    (line,) = refused(tmp_path, off + checks + job.format("one") + job.format("two"))
+    assert line.endswith(
+        f"checks: expected at most {MAX_CHECKS} checks, with one for each job and one of the agent, "
+        f"found {MAX_CHECKS + 1}"
+    )

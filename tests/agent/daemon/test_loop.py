@@ -150,14 +150,26 @@ def test_sighup_reads_the_configuration_again(agent: Agent, tmp_path: Path) -> N
         wait_for(lambda before=before: agent.said().count("in force") > before)  # type: ignore[misc]
 
 
-def test_a_configuration_with_mistakes_does_not_start(agent: Agent) -> None:
-    """Every mistake is a line, the exit code is 2, and no state folder is left behind."""
+def test_a_start_with_mistakes_watches_the_host_all_the_same(agent: Agent) -> None:
+    """By its default checks; `config` is critical, and what is configured runs as soon as it is mended."""
+    job = '[jobs.tidy]\ncommand = ["true"]\ndaily = "00:00"\n'
+    agent.config.write_text(QUIET + "[checks.mine]\ntype = 'memory'\n" + job)
+    agent.start()
+    since = agent.wait_for_check("mine", "ok")["since"]
+    assert agent.end() == 0
     agent.config.write_text('[checks.memory]\nevery = "often"\n[agnt]\n')
-    assert agent.launch().wait(30) == 2
-    lines = agent.said().splitlines()
-    assert len(lines) == 2
-    assert all(line.startswith(f"hostward: {agent.config}:") for line in lines)
-    assert not agent.state.exists()
+    agent.start()
+    config = agent.wait_for_check("config", "critical")
+    assert config["message"].startswith(f"{agent.config}:2: checks.memory.every: ")
+    assert "(and 1 more, see hostward config check); until that is mended" in config["message"]
+    wait_for(lambda: agent.checks()["config"]["time"] <= agent.checks().get("disk", {}).get("time", 0))
+    assert agent.status()["events"][0]["kind"] == "config.refused"
+    assert agent.checks()["mine"]["since"] == since, "what cannot run now was forgotten"
+    assert agent.checks()["job:tidy"]["state"] == "ok"
+    agent.config.write_text(QUIET + "[checks.mine]\ntype = 'memory'\n" + job)
+    agent.wait_for_check("config", "ok")
+    assert set(agent.checks()) == {"config", "mine", "job:tidy"}
+    assert agent.checks()["mine"]["since"] == since
 
 
 def test_two_agents_on_one_folder_are_refused(agent: Agent) -> None:

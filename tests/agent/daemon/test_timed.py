@@ -108,6 +108,34 @@ def test_a_clock_set_back_does_not_stop_the_jobs(world: World) -> None:
     assert world.starts() == 1
 
 
+@pytest.mark.parametrize("clock", ["2026-03-11 01:59:59.500", "2026-03-11 01:50", "2026-03-10 20:00"])
+def test_a_clock_set_back_behind_a_run_does_not_repeat_it(world: World, clock: str) -> None:
+    """A time server corrects it by a moment, or somebody by hours: that night's run has been."""
+    world.configure(job=nightly())
+    world.sleep_until("2026-03-11 02:00:00.200")
+    assert world.starts() == 1
+    world.set_clock(clock)
+    world.sleep_until("2026-03-11 12:00")
+    assert world.starts() == 1
+    world.sleep_until("2026-03-12 02:00:01")
+    assert world.starts() == 2
+
+
+def test_a_clock_that_steps_back_while_a_run_is_started(world: World) -> None:
+    """It is not started once more when its time comes again."""
+    world.configure(job=nightly())
+    world.sleep_until("2026-03-11 01:59:59")
+    moments = iter([at("2026-03-11 02:00:00.1")] * 2 + [at("2026-03-11 01:59:59.9")])
+    world.ticks += 1.1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world.timed, "_clock", lambda: next(moments))
+        world.scheduler.run(blocking=False)
+    world.turn()
+    world.wall = at("2026-03-11 01:59:59.9")
+    world.sleep_until("2026-03-11 12:00")
+    assert world.starts() == 1
+
+
 @pytest.mark.parametrize(("catch_up", "runs"), [(True, 1), (False, 0)])
 def test_a_time_that_the_clock_was_set_over(world: World, catch_up: bool, runs: int) -> None:
     """Is caught up on once where that is wanted, and left out where not."""
