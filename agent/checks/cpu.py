@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
-import psutil
 
 from agent.checks.contract import Check, CheckOptions, Context, Measurement, Rule, Sample, Threshold
-from agent.checks.procfs import look_at
+from agent.checks.procfs import psutil_on
 from agent.paths import System
 from kit.units import Duration
 
@@ -51,7 +50,7 @@ class Cpu(Check[CpuOptions]):
 
     def collect(self, context: Context) -> Sample:
         """Read /proc/stat and /proc/loadavg."""
-        look_at(context.system)
+        psutil = psutil_on(context.system)
         times = psutil.cpu_times()._asdict()
         loads = context.system.path("proc", "loadavg").read_text().split()[:3]
         count = psutil.cpu_count() or 1

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-import psutil
 
 from agent.checks.contract import Check, CheckOptions, Context, Finding, Measurement, Rule, Sample, Threshold
 from agent.checks.counters import is_chosen, named, rates
-from agent.checks.procfs import look_at
+from agent.checks.procfs import psutil_on
 from agent.paths import System
 from kit.units import format_size
 
@@ -47,7 +46,11 @@ class DiskIo(Check[DiskIoOptions]):
     def default(cls, system: System) -> DiskIoOptions | None:
         """Where there are block devices: containers may have none."""
         options = DiskIoOptions()
-        return options if _counters(system, options) else None
+        try:
+            lines = system.path("proc", "diskstats").read_text().splitlines()
+        except FileNotFoundError:
+            return None
+        return options if any(_is_watched(line.split()[2], system, options) for line in lines) else None
 
     def rules(self) -> list[Rule]:
         """How busy."""
@@ -86,14 +89,18 @@ def _counters(system: System, options: DiskIoOptions) -> dict[str, list[int]]:
     """Reads, writes, bytes read, bytes written, busy milliseconds of each device that is to be watched."""
     if not system.path("proc", "diskstats").exists():
         return {}
-    look_at(system)
-    devices = psutil.disk_io_counters(perdisk=True, nowrap=False)
-    blocks = system.path("sys", "block")
-    only_whole = blocks.is_dir()
+    devices = psutil_on(system).disk_io_counters(perdisk=True, nowrap=False)
     return {
         device: [c.read_count, c.write_count, c.read_bytes, c.write_bytes, c.busy_time]
         for device, c in devices.items()
-        if is_chosen(device, options.devices, options.exclude)
-        # A slash in a device's name is written as an exclamation mark there.
-        and (not only_whole or device in options.devices or (blocks / device.replace("/", "!")).exists())
+        if _is_watched(device, system, options)
     }
+
+
+def _is_watched(device: str, system: System, options: DiskIoOptions) -> bool:
+    """Whether it is chosen, and a whole device where it is not named in full."""
+    if not is_chosen(device, options.devices, options.exclude):
+        return False
+    blocks = system.path("sys", "block")
+    # A slash in a device's name is written as an exclamation mark there.
+    return device in options.devices or not blocks.is_dir() or (blocks / device.replace("/", "!")).exists()

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-import psutil
 
 from agent.checks.contract import Check, CheckError, CheckOptions, Context, Measurement, Rule, Sample, Threshold
-from agent.checks.procfs import look_at
+from agent.checks.procfs import psutil_on
 from agent.paths import System
 from kit.units import format_size
 
@@ -44,7 +43,7 @@ class Memory(Check[MemoryOptions]):
 
     def collect(self, context: Context) -> Sample:
         """Read /proc/meminfo. What is used is the total less MemAvailable, the kernel's own estimate (proc(5))."""
-        look_at(context.system)
+        psutil = psutil_on(context.system)
         memory = psutil.virtual_memory()
         swap = psutil.swap_memory()
         if memory.total <= 0:

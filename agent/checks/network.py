@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-import psutil
 
 from agent.checks.contract import Check, CheckOptions, Context, Finding, Measurement, Rule, Sample, Threshold
 from agent.checks.counters import is_chosen, named, rates
-from agent.checks.procfs import look_at
+from agent.checks.procfs import psutil_on
 from agent.paths import System
 from kit.units import Duration, format_size
 
@@ -59,10 +58,9 @@ class Network(Check[NetworkOptions]):
 
     def collect(self, context: Context) -> Sample:
         """Read /proc/net/dev."""
-        look_at(context.system)
         counters = {
             name: [c.bytes_recv, c.bytes_sent, c.errin, c.errout, c.dropin, c.dropout]
-            for name, c in psutil.net_io_counters(pernic=True, nowrap=False).items()
+            for name, c in psutil_on(context.system).net_io_counters(pernic=True, nowrap=False).items()
             if is_chosen(name, self.options.interfaces, self.options.exclude)
         }
         before = context.previous or {}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import psutil
+from types import ModuleType
 
 from agent.paths import System
 
 
-def look_at(system: System) -> None:
-    """Make psutil read `system`: PROCFS_PATH is what it documents for that, one for the whole process."""
+def psutil_on(system: System) -> ModuleType:
+    """psutil, made to read `system`: PROCFS_PATH is what it documents for that, one for the whole process."""
+    import psutil  # As heavy as all that it takes to check a configuration, which needs the options of checks only.
+
     psutil.PROCFS_PATH = str(system.path("proc"))
+    return psutil

@@ -47,11 +47,11 @@ def test_the_overview_of_commands_loads_no_command(module: str) -> None:
 
 
 def test_a_check_of_the_configuration_neither_sends_nor_watches_nor_stores(tmp_path: Path) -> None:
-    """It needs the options of all checks, and nothing of what moves reports."""
+    """It needs the options of all checks, and nothing of what they measure with or of what moves reports."""
     (tmp_path / "agent.toml").write_text('[checks.web]\ntype = "http"\nurl = "https://localhost/"\n')
     modules = loaded("agent.cli.main", "config", "check", "--config", tmp_path / "agent.toml")
     assert "msgspec" in modules
-    assert not modules & (SENDING | HOME | {"watchdog", "asyncio"})
+    assert not modules & (SENDING | HOME | {"psutil", "watchdog", "asyncio"})
 
 
 def test_the_daemon_is_ready_to_rest_without_what_only_jobs_need() -> None:
