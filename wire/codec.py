@@ -116,6 +116,10 @@ def decode_enrolment(body: bytes) -> Enrolment:
     enrolment = _read(_enrolment, body, "enrolment", "bad_request")
     if not enrolment.name.isprintable():
         raise WireError("bad_request", "the host's name holds characters that cannot be shown")
+    if enrolment.name != " ".join(enrolment.name.split()):
+        raise WireError(
+            "bad_request", "the host's name has a space at an end, or two in a row, that nobody would see"
+        )
     _match({enrolment.agent}, limits.ID, "the agent's version", code="bad_request")
     _match(enrolment.facts, limits.NAME, "the name of a fact", code="bad_request")
     return enrolment

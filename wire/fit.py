@@ -35,9 +35,9 @@ def name(given: str) -> str:
 
 
 def title(given: str) -> str:
-    """The name of a host: any letters that can be shown."""
-    shown = "".join(letter if letter.isprintable() else "_" for letter in text(given, limits.MAX_TITLE)).strip()
-    return shown or "_"
+    """The name of a host: any letters that can be shown, with single spaces between them."""
+    shown = "".join(letter if letter.isprintable() else "_" for letter in text(given, limits.MAX_TITLE))
+    return " ".join(shown.split()) or "_"
 
 
 def check_state(state: CheckState) -> CheckState:

@@ -49,6 +49,10 @@ _INPUT = re.compile(
 )
 _SIGNATURE = re.compile(r"hostward=:([A-Za-z0-9+/]{86}==):")
 _DIGEST = re.compile(r"sha-256=:[A-Za-z0-9+/]{43}=:")
+_P = 2**255 - 19
+_ORDER_8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
+_SMALL_ORDER = frozenset({0, 1, _P - 1, _P, _P + 1, _ORDER_8, _P - _ORDER_8})
+"""The y coordinates of the eight points whose order divides 8, with those that are not reduced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +81,15 @@ def load_private_key(raw: bytes) -> PrivateKey:
 
 
 def load_public_key(text: str) -> PublicKey:
-    """The key in base64, as an enrolment announces it. Raises ValueError for anything else."""
+    """The key in base64, as an enrolment announces it. Raises ValueError for anything else.
+
+    Also for a point of small order: such a key has no private half, and anybody can sign for it.
+    """
     raw = b64decode(text, validate=True)
     if len(raw) != 32 or b64encode(raw).decode() != text:
         raise ValueError("a public key is 32 bytes in base64")
+    if int.from_bytes(raw, "little") % 2**255 in _SMALL_ORDER:
+        raise ValueError("anybody can sign for this key")
     return PublicKey.from_public_bytes(raw)
 
 

@@ -93,4 +93,5 @@ def test_a_name_keeps_its_letters() -> None:
     assert fit.name("größe of /srv") == "gr__e_of_/srv"
     assert fit.name("") == "_"
     assert fit.title(" Büro\x1b 1 ") == "Büro_ 1"
+    assert fit.title("web  \t 1") == "web _ 1"
     assert fit.title("\n") == "_"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import http_message_signatures as library
 import pytest
+from cryptography.exceptions import InvalidSignature
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -326,6 +327,43 @@ def test_a_key_survives_its_bytes() -> None:
 def test_what_is_no_public_key_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError):
         signature.load_public_key(text)
+
+
+SMALL_ORDER = [
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0000000000000000000000000000000000000000000000000000000000000080",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+    # The same points, not reduced.
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+]
+
+
+@pytest.mark.parametrize("point", SMALL_ORDER)
+def test_a_key_for_which_anybody_can_sign_is_not_taken(point: str) -> None:
+    """The library takes it, and the same signature for many a message; it was made without any private key."""
+    raw = bytes.fromhex(point)
+    forged = bytes([1]) + bytes(63)
+    key = signature.PublicKey.from_public_bytes(raw)
+    assert any(verifies(key, forged, b"message %d" % number) for number in range(200))
+    with pytest.raises(ValueError, match="anybody"):
+        signature.load_public_key(b64encode(raw).decode())
+
+
+def verifies(key: signature.PublicKey, signed: bytes, message: bytes) -> bool:
+    """Whether the library takes the signature."""
+    try:
+        key.verify(signed, message)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def test_a_claim_is_not_true_because_its_fields_say_so() -> None:
