@@ -24,7 +24,8 @@ class Figure(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Vitals(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The newest of the figures that the highlights are made from. A disk has one figure per mount."""
+    """The newest of the figures that the highlights are made from. Of the mounts of a check only the fullest counts:
+    so a host's vitals are bounded by its checks, whatever it calls its mounts."""
 
     cpu: Figure | None = None
     memory: Figure | None = None
@@ -35,7 +36,7 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def take_vitals(before: Vitals, readings: Sequence[Reading], checks: Iterable[CheckState]) -> Vitals:
     """The figures after a report: new ones replace old ones, and those of a check that is gone go with it."""
     cpu, memory, services = before.cpu, before.memory, before.services
-    disks: dict[tuple[str, str], tuple[float, Figure]] = {}
+    disks: dict[str, tuple[float, Figure]] = {}
     for reading in readings:
         if reading.name == "cpu_used_percent":
             cpu = Figure(reading.check, reading.value)
@@ -44,14 +45,20 @@ def take_vitals(before: Vitals, readings: Sequence[Reading], checks: Iterable[Ch
         elif reading.name == "systemd_units_failed":
             services = Figure(reading.check, reading.value)
         elif reading.name == "disk_used_percent":
-            mount = reading.labels.get("mount", "")
-            disks[reading.check, mount] = (reading.time, Figure(reading.check, reading.value, mount))
+            # A run of a disk check lists all of its mounts: one that its newest run does not list was unmounted.
+            time, fullest = disks.get(reading.check, (reading.time, None))
+            if fullest is None or (reading.time, reading.value) > (time, fullest.value):
+                figure = Figure(reading.check, reading.value, reading.labels.get("mount", ""))
+                disks[reading.check] = reading.time, figure
     names = {check.name for check in checks}
     return Vitals(
         cpu=_kept(cpu, names),
         memory=_kept(memory, names),
         services=_kept(services, names),
-        disks=[figure for figure in _disks(before.disks, disks) if figure.check in names],
+        disks=[
+            *(figure for figure in before.disks if figure.check in names and figure.check not in disks),
+            *(figure for check, (_, figure) in disks.items() if check in names),
+        ],
     )
 
 
@@ -68,17 +75,6 @@ def highlights(vitals: Vitals, checks: Mapping[str, CheckState], state: HostStat
 
 def _kept(figure: Figure | None, names: set[str]) -> Figure | None:
     return figure if figure is not None and figure.check in names else None
-
-
-def _disks(before: list[Figure], measured: Mapping[tuple[str, str], tuple[float, Figure]]) -> list[Figure]:
-    """A run of a disk check lists all of its mounts: one that its newest run does not list was unmounted."""
-    newest: dict[str, float] = {}
-    for (check, _), (time, _) in measured.items():
-        newest[check] = max(time, newest.get(check, time))
-    return [
-        *(figure for figure in before if figure.check not in newest),
-        *(figure for (check, _), (time, figure) in measured.items() if time == newest[check]),
-    ]
 
 
 def _nothing(key: HighlightKey) -> Highlight:

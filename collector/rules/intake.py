@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from collector.api.shapes import HostState, StateChange
 from collector.rules.highlights import Vitals, take_vitals
 from collector.rules.state import host_state
+from wire import limits
 from wire.report import CheckState, Report
 
 STEADY = 5.0
@@ -82,9 +83,9 @@ def hear(before: HostRecord, *, received: float) -> tuple[HostRecord, list[State
 
 
 def count_lost(lost: dict[str, int], report: Report) -> dict[str, int]:
-    """The sums of what was lost, with the report's gaps added."""
+    """The sums of what was lost, with the report's gaps added, up to what can be stored and shown."""
     return {
-        kind: lost.get(kind, 0) + sum(getattr(gap, kind) for gap in report.gaps)
+        kind: min(lost.get(kind, 0) + sum(getattr(gap, kind) for gap in report.gaps), limits.MAX_COUNT)
         for kind in ("readings", "events", "job_results", "reports")
     }
 

@@ -70,6 +70,14 @@ def test_figures_of_a_check_that_is_gone_go_with_it() -> None:
     assert left.memory is not None
 
 
+def test_what_is_kept_of_a_host_does_not_grow_with_the_mounts_that_it_tells_of() -> None:
+    """One figure for each disk check, the fullest of its newest run; that of another check is left as it was."""
+    vitals = seen([disk(f"/mnt{number}", number / 100, time=number // 4000) for number in range(5000)])
+    assert [(one.label, one.value) for one in vitals.disks] == [("/mnt4999", 49.99)]
+    both = take_vitals(vitals, [disk("/nfs", 60.0, name="nfs")], [*CHECKS, check("nfs")])
+    assert [one.label for one in both.disks] == ["/mnt4999", "/nfs"]
+
+
 def test_a_mount_that_the_newest_run_does_not_list_was_unmounted() -> None:
     """Also where the report holds an older run that still had it."""
     vitals = seen([disk("/", 30.0, time=1), disk("/mnt", 99.0, time=1), disk("/", 31.0, time=16)])
