@@ -63,6 +63,8 @@ def create_app(
         exception_handlers={HTTPException: _on_http, ApiError: _on_api, WireError: _on_wire},
         lifespan=lifespan,
     )
+    # A redirect to the same path with or without a slash would lead wherever the request's Host header says.
+    app.router.redirect_slashes = False
     app.state.services = Services(
         database=database,
         auth=Auth(database, clock),

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 from sqlalchemy import Connection
@@ -56,8 +56,7 @@ class StoreError(Exception):
     """A report could not be stored for a reason that is home's own and not the report's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """A verified report on its way to the store."""
 
     report: Report
@@ -110,8 +109,8 @@ class Writer:
 
         Raises WireError, `revoked`, or `busy` where too much waits or the database cannot be written; or StoreError.
         """
-        held = (report.readings, report.checks, report.events, report.jobs, report.gaps)
-        weight = REPORT_WEIGHT + sum(len(part) for part in held)
+        held = report.readings, report.checks, report.events, report.jobs, report.gaps
+        weight = REPORT_WEIGHT + sum(map(len, held))
         if self._weight + weight > WAITING:
             raise WireError("busy", "home has as many reports waiting as it can hold; try again later")
         self._weight += weight
@@ -259,15 +258,16 @@ class Nonces:
 
     def add(self, key_id: str, nonce: str, *, created: float, now: float) -> bool:
         """False for one that was seen before."""
+        seen, signed = self._seen, (key_id, nonce)
         # In order of arrival, which is nearly that of expiry: what is left over goes a little later.
-        while self._seen:
-            oldest = next(iter(self._seen))
-            if self._seen[oldest] >= now and len(self._seen) < self._limit:
+        while seen:
+            oldest = next(iter(seen))
+            if seen[oldest] >= now and len(seen) < self._limit:
                 break
-            del self._seen[oldest]
-        if (key_id, nonce) in self._seen:
+            del seen[oldest]
+        if signed in seen:
             return False
-        self._seen[key_id, nonce] = created + WINDOW
+        seen[signed] = created + WINDOW
         return True
 
 
@@ -282,11 +282,18 @@ class Ingest:
         # A key never changes under its id, and the writer looks whether the host was revoked meanwhile.
         self._keys: dict[str, PublicKey] = {}
 
+    async def expect(self, headers: Mapping[str, str]) -> None:
+        """Raise WireError unless the headers claim to be of a host that may report.
+
+        Before its body is read: what strangers send takes none of home's memory.
+        """
+        await self._key(parse(headers).key_id)
+
     async def take(self, headers: Mapping[str, str], target: str, body: bytes) -> Reply:
         """Verify, decode and store. Raises WireError for what is refused, StoreError for what could not be stored."""
         received = self._clock()
         claim = parse(headers)
-        key = self._keys.get(claim.key_id) or await self._load_key(claim.key_id)
+        key = await self._key(claim.key_id)
         verify(claim, key, "POST", target, body, now=received)
         if not self._nonces.add(claim.key_id, claim.nonce, created=claim.created, now=received):
             raise WireError("replayed", "this very request was taken before; sign it afresh")
@@ -300,7 +307,9 @@ class Ingest:
                 self._keys.pop(claim.key_id, None)
             raise
 
-    async def _load_key(self, host: str) -> PublicKey:
+    async def _key(self, host: str) -> PublicKey:
+        if (known := self._keys.get(host)) is not None:
+            return known
         found = await asyncio.to_thread(self._credential, host)
         if found is None:
             raise WireError("unknown_host", "no host of this id was ever enrolled here")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from collector.api.problems import ApiError
+from kit.terminal import clean
 
 HEADERS = {
     "Content-Security-Policy": "; ".join(
@@ -34,6 +34,8 @@ HEADERS = {
 }
 """Sent with every response, whatever it sets itself."""
 
+_RAW = {name.lower().encode(): value.encode() for name, value in HEADERS.items()}
+
 log = logging.getLogger(__name__)
 
 
@@ -51,9 +53,8 @@ class SecurityHeaders:
 
         async def sender(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers[name] = value
+                own = (header for header in message.get("headers", ()) if header[0] not in _RAW)
+                message["headers"] = [*own, *_RAW.items()]
             await send(message)
 
         await self._app(scope, receive, sender)
@@ -81,7 +82,7 @@ class LastResort:
         try:
             await self._app(scope, receive, sender)
         except Exception:
-            log.exception("%s %s failed", scope["method"], scope["path"])
+            log.exception("%s %s failed", scope["method"], clean(scope["path"]))
             if started:
                 raise
             error = ApiError(
@@ -131,5 +132,5 @@ def is_same_origin(headers: Headers) -> bool:
     if (site := headers.get("sec-fetch-site")) is not None:
         return site in ("same-origin", "none")  # none: typed, bookmarked or reloaded by the person
     if (origin := headers.get("origin")) is not None:
-        return urlsplit(origin).netloc == headers.get("host")
+        return origin == f"https://{headers.get('host')}"
     return "authorization" in headers

@@ -12,7 +12,7 @@ import zstandard
 
 from collector.ingest import Nonces
 from collector.store import hosts
-from tests.collector.support import REPORT_HEADERS, Home, Host, check
+from tests.collector.support import NOW, REPORT_HEADERS, Home, Host, check
 from wire import limits
 from wire.codec import encode
 from wire.report import Event, Gap, JobResult, Reading
@@ -191,8 +191,26 @@ def test_a_body_that_keeps_coming_is_cut_off_at_the_limit(home: Home, host: Host
         for _ in range(40):
             yield b"x" * 65536
 
-    answer = home.client.post("/api/v1/reports", content=chunks(), headers=REPORT_HEADERS)
+    signed = sign(host.key, "POST", "/api/v1/reports", b"", created=int(NOW), nonce="n" * 20, key_id=host.id)
+    answer = home.client.post("/api/v1/reports", content=chunks(), headers={**REPORT_HEADERS, **signed})
     assert refusal(answer) == (413, "too_large")
+
+
+def test_nothing_is_read_from_a_stranger(home: Home, host: Host) -> None:
+    """Who does not claim to be a host is refused before the body comes: memory is not for everybody to take."""
+    read = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal read
+        for _ in range(8):
+            read += 1
+            yield b"x" * 65536
+
+    signed = sign(host.key, "POST", "/api/v1/reports", b"", created=int(NOW), nonce="n" * 20, key_id="f" * 16)
+    for headers, expected in ((signed, "unknown_host"), ({}, "bad_signature")):
+        answer = home.client.post("/api/v1/reports", content=body(), headers={**REPORT_HEADERS, **headers})
+        assert refusal(answer) == (401, expected)
+    assert read == 0
 
 
 def test_a_revoked_host_is_refused_at_once_although_its_key_is_remembered(home: Home, host: Host) -> None:
@@ -218,15 +236,12 @@ def test_readings_with_an_impossible_time_are_told_of_once(home: Home, host: Hos
 
 
 def test_numbers_at_the_limits_can_be_stored(home: Home, host: Host) -> None:
-    """The largest counts that the wire takes fit into the database."""
-    answer = host.send(
-        host.report(
-            sequence=limits.MAX_COUNT,
-            gaps=[Gap(reason="age", since=0, until=limits.MAX_TIME, readings=limits.MAX_COUNT)] * 50,
-        )
-    )
-    assert answer.status_code == 200, answer.text
-    assert home.host()["gaps"]["readings"] == 50 * limits.MAX_COUNT
+    """The largest counts that the wire takes fit into the database, and so do their sums."""
+    gaps = [Gap(reason="age", since=0, until=limits.MAX_TIME, readings=limits.MAX_COUNT)] * 50
+    for behind in range(30, -1, -1):
+        answer = host.send(host.report(sequence=limits.MAX_COUNT - behind, gaps=gaps))
+        assert answer.status_code == 200, answer.text
+    assert home.host()["gaps"]["readings"] == limits.MAX_COUNT
 
 
 def test_a_key_id_of_the_wrong_shape_is_refused(home: Home, host: Host) -> None:

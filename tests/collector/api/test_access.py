@@ -50,6 +50,14 @@ def test_who_is_not_known_gets_nothing(home: Home, endpoint: Endpoint, headers: 
     assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
+@pytest.mark.parametrize("path", ["/api/v1/hosts/", "/healthz/", "/login/"])
+def test_nobody_is_sent_where_the_host_header_says(home: Home, path: str) -> None:
+    """A slash too many is an address where nothing is, and no redirect."""
+    answer = home.client.get(path, headers={"Host": "evil.test"})
+    assert answer.status_code == 404
+    assert "location" not in answer.headers
+
+
 @pytest.mark.parametrize("endpoint", ASKING, ids=lambda endpoint: endpoint.path)
 def test_every_role_may_read(home: Home, endpoint: Endpoint) -> None:
     """404 for a host that is not there, but no 401 or 403."""
@@ -142,7 +150,10 @@ def test_every_answer_has_the_strict_headers(home: Home, where: str) -> None:
         ({"Sec-Fetch-Site": "cross-site", "Origin": "https://home.test"}, False),
         ({"Origin": "https://home.test"}, True),
         ({"Origin": "https://evil.test"}, False),
+        ({"Origin": "http://home.test"}, False),
         ({"Origin": "null"}, False),
+        ({"Origin": "null", "Host": ""}, False),
+        ({"Origin": "http://[::1"}, False),
         ({"Origin": "https://home.test.evil.test"}, False),
         ({"Authorization": "Bearer x"}, True),
         ({"Authorization": "Bearer x", "Origin": "https://evil.test"}, False),
