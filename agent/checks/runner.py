@@ -231,7 +231,8 @@ def judge(
         state, said = "unknown", ["no data: the check found nothing to measure"]
     tracks = {key: track for key, track in tracks.items() if track != Tracks()}
     message = _joined(said or remarks or [outcome.summary or "ok"])
-    return _judged(plan, state, message, readings, memory, ticks, tracks, outcome.memory, now, duration)
+    kept = [msgspec.structs.replace(reading, value=rounded(reading.value)) for reading in readings]
+    return _judged(plan, state, message, kept, memory, ticks, tracks, outcome.memory, now, duration)
 
 
 def _judged(
@@ -346,6 +347,14 @@ def _readings(check: str, measurements: Iterable[Measurement], now: float) -> tu
             Finding("unknown", f"{left_out} readings more than the {MAX_READINGS} that one check may have")
         )
     return readings, findings
+
+
+def rounded(value: float) -> float:
+    """A measured value as it is kept: six digits, and never fewer than those before the point; whole numbers as they
+    are. The digits behind are noise of the clocks, and would double the room that a history takes."""
+    if value.is_integer():
+        return value
+    return round(value, max(0, 5 - math.floor(math.log10(abs(value)))))
 
 
 def _joined(parts: Sequence[str]) -> str:

@@ -43,6 +43,7 @@ from agent.checks.runner import (
     make_context,
     parse_command,
     plan,
+    rounded,
 )
 from agent.checks.tcp import TcpOptions
 from agent.paths import System
@@ -239,6 +240,25 @@ def test_what_is_no_finite_number_is_unknown_and_never_kept(value: Any) -> None:
     assert judged.state.state == "unknown"
     assert judged.state.message == 'used_percent{mount="/var"} is not a finite number'
     assert [reading.labels["mount"] for reading in judged.readings] == ["/"]
+
+
+def test_a_value_is_judged_as_measured_and_kept_with_six_digits() -> None:
+    """A threshold is not crossed by rounding."""
+    judged = run(planned(), Sample([used(79.99999999)], summary="fine"))
+    assert judged.state.state == "ok"
+    assert [reading.value for reading in judged.readings] == [80]
+    (kept,) = run(planned(), Sample([used(12.3456789)])).readings
+    assert kept.value == 12.3457
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_rounding_keeps_six_digits_and_all_before_the_point(value: float) -> None:
+    """Whole numbers are as they were, and rounding twice is rounding once."""
+    kept = rounded(value)
+    assert abs(kept - value) <= min(abs(value) * 5.1e-6, 0.5)
+    assert kept == value or not value.is_integer()
+    assert rounded(kept) == kept
+    assert float(f"{kept:.6g}") == kept or abs(value) >= 1e5
 
 
 def test_readings_are_bounded() -> None:
