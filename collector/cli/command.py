@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from collector.store.database import Database, open_database
+from kit.errors import HostwardError
 from kit.units import Duration
 
 DATABASE = "collector.db"
@@ -36,7 +37,10 @@ def moment(time: float | None) -> str:
 @contextmanager
 def opened(options: argparse.Namespace) -> Iterator[Database]:
     """The database in --data-dir, of this version. Raises HostwardError."""
-    database = open_database(options.data_dir / DATABASE)
+    try:
+        database = open_database(options.data_dir / DATABASE)
+    except PermissionError as error:
+        raise HostwardError(f"{options.data_dir} cannot be read: {error.strerror}; run as root") from error
     try:
         yield database
     finally:

@@ -23,7 +23,7 @@ from collector.store import accounts
 from collector.store.database import open_database
 from kit.commands import Command
 from kit.errors import HostwardError, UsageError
-from kit.files import fsync_folder
+from kit.files import fsync_folder, own_as_folder
 
 ADMINISTRATOR = "admin"
 OWN = {
@@ -64,6 +64,9 @@ def _run(options: argparse.Namespace) -> int:
             fsync_folder(folder)
             password = secrets.token_urlsafe(15)
             hashed = hash_password(password)
+            # The service may have been started before, and then systemd has given the folder to its user.
+            for path in folder.iterdir():
+                own_as_folder(path)
             with database.write() as connection:
                 accounts.add_account(connection, ADMINISTRATOR, hashed, "admin", time.time())
         finally:

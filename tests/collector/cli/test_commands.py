@@ -10,17 +10,21 @@ import stat
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
+from collector.cli.command import opened
 from collector.cli.dispatch import COMMANDS
 from collector.store import accounts, hosts
 from collector.store.database import open_database
+from kit.errors import HostwardError
 from kit.version import __version__
 from tests.collector import support
 from tests.collector.store.test_hosts import KEY, record
 from tests.collector.support import COMMAND, run
+from tests.require import require_root
 
 
 def collector(folder: Path, *words: str, input: str | None = None) -> str:
@@ -110,6 +114,29 @@ def test_init_makes_a_folder_for_nobody_else_and_prints_the_login_once(tmp_path:
         answer = client.post("/login", data=form, headers={"Origin": home.url})
         assert answer.status_code == 303
         assert client.get("/").status_code == 200
+
+
+def test_what_root_sets_up_belongs_to_whom_the_folder_belongs_to(tmp_path: Path) -> None:
+    """A service that was started before `init` is the owner of the folder, and must be able to read what is in it."""
+    require_root()
+    os.chown(tmp_path, 12345, 12346)
+    collector(tmp_path, "init")
+    owners = {(file.stat().st_uid, file.stat().st_gid) for file in tmp_path.iterdir()}
+    assert owners == {(12345, 12346)}
+
+
+def test_a_user_who_may_not_read_the_folder_is_told_so(data_folder: Path) -> None:
+    """Whatever the command."""
+    require_root()
+    os.seteuid(65534)
+    try:
+        with (
+            pytest.raises(HostwardError, match="Permission denied; run as root"),
+            opened(Namespace(data_dir=data_folder)),
+        ):
+            pass
+    finally:
+        os.seteuid(0)
 
 
 def test_init_does_not_touch_what_is_set_up_already(data_folder: Path) -> None:
