@@ -11,7 +11,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -40,6 +40,10 @@ LARGE_BODY = 1 << 16
 """Bytes from which on a body is decoded in a thread, for it would hold up the loop for milliseconds."""
 NONCES = 200_000
 """Signatures remembered, at most. Forgetting one early does no harm: its report's sequence number is known."""
+RATE = 2_000.0
+"""What home takes of one host per second in the long run, weighed as for WAITING: a usual report each 75 ms."""
+BURST = 50 * RATE
+"""What it takes of one host at once; a spool that was filled while home was away may hold more, and has to wait."""
 REMIND = 3600.0
 """Seconds between two events that tell of readings which were not taken, per host and reason."""
 DROPPED = {
@@ -50,6 +54,12 @@ DROPPED = {
 
 log = logging.getLogger(__name__)
 R = TypeVar("R")
+
+
+def weigh(report: Report) -> int:
+    """What a report costs to store, in about readings."""
+    held: tuple[Sized, ...] = report.readings, report.checks, report.events, report.jobs, report.gaps
+    return REPORT_WEIGHT + sum(map(len, held))
 
 
 class StoreError(Exception):
@@ -109,8 +119,7 @@ class Writer:
 
         Raises WireError, `revoked`, or `busy` where too much waits or the database cannot be written; or StoreError.
         """
-        held = report.readings, report.checks, report.events, report.jobs, report.gaps
-        weight = REPORT_WEIGHT + sum(map(len, held))
+        weight = weigh(report)
         if self._weight + weight > WAITING:
             raise WireError("busy", "home has as many reports waiting as it can hold; try again later")
         self._weight += weight
@@ -271,6 +280,29 @@ class Nonces:
         return True
 
 
+class Allowances:
+    """What each host may have home do, so that none takes the room and the time of the others.
+
+    A bucket per host, which leaks RATE a second: who has filled it to BURST must wait. Not safe for threads.
+    """
+
+    def __init__(self) -> None:
+        self._filled: dict[str, tuple[float, float]] = {}
+        """Host to how full its bucket was, and when."""
+
+    def has_room(self, host: str, now: float) -> bool:
+        """Whether home takes a report of the host, of whatever weight."""
+        return self._level(host, now) < BURST
+
+    def fill(self, host: str, weight: int, now: float) -> None:
+        """It took one."""
+        self._filled[host] = self._level(host, now) + weight, now
+
+    def _level(self, host: str, now: float) -> float:
+        level, then = self._filled.get(host, (0.0, now))
+        return max(0.0, level - RATE * max(0.0, now - then))
+
+
 class Ingest:
     """From a request's headers and body to home's answer. Used on the event loop alone."""
 
@@ -279,6 +311,7 @@ class Ingest:
         self._writer = writer
         self._clock = clock
         self._nonces = Nonces()
+        self._allowances = Allowances()
         # A key never changes under its id, and the writer looks whether the host was revoked meanwhile.
         self._keys: dict[str, PublicKey] = {}
 
@@ -295,9 +328,12 @@ class Ingest:
         claim = parse(headers)
         key = await self._key(claim.key_id)
         verify(claim, key, "POST", target, body, now=received)
+        if not self._allowances.has_room(claim.key_id, received):
+            raise WireError("busy", "this host sends more than home takes of one; try again later")
         if not self._nonces.add(claim.key_id, claim.nonce, created=claim.created, now=received):
             raise WireError("replayed", "this very request was taken before; sign it afresh")
         report = await asyncio.to_thread(decode, body) if len(body) > LARGE_BODY else decode(body)
+        self._allowances.fill(claim.key_id, weigh(report), received)
         if report.host != claim.key_id:
             raise WireError("bad_request", "the report is of another host than the one that signed it")
         try:

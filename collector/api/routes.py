@@ -17,8 +17,8 @@ async def show_openapi(request: Request) -> dict[str, Any]:
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
+    *reports.ENDPOINTS,  # first, because routes are tried in turn and most requests are reports
     *hosts.ENDPOINTS,
-    *reports.ENDPOINTS,
     *health.ENDPOINTS,
     Endpoint(method="GET", path="/api/v1/openapi.json", access="anyone", handler=show_openapi, answer=dict[str, Any]),
 )
