@@ -51,6 +51,8 @@ PATIENCE = 3600 + QUIET
 """…or when its first row is this old: the rows of a host whose clock is slow never stop coming."""
 SEEN_LAG = 24
 """Hours that a series' `seen` may be behind, so that most blocks leave it as it is."""
+MAX_SAMPLES = 2_000_000
+"""Of one host within one hour, 5,000 series every nine seconds: these are in memory while they become a block."""
 HOLE = 3
 """Two samples that are more than so many usual distances apart have a hole between them."""
 
@@ -263,9 +265,7 @@ def _introduce(known: _Numbers, reading: Reading, host: str, hour: int, new: lis
     return number
 
 
-def _rows(
-    numbers: Sequence[int], times: Sequence[float], readings: Sequence[Reading]
-) -> Iterator[tuple[int, bytes]]:
+def _rows(numbers: Sequence[int], times: Sequence[float], readings: Sequence[Reading]) -> Iterator[tuple[int, bytes]]:
     """Hour and body of the rows that hold a report's readings: one, or two at the turn of an hour.
 
     `numbers` and `times` are those of the readings, one by one.
@@ -413,7 +413,11 @@ def _merged(
     if not rows:
         return columns
     samples = {column.number: dict(zip(column.offsets, column.values, strict=True)) for column in columns}
+    room = MAX_SAMPLES - sum(map(len, samples.values()))
     for body in rows:
+        if room <= 0:
+            log.error("history of host %s, hour %d since the epoch, is full; what came last is left out", host, hour)
+            break
         try:
             row = decode_row(body, hour)
         except BlockError as error:
@@ -422,6 +426,7 @@ def _merged(
         for number, offset, value in row:
             if wanted is None or number in wanted:
                 samples.setdefault(number, {})[offset] = value
+                room -= 1
     return [
         Column(number, offsets := sorted(points), [points[offset] for offset in offsets])
         for number, points in sorted(samples.items())

@@ -9,8 +9,10 @@ import httpx
 import msgspec
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
-from collector.ingest import Nonces
+from collector.ingest import BURST, RATE, Allowances, Nonces
 from collector.store import hosts
 from tests.collector.support import NOW, REPORT_HEADERS, Home, Host, check
 from wire import limits
@@ -233,6 +235,35 @@ def test_readings_with_an_impossible_time_are_told_of_once(home: Home, host: Hos
     events = home.host()["events"]
     assert [event["kind"] for event in events] == ["history.dropped"]
     assert "clock" in events[0]["message"]
+
+
+def test_a_host_that_sends_more_than_its_share_has_to_wait_and_nobody_else_has(home: Home, host: Host) -> None:
+    """What a host that was taken over can fill, home's memory, disk and time, is bounded; nothing of it is lost."""
+    other = Host(home.client, home.clock)
+    other.enroll(home.token(), "web2")
+    events = [Event(time=home.clock(), kind="noise", message="")] * limits.MAX_EVENTS
+    answers = [host.send(host.report(events=events)) for _ in range(int(BURST / limits.MAX_EVENTS))]
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert {refusal(answer) for answer in refused} == {(503, "busy")}
+    assert all(answer.headers["retry-after"] for answer in refused)
+    assert home.rows("events") == (len(answers) - len(refused)) * limits.MAX_EVENTS <= BURST + limits.MAX_EVENTS
+    assert other.send().status_code == 200
+    home.clock.now += 1
+    assert host.send().status_code == 200
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.integers(1, 7000)), max_size=40))
+def test_in_the_long_run_a_host_gets_its_rate(steps: list[tuple[float, int]]) -> None:
+    """Never more than a burst, what the time since allows, and the one report that overflows."""
+    allowances, now, taken = Allowances(), NOW, 0
+    for wait, weight in steps:
+        now += wait
+        if allowances.has_room("web1", now):
+            allowances.fill("web1", weight, now)
+            taken += weight
+        assert taken <= BURST + RATE * (now - NOW) + 7000 + 1
+    assert allowances.has_room("web2", now)
+    assert allowances.has_room("web1", now + 2 * BURST / RATE)
 
 
 def test_numbers_at_the_limits_can_be_stored(home: Home, host: Host) -> None:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from collector.api.shapes import Series
-from collector.metrics import tables
+from collector.metrics import embedded, tables
 from collector.metrics.contract import Arrival, Bounds, Dropped, History
 from collector.metrics.embedded import AHEAD, EmbeddedHistory
 from collector.store.database import Database
@@ -167,6 +167,21 @@ def test_compacting_does_no_more_than_it_is_told(database: Database, history: Em
     now = NOON + DAY
     assert [compact(database, history, now, blocks=2) for _ in range(4)] == [2, 2, 1, 0]
     assert ask(database, history) == before
+
+
+def test_an_hour_of_one_host_is_bounded(
+    database: Database, history: EmbeddedHistory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While it is read, when it becomes a block, and when more comes late: no host fills home's memory."""
+    monkeypatch.setattr(embedded, "MAX_SAMPLES", 100)
+    for late in (0, 2):
+        for number in range(200):
+            append(database, history, [reading(1.0, NOON + number / 100)], now=NOON + late * 3600)
+        [series] = ask(database, history)
+        assert series.times == [NOON + number / 100 for number in range(100)]
+        compact(database, history, NOON + (late + 2) * 3600)
+    assert "is full" in caplog.text
+    assert rows(database, tables.journal) == 0
 
 
 def test_series_beyond_the_bound_are_dropped_and_counted(database: Database, history: EmbeddedHistory) -> None:
