@@ -61,6 +61,7 @@ class Reporting:
             sender = Sender(self._state, found, timeout=float(self._options.timeout))
         except HostwardError as error:
             log.error("%s", error)
+            self._stamp = None  # What was wrong may be mended in another file than the one that the stamp is of.
             return False
         sender.start()
         self._reporter = Reporter(self._state, Spool(self._state), host=found.host, boot=self._boot)

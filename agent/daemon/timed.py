@@ -123,11 +123,13 @@ class TimedJobs:
 
     def _due(self, timed: _Timed) -> None:
         timed.event = None
-        late = (self._now() - timed.due).total_seconds() if timed.due is not None else -1.0
+        now = self._clock()
+        late = now - timed.due.timestamp() if timed.due is not None else -1.0
         if late >= 0:
             timed.met = timed.due
-        # Early is what the clocks' drift makes of it. Late is a host that slept, or whose clock was set.
-        if 0 <= late <= LATE or (late > LATE and timed.options.catch_up):
+        # Early is what the clocks' drift makes of it. Late is a host that slept, or whose clock was set: from 1970
+        # perhaps, and then the run may have been before.
+        if 0 <= late <= LATE or (late > LATE and timed.options.catch_up and self._is_missed(timed, now)):
             self._start(timed)
         self._plan(timed)
 
@@ -186,6 +188,8 @@ class TimedJobs:
         self._last[name] = result.started
         self._ledger.put(RUNNING + name, None)
         self._ledger.job(result, keep=self._keep)
+        if check not in self._ledger.checks:
+            return  # it was removed from the configuration while it ran
         took = format_duration(result.finished - result.started)
         now = self._clock()
         if result.outcome == "done":

@@ -54,11 +54,6 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True):
     name: Title
 
 
-def is_enrolled(folder: Path) -> bool:
-    """Whether there is a home to report to. Looks at one file and loads nothing."""
-    return (folder / IDENTITY).exists()
-
-
 def load(folder: Path) -> Identity | None:
     """The identity in a state folder, None before enrolment. Raises IdentityError for what cannot be trusted."""
     path = folder / IDENTITY

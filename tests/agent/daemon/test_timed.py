@@ -160,6 +160,33 @@ def test_what_was_due_while_the_agent_was_off(world: World, catch_up: bool, runs
     assert world.starts() == runs
 
 
+def test_a_host_without_a_battery_repeats_nothing_when_its_clock_is_set(world: World) -> None:
+    """It starts in 1970; when the right time comes, that night's run has been, and the next one is the next."""
+    world.configure(job=nightly())
+    world.sleep_until("2026-03-11 02:00:01")
+    assert world.starts() == 1
+    world.wall = at("1970-01-01 00:10")
+    world.begin()
+    world.configure(job=nightly())
+    world.set_clock("2026-03-11 12:00")
+    assert world.starts() == 1
+    world.sleep_until("2026-03-12 02:00:01")
+    assert world.starts() == 2
+
+
+def test_a_job_that_is_removed_while_it_runs_leaves_no_check_behind(world: World) -> None:
+    """Its run is recorded; how it stands is nothing to watch any more."""
+    world.configure(job=JobOptions(command=("true",), daily="20:01", timezone="UTC"))
+    world.wall, world.ticks = world.wall + 60, world.ticks + 60
+    world.scheduler.run(blocking=False)
+    assert world.jobs.running
+    world.timed.replace({}, keep=5)
+    world.ledger.keep_checks(world.timed.checks)
+    world.turn()
+    assert world.starts() == 1
+    assert not world.ledger.checks
+
+
 def test_a_new_job_has_missed_nothing(world: World) -> None:
     """What is configured at noon does not run at once for the night before."""
     world.configure(job=nightly())
