@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 
 def rates(before: Sequence[float] | None, after: Sequence[float], elapsed: float | None) -> list[float] | None:
@@ -16,15 +15,3 @@ def rates(before: Sequence[float] | None, after: Sequence[float], elapsed: float
     if any(new < old for old, new in zip(before, after, strict=True)):
         return None
     return [(new - old) / elapsed for old, new in zip(before, after, strict=True)]
-
-
-def is_chosen(name: str, patterns: Sequence[str], exclude: Sequence[str]) -> bool:
-    """Whether one of `patterns` matches, and no pattern of `exclude` does; a name given in full is always meant."""
-    if name in patterns:
-        return True
-    return any(fnmatchcase(name, p) for p in patterns) and not any(fnmatchcase(name, p) for p in exclude)
-
-
-def named(patterns: Sequence[str]) -> set[str]:
-    """Those of `patterns` that are names: what they mean must be there."""
-    return {pattern for pattern in patterns if not set(pattern) & set("*?[")}

@@ -10,7 +10,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -18,6 +17,7 @@ import msgspec
 
 from agent.checks.contract import Check, CheckOptions, Context, Every, Finding, Measurement, Rule, Sample, Threshold
 from agent.checks.mounts import Mount, once_each, parse_fstab, parse_mountinfo
+from agent.checks.patterns import is_chosen, named
 from agent.paths import System
 from kit.units import Duration, format_duration
 
@@ -156,27 +156,22 @@ def choose(
     mounts: Sequence[Mount], patterns: Sequence[str], exclude: Sequence[str], *, remote: bool
 ) -> tuple[list[Mount], list[Finding]]:
     """The mounts to ask, and what is to be said of those that are named and cannot be."""
-    named = {pattern for pattern in patterns if not set(pattern) & set("*?[")}
+    names = named(patterns)
     chosen = []
     findings = []
     for mount in mounts:
-        if mount.point in named:
+        if mount.point in names:
             if mount.is_remote and not remote:
                 findings.append(
                     Finding("unknown", f"{mount.point} is of type {mount.fstype}, which only remote_disk watches")
                 )
             else:
                 chosen.append(mount)
-        elif (
-            mount.is_storage
-            and mount.is_remote == remote
-            and any(fnmatchcase(mount.point, pattern) for pattern in patterns)
-            and not any(fnmatchcase(mount.point, pattern) for pattern in exclude)
-        ):
+        elif mount.is_storage and mount.is_remote == remote and is_chosen(mount.point, patterns, exclude):
             chosen.append(mount)
-    missing = named - {mount.point for mount in mounts}
+    missing = names - {mount.point for mount in mounts}
     findings += [Finding("critical", f"{point} is not mounted") for point in sorted(missing)]
-    return once_each(chosen, keep=named), findings
+    return once_each(chosen, keep=names), findings
 
 
 def measure(mount: Mount, answer: os.statvfs_result) -> list[Measurement]:

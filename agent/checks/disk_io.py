@@ -7,7 +7,8 @@ from typing import Annotated
 import msgspec
 
 from agent.checks.contract import Check, CheckOptions, Context, Finding, Measurement, Rule, Sample, Threshold
-from agent.checks.counters import is_chosen, named, rates
+from agent.checks.counters import rates
+from agent.checks.patterns import is_chosen, named
 from agent.checks.procfs import psutil_on
 from agent.paths import System
 from kit.units import format_size

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.checks.counters import is_chosen, rates
+from agent.checks.counters import rates
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,3 @@ counters = st.lists(st.integers(0, 2**64), max_size=4)
 def test_no_rate_is_negative(before: list[float] | None, after: list[float], elapsed: float | None) -> None:
     """Nor anything but a number."""
     assert all(rate >= 0 and not math.isnan(rate) for rate in rates(before, after, elapsed) or [])
-
-
-def test_a_name_is_chosen_even_when_a_pattern_leaves_it_out() -> None:
-    """What is written in full is meant."""
-    assert is_chosen("lo", ("lo", "eth*"), ("lo",))
-    assert is_chosen("eth0", ("eth*",), ("lo",))
-    assert not is_chosen("eth0", ("eth*",), ("eth0",))
-    assert not is_chosen("wg0", ("eth*",), ())
