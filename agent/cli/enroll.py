@@ -180,7 +180,7 @@ def _tell(options: argparse.Namespace, collector: str, host: str, name: str, *, 
     elif already:
         print(f"this host is enrolled already: {collector} knows it as {clean(name)}")
     else:
-        print(f"enrolled: {collector} knows this host as {clean(name)}; `hostward run` reports there")
+        print(f"enrolled: {collector} knows this host as {clean(name)}; the agent, once it runs, reports there")
 
 
 def _read_token(options: argparse.Namespace) -> str:

@@ -75,7 +75,7 @@ def enroll(home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Co
 def test_a_host_is_enrolled(home: Home, enroll: Command) -> None:
     code, out, err = enroll()
     assert (code, err) == (0, "")
-    assert out == f"enrolled: {home.url} knows this host as web 1; `hostward run` reports there\n"
+    assert out == f"enrolled: {home.url} knows this host as web 1; the agent, once it runs, reports there\n"
     found = identity.load(enroll.folder)
     assert found is not None
     assert (found.collector, found.host, found.name) == (home.url, "host-1", "web 1")
