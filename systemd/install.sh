@@ -56,5 +56,5 @@ done
 
 echo "hostward $version is installed in $target: $commands"
 for unit in $units; do
-    ! systemctl is-active --quiet "$unit" 2>/dev/null || echo "running still: the version before; next: systemctl restart $unit"
+    ! systemctl is-active --quiet "$unit" 2>/dev/null || echo "${unit%.service} goes on with what was there before; next: systemctl restart ${unit%.service}"
 done
