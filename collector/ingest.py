@@ -44,6 +44,8 @@ RATE = 2_000.0
 """What home takes of one host per second in the long run, weighed as for WAITING: a usual report each 75 ms."""
 BURST = 50 * RATE
 """What it takes of one host at once; a spool that was filled while home was away may hold more, and has to wait."""
+REFUSED_WEIGHT = 10_000
+"""What counts that is no report: a quarter of a second can go by until that is known. Few hosts ever send any."""
 REMIND = 3600.0
 """Seconds between two events that tell of readings which were not taken, per host and reason."""
 DROPPED = {
@@ -332,7 +334,11 @@ class Ingest:
             raise WireError("busy", "this host sends more than home takes of one; try again later")
         if not self._nonces.add(claim.key_id, claim.nonce, created=claim.created, now=received):
             raise WireError("replayed", "this very request was taken before; sign it afresh")
-        report = await asyncio.to_thread(decode, body) if len(body) > LARGE_BODY else decode(body)
+        try:
+            report = await asyncio.to_thread(decode, body) if len(body) > LARGE_BODY else decode(body)
+        except WireError:
+            self._allowances.fill(claim.key_id, REFUSED_WEIGHT, received)
+            raise
         self._allowances.fill(claim.key_id, weigh(report), received)
         if report.host != claim.key_id:
             raise WireError("bad_request", "the report is of another host than the one that signed it")

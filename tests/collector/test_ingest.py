@@ -12,7 +12,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.ingest import BURST, RATE, Allowances, Nonces
+from collector.ingest import BURST, RATE, REFUSED_WEIGHT, Allowances, Nonces
 from collector.store import hosts
 from tests.collector.support import NOW, REPORT_HEADERS, Home, Host, check
 from wire import limits
@@ -250,6 +250,12 @@ def test_a_host_that_sends_more_than_its_share_has_to_wait_and_nobody_else_has(h
     assert other.send().status_code == 200
     home.clock.now += 1
     assert host.send().status_code == 200
+
+
+def test_what_is_refused_counts_for_a_hosts_share(home: Home, host: Host) -> None:
+    """Else a host could keep home busy for ever with what costs much to read and is no report."""
+    codes = [refusal(host.post("/api/v1/reports", b"{}"))[1] for _ in range(int(BURST / REFUSED_WEIGHT) + 1)]
+    assert codes == ["malformed_report"] * (len(codes) - 1) + ["busy"]
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.integers(1, 7000)), max_size=40))
