@@ -1,7 +1,7 @@
 """From options to verdicts: plans the checks, runs their code, catches what it raises, and judges what it found.
 
-`judge` is pure. How a check's code gets to run is the caller's choice by `way`: inline checks by `collect_inline`,
-jobs by `encode_call` and `collect_call` in a child of their own, commands by `command_for` and `parse_command`.
+`judge` is pure. A check's code is run by launch.py, in its `way`: inline checks by `collect_inline`, jobs by
+`encode_call` and `collect_call` in a child of their own, commands by `command_for` and `parse_command`.
 """
 
 from __future__ import annotations
@@ -206,6 +206,15 @@ def judge(
     """How the check stands after a run that began at `ticks` and took `duration` seconds."""
     if memory is not None and memory.kind != plan.kind:
         memory = None
+    try:
+        return _judge(plan, outcome, memory, now=now, ticks=ticks, duration=duration)
+    except Exception as error:  # a rule that cannot be applied to what was measured
+        return _judge(plan, Failure(reason(error)), memory, now=now, ticks=ticks, duration=duration)
+
+
+def _judge(
+    plan: Plan, outcome: Outcome, memory: Memory | None, *, now: float, ticks: float, duration: float
+) -> Judged:
     if isinstance(outcome, Failure):
         # Without what the failed run was given, the next one starts afresh: a check cannot stay stuck on it.
         tracks = memory.tracks if memory else {}

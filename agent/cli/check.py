@@ -10,27 +10,13 @@ from functools import partial
 
 import msgspec
 
-from agent.checks.contract import CheckOptions, Context
-from agent.checks.runner import (
-    Failure,
-    Judged,
-    Memory,
-    Outcome,
-    Plan,
-    collect_inline,
-    command_for,
-    encode_call,
-    judge,
-    make_context,
-    plan,
-)
+from agent.checks.contract import CheckOptions
+from agent.checks.launch import launch
+from agent.checks.runner import Judged, Memory, Outcome, Plan, judge, make_context, plan
 from agent.checks.thresholds import resolve, worst
 from agent.clock import ticks
 from agent.config.defaults import effective_checks
 from agent.config.load import load
-from agent.daemon.rounds import outcome_of
-from agent.jobs.limits import Limits
-from agent.jobs.run import Ended
 from agent.jobs.supervisor import Jobs
 from agent.paths import System, configuration_file
 from kit.commands import Command
@@ -139,45 +125,15 @@ def _round(plans: Sequence[Plan], system: System, jobs: Jobs, memories: Mapping[
     """Run each once. Children first, so that they work while the others are asked here."""
     judged: dict[str, Judged] = {}
 
-    def conclude(plan: Plan, context: Context, began: float, outcome: Outcome, duration: float) -> None:
-        memory = memories.get(plan.name)
-        judged[plan.name] = judge(plan, outcome, memory, now=context.now, ticks=began, duration=duration)
-
-    def ended(plan: Plan, context: Context, began: float, end: Ended) -> None:
-        conclude(plan, context, began, outcome_of(plan, context, end), end.finished - end.started)
+    def conclude(plan: Plan, now: float, began: float, outcome: Outcome, duration: float) -> None:
+        judged[plan.name] = judge(plan, outcome, memories.get(plan.name), now=now, ticks=began, duration=duration)
 
     for planned in sorted(plans, key=lambda one: one.way == "inline"):
-        began = ticks()
-        context = make_context(planned, memories.get(planned.name), system=system, now=time.time(), ticks=began)
-        if planned.way == "inline":
-            conclude(planned, context, began, collect_inline(planned, context), ticks() - began)
-            continue
-        limits = Limits(time=float(planned.options.timeout))
-        on_end = partial(ended, planned, context, began)
-        if planned.way == "job":
-            argument = encode_call(planned, context)
-            jobs.start_call(planned.name, "agent.checks.runner:collect_call", argument, limits=limits, on_end=on_end)
-            continue
-        command = command_for(planned, context)
-        if isinstance(command, Failure):
-            conclude(planned, context, began, command, 0.0)
-        else:
-            jobs.start_command(
-                planned.name, command.argv, limits=limits, environment=command.environment, on_end=on_end
-            )
+        now, began = time.time(), ticks()
+        context = make_context(planned, memories.get(planned.name), system=system, now=now, ticks=began)
+        launch(jobs, planned.name, planned, context, partial(conclude, planned, now, began))
     while jobs.running:
         jobs.wait(None)
-    # A second run is refused while the first one hangs in the kernel: what is known is that it does.
-    for planned in plans:
-        if planned.name not in judged:
-            judged[planned.name] = judge(
-                planned,
-                Failure("an earlier run hangs and cannot be killed"),
-                memories.get(planned.name),
-                now=time.time(),
-                ticks=ticks(),
-                duration=0.0,
-            )
     return {planned.name: judged[planned.name] for planned in plans}
 
 

@@ -11,26 +11,11 @@ from functools import partial
 import msgspec
 
 from agent.checks import runner
-from agent.checks.contract import CheckOptions, Command, Context, Finished
-from agent.checks.runner import (
-    Failure,
-    Judged,
-    Memory,
-    Outcome,
-    Plan,
-    collect_inline,
-    command_for,
-    decode_outcome,
-    encode_call,
-    judge,
-    make_context,
-    parse_command,
-    reason,
-)
+from agent.checks.contract import CheckOptions
+from agent.checks.launch import launch
+from agent.checks.runner import Memory, Outcome, Plan, judge, make_context
 from agent.clock import Repeated
 from agent.daemon.ledger import Ledger
-from agent.jobs.limits import Limits
-from agent.jobs.run import Ended
 from agent.jobs.supervisor import Jobs
 from agent.paths import System
 from agent.state import StoredCheck
@@ -128,57 +113,17 @@ class Rounds:
             return  # the run before has not ended: its own time limit sees to that
         now, ticks = self._clock(), self._scheduler.timefunc()
         context = make_context(plan, entry.memory, system=self._system, now=now, ticks=ticks)
-        if plan.way == "inline":
-            outcome = collect_inline(plan, context)
-            self._conclude(entry, outcome, now, ticks, self._scheduler.timefunc() - ticks)
-            return
-        limits = Limits(time=float(plan.options.timeout))
-        ended = partial(self._ended, entry, context, ticks)
-        started: bool | Failure
-        if plan.way == "command":
-            command = command_for(plan, context)
-            started = command if isinstance(command, Failure) else self._start(job, command, limits, ended)
-        else:
-            argument = encode_call(plan, context)
-            started = self._jobs.start_call(
-                job, "agent.checks.runner:collect_call", argument, limits=limits, on_end=ended
-            )
-        if isinstance(started, Failure):
-            self._conclude(entry, started, now, ticks, 0.0)
-        elif not started:
-            self._conclude(entry, Failure("an earlier run hangs and cannot be killed"), now, ticks, 0.0)
+        launch(self._jobs, job, plan, context, partial(self._conclude, entry, now, ticks))
 
-    def _start(self, job: str, command: Command, limits: Limits, ended: Callable[[Ended], None]) -> bool:
-        return self._jobs.start_command(
-            job, command.argv, limits=limits, environment=command.environment, on_end=ended
-        )
-
-    def _ended(self, entry: _Entry, context: Context, ticks: float, ended: Ended) -> None:
-        if self._entries.get(entry.plan.name) is entry:
-            outcome = outcome_of(entry.plan, context, ended)
-            self._conclude(entry, outcome, ended.started, ticks, ended.finished - ended.started)
-
-    def _conclude(self, entry: _Entry, outcome: Outcome, now: float, ticks: float, duration: float) -> None:
+    def _conclude(self, entry: _Entry, now: float, ticks: float, outcome: Outcome, duration: float) -> None:
         plan = entry.plan
-        judged: Judged
-        try:
-            judged = judge(plan, outcome, entry.memory, now=now, ticks=ticks, duration=duration)
-        except Exception as error:  # a rule that cannot be applied to what was measured
-            judged = judge(plan, Failure(reason(error)), entry.memory, now=now, ticks=ticks, duration=duration)
+        if self._entries.get(plan.name) is not entry:
+            return  # it was removed while its child ran
+        judged = judge(plan, outcome, entry.memory, now=now, ticks=ticks, duration=duration)
         if plan.way == "inline" and duration > SLOW:
             log.warning("%s: held up all other checks for more than %s", plan.name, format_duration(SLOW))
         entry.memory = judged.memory
         self._ledger.judged(judged)
-
-
-def outcome_of(plan: Plan, context: Context, ended: Ended) -> Outcome:
-    """What a run in a child found out."""
-    if plan.way == "job":
-        return decode_outcome(ended.output) if ended.outcome == "done" else Failure(ended.message)
-    if ended.exit_code is None:
-        return Failure(ended.message)
-    output, error = (text.decode("utf-8", "replace") for text in (ended.output, ended.error))
-    return parse_command(plan, context, Finished(ended.exit_code, output, error, ended.truncated))
 
 
 def _restore(stored: StoredCheck | None, boot: str) -> Memory | None:

@@ -362,6 +362,15 @@ def test_whatever_a_check_raises_is_a_failure(error: Exception, expected: str) -
     assert collect_inline(planned(Raises), Context(system=System(), now=NOW)) == Failure(expected)
 
 
+def test_a_rule_that_cannot_be_applied_is_a_failure() -> None:
+    """A mistake in one check ends neither the daemon nor `hostward check`."""
+    broken = planned()
+    broken.check.rules = lambda: [object()]
+    judged = run(broken, Sample([used(1)]))
+    assert judged.state.state == "unknown"
+    assert judged.state.message.startswith("the check failed: AttributeError")
+
+
 def test_a_check_that_returns_nonsense_fails() -> None:
     """Code of a check is not trusted to keep the contract."""
 

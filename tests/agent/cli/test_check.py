@@ -161,7 +161,7 @@ def test_jobs_run_in_children(check: Run, tmp_path: Path) -> None:
         [checks.silent]
         type = "http"
         url = "{server.url}/silence"
-        timeout = "2s"
+        timeout = "6s"
         [checks.port]
         type = "tcp"
         host = "127.0.0.1"
@@ -171,7 +171,7 @@ def test_jobs_run_in_children(check: Run, tmp_path: Path) -> None:
     found = as_json(output)
     assert code == 2
     assert (found["page"]["state"], found["page"]["message"]) == ("warning", "depth 7, warning from 5")
-    assert found["silent"]["message"] == f"127.0.0.1:{server.port}: no answer within 1s"
+    assert found["silent"]["message"] == f"127.0.0.1:{server.port}: no answer within 4s"
     assert found["port"]["state"] == "ok"
 
 
