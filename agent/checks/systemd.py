@@ -107,7 +107,8 @@ class Systemd(CommandCheck[SystemdOptions]):
             findings.append(Finding("unknown", "systemctl printed more than can be read"))
         count = len(others) + sum(unit in ids for unit in failed)
         measurements.append(Measurement("systemd_units_failed", count))
-        summary = f"{len(named)} named units are active, none has failed" if named else "no unit has failed"
+        active = ", ".join(named) if len(named) == 1 else f"{len(named)} named units"
+        summary = f"active: {active}; no unit has failed" if named else "no unit has failed"
         return Sample(measurements, findings, summary)
 
 

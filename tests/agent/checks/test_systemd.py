@@ -95,6 +95,20 @@ def test_a_named_unit_must_be_active(block: str, expected: list[tuple[str, str]]
     assert said(parsed(Systemd(SystemdOptions(units=("web",))), block)) == expected
 
 
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("web",), "active: web.service; no unit has failed"),
+        (("web", "db"), "active: 2 named units; no unit has failed"),
+    ],
+)
+def test_what_is_well_is_said_of_one_unit_by_its_name_and_of_more_by_their_number(
+    names: tuple[str, ...], expected: str
+) -> None:
+    blocks = "\n".join(unit(f"{name}.service", "active", "running") for name in names)
+    assert parsed(Systemd(SystemdOptions(units=names)), blocks).summary == expected
+
+
 def test_the_command_names_units_as_themselves() -> None:
     """Types are added, and nothing that looks like an option or a wildcard can be configured as a unit."""
     argv = Systemd(SystemdOptions(units=("nginx", "data.mount", "a.b"))).command(CONTEXT).argv
