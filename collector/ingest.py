@@ -1,7 +1,8 @@
 """Takes reports in: exactly once, whatever the wire does, and acknowledged only after they are committed.
 
-The event loop verifies and decodes; one thread writes. It waits a moment after the first report before it drains
-the queue, so that reports which arrive together share a transaction: without that moment every group holds one.
+The event loop verifies and decodes; one thread writes. While reports come close upon each other, it waits a moment
+after the first before it drains the queue, so that they share a transaction: each commit waits for the disk. One
+that comes alone, as from a host that sends what it kept, is written at once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from msgspec.structs import replace
@@ -25,11 +27,11 @@ from collector.store import hosts
 from collector.store.database import Database
 from wire.codec import decode
 from wire.errors import WireError
-from wire.report import Event, Reply, Report
-from wire.signature import WINDOW, PublicKey, parse, verify
+from wire.report import Event, Reading, Reply, Report
+from wire.signature import WINDOW, Claim, PublicKey, parse, verify
 
 LINGER = 0.003
-"""Seconds that the writer waits for company after the first report of a group."""
+"""Seconds that the writer waits for company after the first report of a group, where there was company before."""
 GROUP = 256
 """Reports in one transaction, at most."""
 WAITING = 200_000
@@ -56,12 +58,20 @@ DROPPED = {
 
 log = logging.getLogger(__name__)
 R = TypeVar("R")
+_TIME = attrgetter("time")
 
 
 def weigh(report: Report) -> int:
     """What a report costs to store, in about readings."""
     held: tuple[Sized, ...] = report.readings, report.checks, report.events, report.jobs, report.gaps
     return REPORT_WEIGHT + sum(map(len, held))
+
+
+def timed(report: Report) -> Sequence[Reading]:
+    """Its readings, each with the time at which it was measured."""
+    if all(map(_TIME, report.readings)):
+        return report.readings
+    return [reading if reading.time else replace(reading, time=report.time) for reading in report.readings]
 
 
 class StoreError(Exception):
@@ -139,11 +149,15 @@ class Writer:
         return await done
 
     def _run(self) -> None:
+        crowded = False
         while (first := self._queue.get()) is not None:
             if isinstance(first, Work):
                 self._settle([(first.done, self._do(first))])
                 continue
+            if crowded or not self._queue.empty():
+                time.sleep(LINGER)
             group, after = self._gather(first)
+            crowded = len(group) > 1
             results = self._commit(group)
             outcomes = list(zip(group, results, strict=True))
             self._heard({item.report.host for item, result in outcomes if isinstance(result, Reply)})
@@ -155,7 +169,6 @@ class Writer:
 
     def _gather(self, first: Item) -> tuple[list[Item], Work[Any] | str]:
         """A group that begins with `first`, and what came after it that is no report."""
-        time.sleep(LINGER)
         group = [first]
         while len(group) < GROUP:
             try:
@@ -226,7 +239,7 @@ class Writer:
             intake.jobs += [(report.host, job) for job in report.jobs]
             intake.gaps += [(report.host, gap) for gap in report.gaps]
             if report.readings:
-                arrivals.append(Arrival(report.host, report.readings))
+                arrivals.append(Arrival(report.host, timed(report)))
             outcomes.append(Reply(time=self._clock()))
         now = self._clock()
         hosts.save_standing(connection, changed.values())
@@ -317,17 +330,18 @@ class Ingest:
         # A key never changes under its id, and the writer looks whether the host was revoked meanwhile.
         self._keys: dict[str, PublicKey] = {}
 
-    async def expect(self, headers: Mapping[str, str]) -> None:
-        """Raise WireError unless the headers claim to be of a host that may report.
+    async def expect(self, headers: Mapping[str, str]) -> Claim:
+        """What the headers claim. Raises WireError unless it is to be of a host that may report.
 
         Before its body is read: what strangers send takes none of home's memory.
         """
-        await self._key(parse(headers).key_id)
+        claim = parse(headers)
+        await self._key(claim.key_id)
+        return claim
 
-    async def take(self, headers: Mapping[str, str], target: str, body: bytes) -> Reply:
+    async def take(self, claim: Claim, target: str, body: bytes) -> Reply:
         """Verify, decode and store. Raises WireError for what is refused, StoreError for what could not be stored."""
         received = self._clock()
-        claim = parse(headers)
         key = await self._key(claim.key_id)
         verify(claim, key, "POST", target, body, now=received)
         if not self._allowances.has_room(claim.key_id, received):

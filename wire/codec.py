@@ -78,7 +78,7 @@ def decode(body: bytes) -> Report:
     _match({report.host, report.epoch, report.boot, report.agent}, limits.ID, "an id or version")
     _match(names, limits.NAME, "the name of a check, job, event or fact")
     _match({reading.name for reading in readings}, limits.MEASUREMENT, "the name of a measurement")
-    _match(set[str]().union(*(reading.labels for reading in readings)), limits.LABEL, "the name of a label")
+    _match({label for reading in readings for label in reading.labels}, limits.LABEL, "the name of a label")
     return report
 
 

@@ -37,9 +37,9 @@ async def take_report(request: Request) -> Reply:
     if (headers.get("content-type"), headers.get("content-encoding")) != (REPORT_TYPE, REPORT_ENCODING):
         raise WireError("bad_request", f"a report is sent as {REPORT_TYPE} with Content-Encoding: {REPORT_ENCODING}")
     ingest = services(request).ingest
-    await ingest.expect(headers)
+    claim = await ingest.expect(headers)
     body = await read_body(request, limits.MAX_BODY)
-    return await ingest.take(headers, target(request), body)
+    return await ingest.take(claim, target(request), body)
 
 
 async def enroll(request: Request) -> Enrolled:

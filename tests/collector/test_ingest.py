@@ -272,6 +272,15 @@ def test_in_the_long_run_a_host_gets_its_rate(steps: list[tuple[float, int]]) ->
     assert allowances.has_room("web1", now + 2 * BURST / RATE)
 
 
+def test_a_reading_without_a_time_is_of_the_reports_own(home: Home, host: Host) -> None:
+    """Also beside one that has another."""
+    now = home.clock()
+    readings = [Reading("cpu", "load", 1.0), Reading("cpu", "load", 2.0, "", {}, now - 15)]
+    assert host.send(host.report(time=now, readings=readings)).status_code == 200
+    series = home.client.get("/api/v1/hosts/web1/readings", params={"end": now + 1}, headers=home.bearer()).json()
+    assert (series["series"][0]["times"], series["series"][0]["values"]) == ([now - 15, now], [2.0, 1.0])
+
+
 def test_numbers_at_the_limits_can_be_stored(home: Home, host: Host) -> None:
     """The largest counts that the wire takes fit into the database, and so do their sums."""
     gaps = [Gap(reason="age", since=0, until=limits.MAX_TIME, readings=limits.MAX_COUNT)] * 50
