@@ -9,6 +9,7 @@ import secrets
 import ssl
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -25,8 +26,7 @@ from wire import codec, fit, limits, protocol
 from wire.report import Enrolled, Enrolment, Problem
 
 TIMEOUT = 15.0
-"""Seconds that home may take to answer."""
-MAX_ANSWER = 64 * 1024
+"""Seconds that home may take to answer, all of it."""
 
 
 class EnrolmentError(HostwardError):
@@ -84,7 +84,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _ask(collector: str, ca: Path, key: bytes, *, token: str, name: str) -> Enrolled:
     """Home's answer. Raises EnrolmentError."""
-    from wire import signature  # cryptography; bad usage is told without it
+    # TLS and cryptography; bad usage is told without them.
+    from agent.home.transport import Transport, TransportError
+    from wire import signature
 
     private = signature.load_private_key(key)
     public = signature.public_text(private)
@@ -98,65 +100,26 @@ def _ask(collector: str, ca: Path, key: bytes, *, token: str, name: str) -> Enro
             private, "POST", protocol.ENROLL, body, created=max(0, round(now)), nonce=nonce, key_id=public
         )
 
-    status, answer = _post(collector, ca, body, signed(time.time()))
-    problem = _problem(answer)
-    if problem is not None and problem.code == "clock_skew" and problem.time is not None:
-        # A clock that is wrong here does not matter for a report either: the signature goes by home's.
-        status, answer = _post(collector, ca, body, signed(problem.time))
-        problem = _problem(answer)
-    if problem is not None and status >= 400:
-        raise EnrolmentError(f"the collector refuses ({clean(problem.code)}): {clean(problem.message)}")
     try:
-        if status == 200:
-            return codec.decode_enrolled(answer)
+        with closing(Transport(collector, ca, timeout=TIMEOUT)) as transport:
+            headers = {"Content-Type": protocol.JSON_TYPE}
+            answer = transport.post(protocol.ENROLL, body, headers | signed(time.time()))
+            problem = _problem(answer.body)
+            if problem is not None and problem.code == "clock_skew" and problem.time is not None:
+                # A clock that is wrong here does not matter for a report either: the signature goes by home's.
+                answer = transport.post(protocol.ENROLL, body, headers | signed(problem.time))
+                problem = _problem(answer.body)
+    except TransportError as error:
+        raise EnrolmentError(str(error)) from error
+    if problem is not None and answer.status >= 400:
+        said = clean(problem.message)[: limits.MAX_MESSAGE]
+        raise EnrolmentError(f"the collector refuses ({clean(problem.code)}): {said}")
+    try:
+        if answer.status == 200:
+            return codec.decode_enrolled(answer.body)
     except ValueError:
         pass
-    raise EnrolmentError(f"what answered {status} at {collector} is not a collector")
-
-
-def _post(collector: str, ca: Path, body: bytes, signed: dict[str, str]) -> tuple[int, bytes]:
-    """Status and body of the answer. Raises EnrolmentError when none came."""
-    import requests  # it takes longer to load than the rest of the command
-
-    deadline = time.monotonic() + TIMEOUT
-    answer = bytearray()
-    try:
-        with requests.Session() as session:
-            # Neither a proxy nor a CA bundle of the environment may come between: REQUESTS_CA_BUNDLE would win.
-            session.trust_env = False
-            with session.post(
-                collector + protocol.ENROLL,
-                data=body,
-                headers={"Content-Type": protocol.JSON_TYPE, "User-Agent": f"hostward/{__version__}", **signed},
-                verify=str(ca),
-                timeout=TIMEOUT,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                for part in response.iter_content(1024):
-                    answer += part
-                    if len(answer) > MAX_ANSWER or time.monotonic() > deadline:
-                        raise EnrolmentError(f"what answers at {collector} is not a collector: its answer has no end")
-                return response.status_code, bytes(answer)
-    except requests.exceptions.SSLError as error:
-        raise EnrolmentError(f"{collector} is not trusted by the CA in {ca}: {_reason(error)}") from error
-    except requests.exceptions.Timeout:
-        raise EnrolmentError(f"{collector} did not answer within {TIMEOUT:g} s") from None
-    except requests.exceptions.RequestException as error:
-        raise EnrolmentError(f"{collector} cannot be reached: {_reason(error)}") from error
-
-
-def _reason(error: BaseException) -> str:
-    """What the system said, below all that libraries wrapped round it."""
-    found = ""
-    link: BaseException | None = error
-    while link is not None:
-        if isinstance(link, ssl.SSLCertVerificationError):
-            return link.verify_message
-        if isinstance(link, OSError) and link.strerror:
-            found = link.strerror
-        link = link.__cause__ or link.__context__
-    return found or "it broke off in the middle of its answer"
+    raise EnrolmentError(f"what answered {answer.status} at {collector} is not a collector")
 
 
 def _problem(answer: bytes) -> Problem | None:

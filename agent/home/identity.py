@@ -57,6 +57,7 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True):
 def load(folder: Path) -> Identity | None:
     """The identity in a state folder, None before enrolment. Raises IdentityError for what cannot be trusted."""
     path = folder / IDENTITY
+    _look_who_may_write(folder)
     try:
         stored = msgspec.json.decode(path.read_bytes(), type=_Stored)
         collector = collector_url(stored.collector)
@@ -83,6 +84,7 @@ def prepare_key(folder: Path) -> bytes:
     Raises IdentityError, or OSError when it cannot be written.
     """
     path = folder / KEY
+    _look_who_may_write(folder)
     key = _read_key(path)
     if key is None:
         # RFC 8032, section 5.1.5: any 32 random bytes are a key.
@@ -113,6 +115,19 @@ def collector_url(text: str) -> str:
     if any(not 33 <= ord(letter) <= 126 for letter in text):
         raise UsageError(expected)
     return f"https://{parts.netloc}"
+
+
+def _look_who_may_write(folder: Path) -> None:
+    """Who can write to the folder can put another key, another home or another CA there."""
+    try:
+        mode = stat.S_IMODE(folder.stat().st_mode)
+    except OSError:
+        return  # what is needed of it will be told to be missing
+    if mode & 0o022:
+        raise IdentityError(
+            f"{folder} has mode {mode:04o}, so others may change who this host is and where it reports: "
+            f"run `chmod 700 {folder}`, and enroll anew where others cannot be trusted"
+        )
 
 
 def _read_key(path: Path) -> bytes | None:

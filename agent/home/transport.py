@@ -54,6 +54,7 @@ class Transport:
         parts = urlsplit(collector)
         self._host = parts.hostname or ""
         self._port = parts.port or 443
+        self._ca = ca
         self._timeout = timeout
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._context.sslsocket_class = _Socket
@@ -93,7 +94,7 @@ class Transport:
             raise TransportError(f"{self} cannot be reached: {_reason(error)}") from error
         except ssl.SSLCertVerificationError as error:
             raise TransportError(
-                f"{self} is not trusted: {error.verify_message} (checked against home-ca.pem and this host's clock)"
+                f"{self} is not trusted: {error.verify_message} (checked against {self._ca} and this host's clock)"
             ) from error
         except ssl.SSLError as error:
             raise TransportError(f"TLS with {self} failed: {error.reason or error}") from error

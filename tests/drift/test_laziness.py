@@ -55,7 +55,7 @@ def test_a_check_of_the_configuration_neither_sends_nor_watches_nor_stores(tmp_p
 
 
 def test_the_daemon_is_ready_to_rest_without_what_only_jobs_need() -> None:
-    """`requests` (6 MB) belongs to jobs and to enrolment, `cryptography` (8 MB) to hosts that report home."""
+    """`requests` (6 MB) belongs to jobs, `cryptography` (8 MB) to hosts that report home."""
     modules = loaded("agent.cli.main", "run", "--help")
     assert "sqlite3" in modules
     assert not modules & (HOME | {"requests", "cryptography", "asyncio"})

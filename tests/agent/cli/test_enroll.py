@@ -29,6 +29,11 @@ def home(tmp_path: Path) -> Iterator[Home]:
         yield found
 
 
+def address(home: Home) -> str:
+    """As it is named in messages."""
+    return home.url.removeprefix("https://")
+
+
 class Command:
     """Runs the command and keeps what it printed."""
 
@@ -171,7 +176,8 @@ def test_another_ca_is_not_trusted(enroll: Command, tmp_path: Path, monkeypatch:
     """Also not when the environment says so."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(enroll.home.ca))
     err = enroll.fails(ca=str(Authority(tmp_path, "other").file))
-    assert "is not trusted by the CA in" in err
+    assert "is not trusted: " in err
+    assert "other" in err
     assert "certificate" in err
     assert enroll.home.requests == []
 
@@ -189,7 +195,7 @@ def test_the_environments_proxy_is_not_used(home: Home, enroll: Command, monkeyp
 
 def test_a_home_that_is_absent(home: Home, enroll: Command) -> None:
     home.disappear()
-    assert enroll.fails() == f"hostward: {home.url} cannot be reached: Connection refused\n"
+    assert enroll.fails() == f"hostward: the collector {address(home)} cannot be reached: Connection refused\n"
     assert "cannot be reached: Name or service not known" in enroll.fails(collector="https://nowhere.invalid")
 
 
@@ -213,7 +219,23 @@ NONSENSE = {
 def test_nonsense_is_one_clear_line(home: Home, enroll: Command, name: str) -> None:
     """Whatever answers there, it is named, and nothing of it is kept."""
     home.usual = NONSENSE[name]
-    assert home.url in enroll.fails()
+    assert address(home) in enroll.fails()
+
+
+def test_an_answer_that_never_ends_is_given_up(home: Home, enroll: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it comes a letter at a time: the limit is for all of it."""
+    monkeypatch.setattr("agent.cli.enroll.TIMEOUT", 0.5)
+    home.usual = server.drip
+    assert "did not answer within 0.5 s" in enroll.fails()
+
+
+def test_a_state_folder_that_others_can_write_to_is_not_trusted(enroll: Command) -> None:
+    """They could put their own key there before the host is enrolled, and their own home after."""
+    enroll.folder.mkdir()
+    enroll.folder.chmod(0o777)
+    assert "has mode 0777" in enroll.fails()
+    enroll.folder.chmod(0o755)
+    assert enroll()[0] == 0
 
 
 @pytest.mark.parametrize(
