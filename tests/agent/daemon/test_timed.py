@@ -31,12 +31,12 @@ class World:
         self.wall = at(now)
         self.ticks = 5000.0
         self.state = State.open(folder)
+        self.selector = selectors.DefaultSelector()
         self.begin()
 
     def begin(self) -> None:
         """The agent starts, again perhaps."""
         self.scheduler = sched.scheduler(lambda: self.ticks)
-        self.selector = selectors.DefaultSelector()
         self.jobs = Jobs(self.selector)
         self.ledger = Ledger(self.state, "boot")
         self.timed = TimedJobs(

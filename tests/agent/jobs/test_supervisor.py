@@ -92,7 +92,7 @@ def run() -> Iterator[Run]:
     assert not run.selector.get_map()
     run.selector.close()
     assert not psutil.Process().children()
-    assert descriptors() == before
+    assert not descriptors() - before  # what an earlier test left may go meanwhile
 
 
 @pytest.fixture
