@@ -17,7 +17,9 @@ TEXT = [(ink, ground) for ink in ("ink", "ink-2") for ground in ("ground", "surf
     *((state, "surface") for state in STATES),
     *((state, f"{state}-tint") for state in STATES),
 ]
-GRAPHICS = [(f"series-{number}", "surface") for number in range(1, 9)]
+GRAPHICS = [(f"series-{number}", "surface") for number in range(1, 9)] + [
+    (fill, "surface") for fill in ("ok", "critical", "down-fill", "unknown")
+]
 
 
 @pytest.fixture(scope="module", params=["light", "dark"])
