@@ -21,6 +21,7 @@ import msgspec
 import psutil
 import uvloop
 
+from agent.checks.runner import rounded
 from benchmarks.processes import collector, serving
 from benchmarks.tables import Table, ratio
 from benchmarks.workload import INTERVAL, Host
@@ -50,16 +51,16 @@ class Sender:
     epoch: str
     sequence: int = 0
 
-    def request(self) -> bytes:
-        """The next report, signed, as it goes over the wire."""
+    def report(self) -> Report:
+        """The next report, its values with as many digits as agents keep."""
         self.sequence += 1
         now = time.time()
-        readings = self.source.sample(now)
+        readings = [msgspec.structs.replace(r, value=rounded(r.value)) for r in self.source.sample(now)]
         checks = [
             CheckState(name=name, kind=name, state="ok", message="within bounds", since=now, time=now, interval=15)
             for name in dict.fromkeys(reading.check for reading in readings)
         ]
-        report = Report(
+        return Report(
             host=self.id,
             epoch=self.epoch,
             sequence=self.sequence,
@@ -70,8 +71,11 @@ class Sender:
             checks=checks,
             readings=readings,
         )
+
+    def request(self) -> bytes:
+        """The next report, signed, as it goes over the wire."""
         headers = {"Content-Type": protocol.REPORT_TYPE, "Content-Encoding": protocol.REPORT_ENCODING}
-        return request(self.key, self.id, protocol.REPORTS, codec.encode(report), headers)
+        return request(self.key, self.id, protocol.REPORTS, codec.encode(self.report()), headers)
 
 
 def request(key: signature.PrivateKey, key_id: str, target: str, body: bytes, headers: dict[str, str]) -> bytes:
@@ -185,9 +189,10 @@ async def drive(port: int, ca: Path, tokens: Sequence[str], server: psutil.Proce
         )
     for connection in connections:
         await connection.close()
-    size = len(senders[0].source.sample(time.time()))
+    last = senders[0].report()
+    sizes = f"{len(msgspec.json.encode(last)) / 1000:.1f} KB, {len(codec.encode(last)) / 1000:.1f} KB as sent"
     return Table(
-        f"Ingest: {HOSTS} hosts, {HOSTS * each} reports of {size} readings",
+        f"Ingest: {HOSTS} hosts, {HOSTS * each} reports of {len(last.readings)} readings ({sizes})",
         [
             "load",
             "reports/s acknowledged",
@@ -197,7 +202,7 @@ async def drive(port: int, ca: Path, tokens: Sequence[str], server: psutil.Proce
             f"{FLEET} hosts take of a core",
         ],
         rows,
-        ["The hosts are simulated on the same machine, by one process; their requests were signed beforehand."],
+        ["The collector has one core; the hosts are one process on another. Their requests were signed beforehand."],
     )
 
 
