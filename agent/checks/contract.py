@@ -148,9 +148,8 @@ class CheckOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     @property
     def patience(self) -> float:
-        """Seconds that a job waits for an answer: less than `timeout`, in which a busy host must also start it, so
-        that it comes to say what was wrong."""
-        return max(self.timeout - 2, self.timeout / 2)
+        """Seconds that a job waits for an answer: a little less than `timeout`, so that it can say what it was."""
+        return max(self.timeout - 1, self.timeout / 2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -213,10 +214,11 @@ class Http(Check[HttpOptions]):
 
     def collect(self, context: Context) -> Sample:
         """Make the request."""
-        # requests takes 6 MB and 60 ms: only the child that makes a request pays for it.
+        deadline = time.monotonic() + self.options.patience
+        # requests takes 6 MB and 60 ms, on a busy host seconds: only the child that makes a request pays for it.
         from agent.checks.http_request import request
 
-        answer = request(self.options)
+        answer = request(self.options, deadline)
         if isinstance(answer, NoAnswer):
             # Of the address only the host: the rest may hold what not everybody should see.
             place = urlsplit(self.options.url).netloc

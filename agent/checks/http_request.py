@@ -63,8 +63,8 @@ class _Session(requests.Session):
                 prepared_request.headers.pop(header, None)
 
 
-def request(options: HttpOptions) -> Answer | NoAnswer:
-    """Send the request and read the answer, up to `body_max`, within the options' patience.
+def request(options: HttpOptions, deadline: float) -> Answer | NoAnswer:
+    """Send the request and read the answer, up to `body_max`, until `deadline` by time.monotonic.
 
     Raises CheckError where the configuration's files cannot be used.
     """
@@ -75,7 +75,6 @@ def request(options: HttpOptions) -> Answer | NoAnswer:
     if not options.verify:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     started = time.monotonic()
-    deadline = started + options.patience
     try:
         with (
             _Session(options, deadline) as session,

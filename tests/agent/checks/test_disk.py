@@ -182,7 +182,7 @@ def test_no_answer_in_time_is_critical(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(RemoteDisk, "ask", lambda self, mounts: {mount.point: None for mount in mounts})
     lines = mountinfo("0:30 / /srv/nfs rw - nfs4 home:/export rw")
     sample = collect(RemoteDisk(RemoteDiskOptions()), tree(tmp_path, lines))
-    assert said(sample) == [("critical", "/srv/nfs (nfs4) does not answer within 8s")]
+    assert said(sample) == [("critical", "/srv/nfs (nfs4) does not answer within 9s")]
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,7 @@ def test_a_giant_body_is_read_up_to_its_limit(server: Running) -> None:
 
 def test_a_compressed_bomb_is_read_up_to_its_limit(server: Running) -> None:
     """Fifty megabytes that travel as fifty kilobytes."""
-    answer = request(options(f"{server.url}/bomb"))
+    answer = request(options(f"{server.url}/bomb"), time.monotonic() + 10)
     assert isinstance(answer, Answer)
     assert (len(answer.body), answer.truncated) == (1 << 20, True)
 
@@ -151,7 +152,7 @@ def test_a_compressed_bomb_is_read_up_to_its_limit(server: Running) -> None:
 @pytest.mark.parametrize(("path", "body"), [("latin", "größe"), ("martian", "größe"), ("chunked", "hello world")])
 def test_bodies_are_text(server: Running, path: str, body: str) -> None:
     """By the charset they name, or UTF-8 where nobody knows it; in chunks too."""
-    answer = request(options(f"{server.url}/{path}"))
+    answer = request(options(f"{server.url}/{path}"), time.monotonic() + 10)
     assert isinstance(answer, Answer)
     assert answer.body == body
 

@@ -416,6 +416,23 @@ def test_a_call_carries_options_and_context_to_the_child_and_a_sample_back(tmp_p
     assert outcome.measurements[0] == Measurement("http_up", 0)
 
 
+def test_a_call_that_was_long_in_coming_waits_the_shorter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its limit counts from the call on: it must still come to say what was wrong."""
+    options = TcpOptions(host="127.0.0.1", port=1, timeout=Duration(10))
+    which = Plan("port", "tcp", registry.load("tcp")(options), options)
+    call = msgspec.msgpack.decode(encode_call(which, Context(System(), NOW)))
+    late = msgspec.msgpack.encode(call | {"began": call["began"] - 7})
+    seen: list[float] = []
+
+    def collect(plan: Plan, context: Context) -> Failure:
+        seen.append(plan.options.timeout)
+        return Failure("none")
+
+    monkeypatch.setattr(runner, "collect_inline", collect)
+    collect_call(late)
+    assert 2 < seen[0] <= 3
+
+
 def test_a_failure_in_the_child_comes_back(tmp_path: Any) -> None:
     """With its reason."""
     (which,) = plan({"remote_disk": registry.load("remote_disk").Options()})
