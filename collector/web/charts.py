@@ -164,12 +164,10 @@ def _varying_labels(members: list[Series]) -> list[str]:
 def _label(one: Series, part: str, varying: list[str]) -> str:
     labels = " ".join(one.labels.get(name, "") for name in varying if one.labels.get(name))
     if not labels and not part and one.labels:
-        labels = " ".join(one.labels[name] for name in _TELLING if name in one.labels) or " ".join(
-            one.labels.values()
-        )
-    return " ".join(filter(None, (labels, part))) or _title(one.name).lower()
+        labels = next((one.labels[name] for name in _TELLING if name in one.labels), " ".join(one.labels.values()))
+    return " ".join(filter(None, (labels, part))) or one.name.replace("_", " ")
 
 
 def _title(name: str) -> str:
-    words = name.replace("_", " ").strip()
+    words = " ".join("CPU" if word == "cpu" else word for word in name.split("_")).strip()
     return words[:1].upper() + words[1:]

@@ -73,6 +73,8 @@ def test_a_line_is_named_by_what_tells_it_from_the_others() -> None:
         ]
     )
     assert [line.label for line in disks.lines] == ["/", "/var"]
+    [alone] = arrange([series("disk_used_percent", unit="percent", mount="/", device="/dev/sda1")])
+    assert [line.label for line in alone.lines] == ["/"]
     [network] = arrange(
         [
             series("network_received_bytes_per_second", unit="bytes/s", interface="eth0"),
