@@ -22,7 +22,9 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     for name in os.environ:
         if name.startswith(FORGOTTEN) and name not in KEPT:
             monkeypatch.delenv(name)
-    for name in ("STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "XDG_STATE_HOME", "NO_COLOR"):
+    # Under `make test`, a make that a test runs would take itself for a part of that one.
+    make = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    for name in ("STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "XDG_STATE_HOME", "NO_COLOR", *make):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.setenv("TZ", "UTC")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 from pathlib import Path
@@ -24,6 +25,14 @@ def require_program(name: str) -> Path:
     require(found is not None, f"the program {name} (make test installs it when run as root on Debian)")
     assert found is not None
     return Path(found)
+
+
+def require_library(name: str) -> None:
+    """A shared library, by the name under which programs look for it."""
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        require(False, f"the library {name} (make test installs it when run as root on Debian)")
 
 
 def require_root() -> None:

@@ -17,7 +17,7 @@ from collector.store import enrolment
 from collector.store.database import Database, open_database
 from tests.collector import support
 from tests.collector.conftest import home as home
-from tests.require import require_program
+from tests.require import require_library, require_program
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 PATIENCE = 30_000
@@ -105,6 +105,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def browser() -> Iterator[Browser]:
     """Chromium, as the system has it: nothing is downloaded."""
     program = require_program("chromium")
+    require_library("libatomic.so.1")  # the driver of the browser is linked to it
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(program), args=ARGUMENTS)

@@ -255,7 +255,7 @@ def test_two_thousand_jobs_leave_nothing(run: Run) -> None:
     run.finish()
     assert sorted(int(ended.name) for ended in run.ended) == list(range(2000))
     assert {ended.outcome for ended in run.ended} == {"done", "failed"}
-    assert descriptors() == before
+    assert not descriptors() - before  # what an earlier test left may go meanwhile
     assert not psutil.Process().children()
 
 
@@ -422,7 +422,7 @@ def test_many_calls_leave_nothing(run: Run) -> None:
             run.jobs.wait(None)
     run.finish()
     assert len(run.ended) == 301
-    assert descriptors() == before
+    assert not descriptors() - before  # what an earlier test left may go meanwhile
     eventually(lambda: len(list(server.iterdir())) == held, "the server's descriptors to be closed")
     assert not psutil.Process(run.server()).children()
 
