@@ -313,7 +313,9 @@ def test_a_loop_that_hangs_is_not_alive(agent: Agent, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         agent.config.write_text(QUIET)
+        systemd.settimeout(30)
         process = agent.start(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="200000")
+        assert systemd.recv(4096) == b"READY=1"
         process.send_signal(signal.SIGSTOP)
         systemd.setblocking(False)
         wait_for(lambda: "T (stopped)" in Path(f"/proc/{process.pid}/status").read_text())
