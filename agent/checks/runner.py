@@ -17,7 +17,6 @@ import msgspec
 from agent import clock
 from agent.checks.contract import (
     Check,
-    CheckError,
     CheckOptions,
     Command,
     CommandCheck,
@@ -31,7 +30,7 @@ from agent.checks.contract import (
 from agent.checks.registry import CHECKS, load
 from agent.checks.thresholds import Tracks, evaluate, forget_pending, resolve, say, worst
 from agent.paths import System
-from kit.errors import ConfigurationError
+from kit.errors import ConfigurationError, HostwardError
 from kit.terminal import clean
 from kit.units import Duration, FromText
 from wire.limits import LABEL, MAX_LABEL_NAME, MAX_LABELS, MAX_MESSAGE, MAX_NAME, MAX_UNIT, MAX_VALUE, MEASUREMENT
@@ -196,8 +195,8 @@ def decode_outcome(data: bytes) -> Outcome:
 
 
 def reason(error: Exception) -> str:
-    """An exception as one line for people: a check's own words, or what the system said, or the type too."""
-    if isinstance(error, CheckError):
+    """An exception as one line for people: words that are meant for them, what the system said, or the type too."""
+    if isinstance(error, HostwardError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""

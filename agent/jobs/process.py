@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from agent.credentials import FOLDER
 from agent.jobs.limits import Limits
 from kit.errors import HostwardError
 
@@ -163,8 +164,12 @@ def start_server(argv: Sequence[str], socket: int, *, environment: Mapping[str, 
 
 
 def minimal_environment() -> dict[str, str]:
-    """What every program gets: the agent's PATH, and a locale in which programs print what is documented."""
-    return {"PATH": os.environ.get("PATH") or os.defpath, "LANG": "C.UTF-8"}
+    """What every program gets: the agent's PATH, a locale in which programs print what is documented, and where the
+    unit's credentials are: they are for whatever the agent does (agent/credentials.py)."""
+    environment = {"PATH": os.environ.get("PATH") or os.defpath, "LANG": "C.UTF-8"}
+    if folder := os.environ.get(FOLDER):
+        environment[FOLDER] = folder
+    return environment
 
 
 def why_not_started(exit_code: int, error: bytes | bytearray) -> str | None:
