@@ -371,7 +371,7 @@ class Ingest:
             raise WireError("unknown_host", "no host of this id was ever enrolled here")
         if found.key is None:
             raise WireError("revoked", "this host was revoked; enrol it again to let it report")
-        key = self._keys[host] = PublicKey.from_public_bytes(found.key)
+        key = self._keys[host] = PublicKey(found.key)
         return key
 
     def _credential(self, host: str) -> hosts.Credential | None:

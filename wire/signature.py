@@ -9,7 +9,8 @@ same in another shape that the RFC allows is refused: what is signed is then alw
 keyid="…";alg="ed25519"
     Signature: hostward=:BASE64:
 
-This is the only module that imports `cryptography`, and of that only what Ed25519 takes.
+This is the only module that imports PyNaCl, and of that only what Ed25519 takes. Its libsodium takes no key of small
+order, for which anybody could sign, and no second spelling of a key or a signature.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey as PrivateKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey as PublicKey
+from nacl.exceptions import BadSignatureError
+from nacl.signing import SigningKey as PrivateKey
+from nacl.signing import VerifyKey as PublicKey
 
 from wire.errors import WireError
 
@@ -49,10 +50,6 @@ _INPUT = re.compile(
 )
 _SIGNATURE = re.compile(r"hostward=:([A-Za-z0-9+/]{86}==):")
 _DIGEST = re.compile(r"sha-256=:[A-Za-z0-9+/]{43}=:")
-_P = 2**255 - 19
-_ORDER_8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
-_SMALL_ORDER = frozenset({0, 1, _P - 1, _P, _P + 1, _ORDER_8, _P - _ORDER_8})
-"""The y coordinates of the eight points whose order divides 8, with those that are not reduced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,27 +73,23 @@ def generate_key() -> PrivateKey:
 
 
 def load_private_key(raw: bytes) -> PrivateKey:
-    """The key whose 32 bytes these are (`private_bytes_raw` gives them). Raises ValueError."""
-    return PrivateKey.from_private_bytes(raw)
+    """The key whose 32 bytes these are (`bytes` gives them). Raises ValueError."""
+    if len(raw) != 32:
+        raise ValueError("a private key is 32 bytes")
+    return PrivateKey(raw)
 
 
 def load_public_key(text: str) -> PublicKey:
-    """The key in base64, as an enrolment announces it. Raises ValueError for anything else.
-
-    Also for a point of small order: such a key has no private half, and anybody can sign for it.
-    """
+    """The key in base64, as an enrolment announces it. Raises ValueError for anything else."""
     raw = b64decode(text, validate=True)
     if len(raw) != 32 or b64encode(raw).decode() != text:
         raise ValueError("a public key is 32 bytes in base64")
-    if int.from_bytes(raw, "little") % 2**255 in _SMALL_ORDER:
-        raise ValueError("anybody can sign for this key")
-    return PublicKey.from_public_bytes(raw)
+    return PublicKey(raw)
 
 
 def public_text(key: PrivateKey | PublicKey) -> str:
     """The public half in base64."""
-    public = key if isinstance(key, PublicKey) else key.public_key()
-    return b64encode(public.public_bytes_raw()).decode()
+    return b64encode(bytes(key if isinstance(key, PublicKey) else key.verify_key)).decode()
 
 
 def sign(
@@ -115,7 +108,7 @@ def sign(
     if _INPUT.fullmatch(f"hostward={parameters}") is None:
         raise ValueError(f"these cannot be signed: created={created!r}, nonce={nonce!r}, key_id={key_id!r}")
     digest = _content_digest(body)
-    signature = key.sign(_base(method, target, digest, parameters))
+    signature = key.sign(_base(method, target, digest, parameters)).signature
     return {
         "Content-Digest": digest,
         "Signature-Input": f"hostward={parameters}",
@@ -165,8 +158,8 @@ def verify(claim: Claim, key: PublicKey, method: str, target: str, body: bytes, 
     if claim.digest != _content_digest(body):
         raise WireError("bad_signature", "the body is not the one that Content-Digest names")
     try:
-        key.verify(claim.signature, _base(method, target, claim.digest, claim.parameters))
-    except InvalidSignature:
+        key.verify(_base(method, target, claim.digest, claim.parameters), claim.signature)
+    except BadSignatureError:
         raise WireError("bad_signature", "the signature is not of this request by this key") from None
     away = claim.created - now
     if abs(away) > WINDOW:

@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _ask(collector: str, ca: Path, key: bytes, *, token: str, name: str) -> Enrolled:
     """Home's answer. Raises EnrolmentError."""
-    # TLS and cryptography; bad usage is told without them.
+    # TLS and libsodium; bad usage is told without them.
     from agent.home.transport import Transport, TransportError
     from wire import signature
 

@@ -56,7 +56,7 @@ class Reporting:
             found = identity.load(self._state.folder)
             if found is None:
                 return False
-            from agent.home.sender import Sender  # TLS and cryptography: 10 MB that a host without a home saves
+            from agent.home.sender import Sender  # TLS and libsodium: 3 MB that a host without a home saves
 
             sender = Sender(self._state, found, timeout=float(self._options.timeout))
         except HostwardError as error:

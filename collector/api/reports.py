@@ -64,7 +64,7 @@ async def enroll(request: Request) -> Enrolled:
 
     def work() -> Enrolled:
         with found.database.write() as connection:
-            return _enroll(connection, asked, key.public_bytes_raw(), found.clock())
+            return _enroll(connection, asked, bytes(key), found.clock())
 
     return await asyncio.to_thread(work)
 

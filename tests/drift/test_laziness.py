@@ -19,7 +19,7 @@ loaded = sorted({name.partition(".")[0] for name in sys.modules})
 sys.stdout.flush()
 print(code, *loaded, file=sys.stderr)
 """
-SENDING = {"requests", "cryptography", "zstandard", "sqlite3", "ssl", "http"}
+SENDING = {"requests", "cryptography", "nacl", "zstandard", "sqlite3", "ssl", "http"}
 HOME = {"sqlalchemy", "alembic", "starlette", "uvicorn", "uvloop", "jinja2", "argon2"}
 ANY = {"msgspec", "psutil", "watchdog", "argparse", "asyncio", "json", "logging", "re", "subprocess", "typing"}
 
@@ -55,7 +55,16 @@ def test_a_check_of_the_configuration_neither_sends_nor_watches_nor_stores(tmp_p
 
 
 def test_the_daemon_is_ready_to_rest_without_what_only_jobs_need() -> None:
-    """`requests` (6 MB) belongs to jobs, `cryptography` (8 MB) to hosts that report home."""
+    """`requests` (6 MB) and `cryptography` (8 MB) belong to jobs, TLS and signatures to hosts that report home."""
     modules = loaded("agent.cli.main", "run", "--help")
     assert "sqlite3" in modules
+    assert not modules & (HOME | {"requests", "cryptography", "nacl", "ssl", "asyncio"})
+
+
+def test_what_sends_reports_is_light() -> None:
+    """Signatures are libsodium's (1 MB): `cryptography` (8 MB) stays out of a daemon that reports home."""
+    probe = "import sys, agent.home.sender; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=True)
+    modules = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "nacl" in modules
     assert not modules & (HOME | {"requests", "cryptography", "asyncio"})

@@ -135,7 +135,7 @@ class Home:
 
     def enroll(self, folder: Path, key: bytes, host: str = "host-1") -> None:
         """Know a host."""
-        self.keys[host] = signature.load_private_key(key).public_key()
+        self.keys[host] = signature.load_private_key(key).verify_key
 
     def _spawn(self, run: Callable[[socket.socket], None], sock: socket.socket) -> None:
         thread = threading.Thread(target=run, args=(sock,), daemon=True)
