@@ -8,7 +8,7 @@ say (a read-only mount, a failed unit) it returns as a `Finding`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
@@ -190,9 +190,11 @@ class Context:
     now: float
     """Seconds since the epoch."""
     previous: Any = None
-    """The `memory` of the sample before, None at the first run and after a boot."""
+    """The `memory` of the sample before, None at the first run; after a boot and a run that failed too, unless the
+    check is `lasting`."""
     elapsed: float | None = None
-    """Seconds since the sample before, by a clock that nobody can set, None at the first run."""
+    """Seconds since the sample before, by a clock that nobody can set; None where none was taken since the boot or
+    since a run that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,12 @@ class Rule:
     phrase: str = ""
     """How people say it: `"{mount} {value} used"`, from the reading's labels and its value with the unit.
     Empty for the measurement's own name."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Only those that have these labels."""
+
+    def holds_for(self, name: str, labels: Mapping[str, str]) -> bool:
+        """Whether it is for the reading of this name and these labels."""
+        return name == self.measurement and self.labels.items() <= labels.items()
 
 
 class CheckError(HostwardError):
@@ -240,6 +248,10 @@ class Check(ABC, Generic[O]):
     """"inline": cheap, and cannot hang; runs in the daemon's loop. "job": runs in a child that can be killed."""
     rates: ClassVar[bool] = False
     """True where a first run says nothing, because what it reads are counters."""
+    lasting: ClassVar[bool] = False
+    """True where what a run leaves to the next holds over a boot and over a run that failed: a place in a file, a
+    history. It is stored in one transaction with what the run found. Such a check takes what it cannot read, which an
+    older version may have left, as nothing."""
 
     def __init__(self, options: O) -> None:
         self.options = options

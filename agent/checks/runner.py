@@ -82,10 +82,16 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     tracks: dict[str, Tracks] = {}
     """Per rule and reading; readings on the good side of their thresholds are left out."""
 
-    def after_boot(self) -> Memory:
+    @property
+    def is_measured(self) -> bool:
+        """Whether there is a sample that a next one gives rates with."""
+        return self.ticks is not None and self.previous is not None
+
+    def after_boot(self, *, lasting: bool) -> Memory:
         """Counters start again with the machine, and so do the ticks."""
         tracks = {key: forget_pending(tracks) for key, tracks in self.tracks.items()}
-        return msgspec.structs.replace(self, ticks=None, previous=None, tracks=tracks)
+        previous = self.previous if lasting else None
+        return msgspec.structs.replace(self, ticks=None, previous=previous, tracks=tracks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +118,10 @@ def plan(checks: Mapping[str, CheckOptions]) -> list[Plan]:
 
 def make_context(plan: Plan, memory: Memory | None, *, system: System, now: float, ticks: float) -> Context:
     """What this run may look at. `judge` wants the same `ticks`, so that rates come out right."""
-    if memory is None or memory.kind != plan.kind or memory.ticks is None or ticks <= memory.ticks:
+    if memory is None or memory.kind != plan.kind:
         return Context(system=system, now=now)
+    if memory.ticks is None or ticks <= memory.ticks:
+        return Context(system=system, now=now, previous=memory.previous if plan.check.lasting else None)
     return Context(system=system, now=now, previous=memory.previous, elapsed=ticks - memory.ticks)
 
 
@@ -222,7 +230,8 @@ def _judge(
     if isinstance(outcome, Failure):
         # Without what the failed run was given, the next one starts afresh: a check cannot stay stuck on it.
         tracks = memory.tracks if memory else {}
-        return _judged(plan, "unknown", outcome.reason, [], memory, None, tracks, None, now, duration)
+        previous = memory.previous if memory and plan.check.lasting else None
+        return _judged(plan, "unknown", outcome.reason, [], memory, None, tracks, previous, now, duration)
     readings, findings = _readings(plan.name, outcome.measurements, now)
     findings = [*outcome.findings, *findings]
     known = memory.tracks if memory else {}
@@ -234,7 +243,7 @@ def _judge(
     bad = sorted((f for f in found if f.state != "ok"), key=lambda f: SEVERITY.index(f.state), reverse=True)
     said = [finding.message for finding in bad] + pending
     remarks = [finding.message for finding in findings if finding.state == "ok"]
-    if plan.check.rates and (memory is None or memory.previous is None):
+    if plan.check.rates and (memory is None or not memory.is_measured):
         # A first sample has no rates: what was known of them holds until the second one.
         unseen = {key: track for key, track in known.items() if key not in tracks}
         tracks |= unseen
@@ -300,7 +309,7 @@ def _verdicts(
     pending: list[str] = []
     for number, rule in enumerate(rules):
         for reading in readings:
-            if reading.name != rule.measurement:
+            if not rule.holds_for(reading.name, reading.labels):
                 continue
             key = f"{number} {_series(reading.name, reading.labels)}"
             bounds = resolve(rule.bounds, reading.labels)

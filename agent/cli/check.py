@@ -154,7 +154,7 @@ def _performance(plan: Plan, reading: Reading) -> str:
     unit = {"percent": "%", "bytes": "B", "seconds": "s"}.get(reading.unit, "")
     warning = critical = ""
     for rule in plan.check.rules():
-        if rule.measurement == reading.name:
+        if rule.holds_for(reading.name, reading.labels):
             bounds = resolve(rule.bounds, reading.labels)
             colon = ":" if bounds.worse == "below" else ""
             warning = warning or ("" if isinstance(bounds.warning, str) else f"{bounds.warning:g}{colon}")

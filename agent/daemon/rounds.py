@@ -75,7 +75,7 @@ class Rounds:
                 continue
             if before is not None:
                 self._remove(planned.name)
-            memory = _restore(self._ledger.checks.get(planned.name), self._ledger.boot)
+            memory = _restore(planned, self._ledger.checks.get(planned.name), self._ledger.boot)
             entry = _Entry(planned, memory)
             self._entries[planned.name] = entry
             self._begin(entry, base, children)
@@ -95,7 +95,7 @@ class Rounds:
         if (
             plan.check.rates
             and plan.options.every > SECOND_SAMPLE
-            and (not entry.memory or not entry.memory.previous)
+            and (entry.memory is None or not entry.memory.is_measured)
         ):
             self._scheduler.enterabs(first + SECOND_SAMPLE, 0, run)
 
@@ -126,11 +126,11 @@ class Rounds:
         self._ledger.judged(judged)
 
 
-def _restore(stored: StoredCheck | None, boot: str) -> Memory | None:
+def _restore(plan: Plan, stored: StoredCheck | None, boot: str) -> Memory | None:
     if stored is None:
         return None
     try:
         memory = msgspec.msgpack.decode(stored.memory, type=Memory)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None  # written by a version that remembered other things
-    return memory if stored.boot == boot else memory.after_boot()
+    return memory if stored.boot == boot else memory.after_boot(lasting=plan.check.lasting)

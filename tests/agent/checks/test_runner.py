@@ -73,6 +73,10 @@ class Counter(Gauge):
     rates = True
 
 
+class Lasting(Gauge):
+    lasting = True
+
+
 class Program(CommandCheck[GaugeOptions]):
     Options = GaugeOptions
 
@@ -194,7 +198,7 @@ def test_counters_without_a_sample_before_are_being_measured() -> None:
     assert len(first.readings) == 1
     second = run(which, Sample([used(99)], memory=[2]), first.memory, at=15)
     assert second.state.state == "critical"
-    booted = run(which, Sample(memory=[3]), second.memory.after_boot(), at=30)
+    booted = run(which, Sample(memory=[3]), second.memory.after_boot(lasting=False), at=30)
     assert (booted.state.state, booted.event) == ("critical", None)
 
 
@@ -202,7 +206,7 @@ def test_while_measuring_only_what_was_not_measured_stays_as_it_was() -> None:
     """A reading that is there without a second sample is judged at once."""
     which = planned(Counter)
     before = run(which, Sample([used(99), used(85, "/home")], memory=[1]))
-    booted = run(which, Sample([used(10)], memory=[2]), before.memory.after_boot(), at=30)
+    booted = run(which, Sample([used(10)], memory=[2]), before.memory.after_boot(lasting=False), at=30)
     assert booted.state.state == "warning"
     after = run(which, Sample([used(10), used(20, "/home")], summary="fine", memory=[3]), booted.memory, at=45)
     assert (after.state.state, after.state.message) == ("ok", "fine")
@@ -224,13 +228,40 @@ def test_previous_and_elapsed_come_from_the_last_sample() -> None:
     context = make_context(which, memory, system=system, now=NOW, ticks=1015)
     assert (context.previous, context.elapsed) == ({"a": 1}, 15)
     for other, ticks in (
-        (memory.after_boot(), 1015.0),
+        (memory.after_boot(lasting=False), 1015.0),
         (msgspec.structs.replace(memory, kind="other"), 1015.0),
         (memory, 1000.0),
         (memory, 3.0),
     ):
         context = make_context(which, other, system=system, now=NOW, ticks=ticks)
         assert (context.previous, context.elapsed) == (None, None)
+
+
+def test_what_lasts_is_there_after_a_boot_and_a_failed_run() -> None:
+    """Without the time that passed, which nobody knows then; another kind of check gets nothing of it."""
+    which = planned(Lasting)
+    memory = run(which, Sample([used(1)], memory={"a": 1})).memory
+    failed = run(which, Failure("stopped at its time limit"), memory, at=15).memory
+    again = run(which, Failure("stopped at its time limit"), failed, at=30).memory
+    for kept in (memory.after_boot(lasting=True), failed, again, again.after_boot(lasting=True)):
+        context = make_context(which, kept, system=System(), now=NOW, ticks=1045)
+        assert (context.previous, context.elapsed) == ({"a": 1}, None)
+    context = make_context(which, memory, system=System(), now=NOW, ticks=1015)
+    assert (context.previous, context.elapsed) == ({"a": 1}, 15)
+    other = msgspec.structs.replace(memory, kind="other")
+    assert make_context(which, other, system=System(), now=NOW, ticks=1015).previous is None
+
+
+def test_counters_that_last_are_measured_anew_after_a_boot() -> None:
+    """What lasts is no sample to reckon rates from."""
+
+    class LastingCounter(Lasting):
+        rates = True
+
+    which = planned(LastingCounter)
+    memory = run(which, Sample([used(1)], memory=[1])).memory
+    booted = run(which, Sample([used(1)], memory=[2]), memory.after_boot(lasting=True), at=15)
+    assert booted.state.message == "measuring: rates need a second sample"
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400, "x", None])
@@ -342,6 +373,17 @@ def test_two_rules_can_judge_one_measurement() -> None:
     judged = run(planned(Both), Sample([Measurement("n", 7, labels={"a": "b"})]))
     assert judged.state.message == 'n{a="b"} 7, critical from 5; n{a="b"} 7, warning from 1'
     assert len(judged.memory.tracks) == 2
+
+
+def test_a_rule_with_labels_is_for_readings_that_have_them() -> None:
+    """Readings of one name can be judged each by its own bounds."""
+
+    class Each(Gauge):
+        def rules(self) -> list[Rule]:
+            return [Rule("n", Bounds(warning=1), "{a} {value}", {"a": "b"}), Rule("n", Bounds(warning=9), "", {})]
+
+    both = Sample([Measurement("n", 7, labels={"a": "b", "c": "d"}), Measurement("n", 8, labels={"a": "c"})])
+    assert run(planned(Each), both).state.message == "b 7, warning from 1"
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,18 @@ def test_memory_outlives_a_restart_but_counters_do_not_outlive_a_boot(world: Wor
     assert world.check("counter").since == since
 
 
+def test_what_lasts_outlives_a_boot(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A place in a file is not forgotten with the counters."""
+    monkeypatch.setattr(Counter, "lasting", True)
+    options = {"counter": Options(every=Duration(10))}
+    world.rounds.replace(options)
+    world.go(5)
+    world.begin("another")
+    world.rounds.replace(options)
+    world.go(3)
+    assert world.check("counter").message == "run 4, 2.0"
+
+
 def test_memory_of_another_version_is_forgotten(world: World) -> None:
     """What cannot be read is as good as nothing, and no error."""
     world.rounds.replace({"counter": Options()})
