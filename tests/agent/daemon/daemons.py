@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,11 @@ class Agent:
         self.config = folder / "agent.toml"
         self.log = folder / "log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.within: Sequence[str] = without_privileges()
+        """What the agent is started by."""
 
     def start(self, **environment: str) -> subprocess.Popen[bytes]:
-        """Start it, without privileges where the test has some, and return when it runs."""
+        """Start it, and return when it runs."""
         process = self.launch(**environment)
         wait_for(lambda: process.poll() is not None or "started" in self.said())
         assert process.poll() is None, self.said()
@@ -42,7 +44,7 @@ class Agent:
             arguments += ["--config", str(self.config)]
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [*without_privileges(), str(HOSTWARD), *arguments],
+                [*self.within, str(HOSTWARD), *arguments],
                 env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,52 +10,14 @@ import pytest
 
 from agent.state import State
 from tests.agent.daemon.daemons import QUIET, Agent, agent_in, wait_for
-
-COLLECTOR = Path(sys.executable).parent / "hostward-collector"
-
-
-class Home:
-    """A collector that can be stopped and started again at the same address."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
-        self.process: subprocess.Popen[bytes] | None = None
-        self.call("init")
-
-    def call(self, *words: str) -> str:
-        done = subprocess.run(
-            [str(COLLECTOR), *words, "--data-dir", str(self.folder)], capture_output=True, text=True, timeout=60
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def start(self) -> None:
-        words = ["serve", "--data-dir", str(self.folder), "--host", "127.0.0.1", "--port", str(self.port)]
-        with (self.folder / "log").open("wb") as log:
-            self.process = subprocess.Popen([str(COLLECTOR), *words], stdout=log, stderr=log)
-        wait_for(self.answers)
-
-    def answers(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
-            return True
-        return False
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-
+from tests.agent.daemon.homes import Home, acknowledged, enrol, home_in
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Home]:
     """A home of this test's own, running."""
-    home = Home(tmp_path / "home")
-    home.start()
-    yield home
-    home.stop()
+    with home_in(tmp_path / "home") as home:
+        home.start()
+        yield home
 
 
 @pytest.fixture
@@ -67,22 +26,6 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
     with agent_in(tmp_path) as agent:
         agent.config.write_text(QUIET + '[home]\ninterval = "1s"\n[checks.memory]\nevery = "1s"\n')
         yield agent
-
-
-def enrol(agent: Agent, home: Home) -> None:
-    token = agent.state.parent / "token"
-    token.write_text(home.call("token", "create"))
-    done = agent.call(
-        *("enroll", "--collector", f"https://127.0.0.1:{home.port}", "--ca", str(home.folder / "ca.pem")),
-        *("--token-file", str(token)),
-    )
-    assert done.returncode == 0, done.stderr
-
-
-def acknowledged(agent: Agent) -> float:
-    """When home last took a report; 0 for never."""
-    known = agent.status()["home"]
-    return (known and known["last_acknowledged"]) or 0.0
 
 
 def test_an_enrolment_is_noticed_and_an_absence_survived(agent: Agent, home: Home) -> None:

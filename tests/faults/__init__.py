@@ -1,0 +1,1 @@
+"""What goes wrong on real hosts, on purpose: and afterwards the books must balance."""
