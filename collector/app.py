@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from collector.api import routes as api
 from collector.api.problems import ApiError, refusal, wire_refusal
+from collector.audit import Strangers
 from collector.auth import Auth
 from collector.fleet import Fleet
 from collector.ingest import Ingest, Writer
@@ -65,13 +66,15 @@ def create_app(
     )
     # A redirect to the same path with or without a slash would lead wherever the request's Host header says.
     app.router.redirect_slashes = False
+    strangers = Strangers()
     app.state.services = Services(
         database=database,
-        auth=Auth(database, clock),
+        auth=Auth(database, clock, strangers),
         fleet=Fleet(database),
         history=history,
         writer=writer,
         ingest=Ingest(database, writer, clock=clock),
+        strangers=strangers,
         clock=clock,
     )
     return app

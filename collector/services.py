@@ -8,6 +8,7 @@ from typing import cast
 
 from starlette.requests import HTTPConnection
 
+from collector.audit import Strangers
 from collector.auth import Auth
 from collector.fleet import Fleet
 from collector.ingest import Ingest, Writer
@@ -25,6 +26,7 @@ class Services:
     history: History
     writer: Writer
     ingest: Ingest
+    strangers: Strangers
     clock: Callable[[], float]
     """Seconds since the epoch."""
 

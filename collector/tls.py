@@ -82,16 +82,16 @@ def renew_server_certificate(folder: Path, now: datetime.datetime) -> bool:
 
     Raises HostwardError where a file is missing or damaged.
     """
-    file = folder / SERVER
-    try:
-        certificate = x509.load_pem_x509_certificate(file.read_bytes())
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (OSError, ValueError, x509.ExtensionNotFound) as error:
-        raise HostwardError(f"{file} cannot be read as a certificate: {error}") from error
+    certificate, alternatives = _load_server_certificate(folder)
     if certificate.not_valid_after_utc - now > RENEW_BEFORE:
         return False
-    _issue(folder, list(names), now)
+    _issue(folder, alternatives, now)
     return True
+
+
+def names(folder: Path) -> list[str]:
+    """The host names and addresses that the server certificate is for. Raises HostwardError."""
+    return [str(name.value) for name in _load_server_certificate(folder)[1]]
 
 
 def server_context(folder: Path) -> ssl.SSLContext:
@@ -109,6 +109,16 @@ def load_server_certificate(context: ssl.SSLContext, folder: Path) -> None:
         context.load_cert_chain(folder / SERVER)
     except OSError as error:  # ssl.SSLError is one
         raise HostwardError(f"{folder / SERVER} cannot be loaded as a certificate with its key: {error}") from error
+
+
+def _load_server_certificate(folder: Path) -> tuple[x509.Certificate, list[x509.GeneralName]]:
+    file = folder / SERVER
+    try:
+        certificate = x509.load_pem_x509_certificate(file.read_bytes())
+        alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (OSError, ValueError, x509.ExtensionNotFound) as error:
+        raise HostwardError(f"{file} cannot be read as a certificate: {error}") from error
+    return certificate, list(alternatives)
 
 
 def _issue(folder: Path, alternatives: list[x509.GeneralName], now: datetime.datetime) -> None:

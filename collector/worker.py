@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 
+from collector import audit
 from collector.api.shapes import StateChange
 from collector.ingest import Writer
 from collector.metrics.contract import History
@@ -42,6 +43,7 @@ class Worker:
         # Before a host was heard by this process, it counts as heard at its start: nobody could report before.
         self._started = ticks()
         self._heard: dict[str, float] = {}
+        self._head = audit.Head(0, audit.START)
 
     def heard(self, reported: set[str]) -> None:
         """These hosts had a report committed now. Called by the writing thread, so that `_put_down` knows of all."""
@@ -70,10 +72,19 @@ class Worker:
     async def keep_up(self, writer: Writer) -> None:
         """One round of keeping within bounds, in small parts: reports go on in between."""
         await writer.run(hosts.prune)
+        await asyncio.to_thread(self._tell_head)
         while await writer.run(lambda connection: self._history.compact(connection, self._clock())):
             await asyncio.sleep(PACE)
         while await writer.run(lambda connection: self._history.expire(connection, self._clock())):
             await asyncio.sleep(PACE)
+
+    def _tell_head(self) -> None:
+        """A head of the audit log outside the database, where who can write that may not be able to write."""
+        with self._database.read() as connection:
+            head = audit.head(connection)
+        if head != self._head:
+            self._head = head
+            log.info("audit log head: %s", head)
 
     def _up(self) -> list[HostRecord]:
         with self._database.read() as connection:

@@ -112,6 +112,11 @@ def decode_enrolment(body: bytes) -> Enrolment:
     if len(body) > limits.MAX_BODY:
         raise WireError("too_large", f"the body has {len(body)} bytes; at most {limits.MAX_BODY} are taken")
     enrolment = _read(_enrolment, body, "enrolment", "bad_request")
+    if not enrolment.name.isascii():
+        raise WireError(
+            "bad_request",
+            "the host's name holds letters beyond ASCII, which can look like others: give an ASCII one",
+        )
     if not enrolment.name.isprintable():
         raise WireError("bad_request", "the host's name holds characters that cannot be shown")
     if enrolment.name != " ".join(enrolment.name.split()):

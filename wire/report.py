@@ -30,7 +30,7 @@ Version = Annotated[int, Meta(ge=1, le=limits.MAX_COUNT)]
 Id = Annotated[str, Meta(min_length=1, max_length=limits.MAX_ID)]
 Name = Annotated[str, Meta(min_length=1, max_length=limits.MAX_NAME)]
 Title = Annotated[str, Meta(min_length=1, max_length=limits.MAX_TITLE)]
-"""A host's name as people write it: any letters."""
+"""A host's name as people see it: printable ASCII (`codec.decode_enrolment`)."""
 Message = Annotated[str, Meta(max_length=limits.MAX_MESSAGE)]
 Unit = Annotated[str, Meta(max_length=limits.MAX_UNIT)]
 LabelName = Annotated[str, Meta(min_length=1, max_length=limits.MAX_LABEL_NAME)]

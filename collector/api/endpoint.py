@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -117,6 +117,11 @@ async def read_body(request: Request, limit: int) -> bytes:
     except TimeoutError:
         raise WireError("busy", f"the body did not arrive within {BODY_TIMEOUT:.0f} s") from None
     return bytes(body)
+
+
+def address(request: HTTPConnection) -> str:
+    """Where the connection comes from. What headers say about it is anybody's to write, and is not looked at."""
+    return request.client.host if request.client else ""
 
 
 def target(request: Request) -> str:

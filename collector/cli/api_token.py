@@ -8,7 +8,7 @@ import time
 
 import msgspec
 
-from collector.cli.command import duration, json_option, moment, opened
+from collector.cli.command import duration, json_option, moment, note, opened
 from collector.credentials import new_token
 from collector.store import accounts
 from collector.store.accounts import ROLES
@@ -26,16 +26,20 @@ def _configure_create(parser: argparse.ArgumentParser) -> None:
 def _create(options: argparse.Namespace) -> int:
     token, token_hash = new_token("hwa")
     now = time.time()
+    token_id = secrets.token_hex(4)
+    expires = None if options.expires is None else now + options.expires
     with opened(options) as database, database.write() as connection:
         accounts.add_api_token(
             connection,
-            secrets.token_hex(4),
+            token_id,
             token_hash,
             role=options.role,
             description=options.description,
             now=now,
-            expires=None if options.expires is None else now + options.expires,
+            expires=expires,
         )
+        until = "for ever" if expires is None else f"until {moment(expires)}"
+        note(connection, "api-token.created", subject=f"api-token:{token_id}", detail=f"{options.role}, {until}")
     print(token)
     return 0
 
@@ -64,6 +68,7 @@ def _revoke(options: argparse.Namespace) -> int:
             raise HostwardError(
                 f"there is no API token with the id {options.id} (hostward-collector api-token list shows them)"
             )
+        note(connection, "api-token.revoked", subject=f"api-token:{options.id}")
     return 0
 
 

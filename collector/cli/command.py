@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
+import pwd
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from sqlalchemy import Connection
+
+from collector import audit
 from collector.store.database import Database, open_database
 from kit.errors import HostwardError
 from kit.units import Duration
@@ -32,6 +39,29 @@ def moment(time: float | None) -> str:
     if time is None:
         return "never"
     return datetime.datetime.fromtimestamp(time).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def note(connection: Connection, act: audit.Act, *, subject: str = "", detail: str = "") -> None:
+    """Write to the audit log what this command does, by whom, in the transaction that does it."""
+    audit.append(connection, act, actor=f"unix:{unix_user()}", subject=subject, detail=detail, now=time.time())
+
+
+def unix_user() -> str:
+    """Who runs this command, and where that is another one (sudo, su), who logged in: the kernel keeps that."""
+    user = _user_name(os.getuid())
+    try:
+        login = int(Path("/proc/self/loginuid").read_text())
+    except (OSError, ValueError):
+        return user
+    # 2^32 - 1 is "nobody logged in": started by cron, a service, a container.
+    return user if login in (os.getuid(), 2**32 - 1) else f"{user}, logged in as {_user_name(login)}"
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ DATA_DIR = Path("/var/lib/hostward-collector")
 COMMANDS = {
     "init": ("collector.cli.init:INIT", "set a collector up: certificates, database, first administrator"),
     "serve": ("collector.cli.serve:SERVE", "take reports, serve the pages and the API"),
+    "certificate issue": ("collector.cli.certificate:ISSUE", "issue the server's certificate anew, for more names"),
     "token create": ("collector.cli.token:CREATE", "make a one-time token with which a host enrols"),
     "host list": ("collector.cli.host:LIST", "list the hosts and how they stand"),
     "host revoke": ("collector.cli.host:REVOKE", "take no more reports of a host, and free its name"),
@@ -22,7 +23,10 @@ COMMANDS = {
     "user create": ("collector.cli.user:CREATE", "add a person who may log in"),
     "user list": ("collector.cli.user:LIST", "list who may log in"),
     "user password": ("collector.cli.user:PASSWORD", "set a person's password, and end their sessions"),
+    "user unlock": ("collector.cli.user:UNLOCK", "let a person log in whose name was locked by failed logins"),
     "user delete": ("collector.cli.user:DELETE", "remove a person"),
+    "audit list": ("collector.cli.audit:LIST", "show what people, hosts and tokens did"),
+    "audit verify": ("collector.cli.audit:VERIFY", "prove that the audit log is whole"),
 }
 
 

@@ -7,7 +7,7 @@ import time
 
 import msgspec
 
-from collector.cli.command import json_option, opened
+from collector.cli.command import json_option, note, opened
 from collector.fleet import summary
 from collector.store import hosts
 from kit.commands import Command
@@ -55,6 +55,7 @@ def _revoke(options: argparse.Namespace) -> int:
                 f"there is no host with the name or id {options.host} (hostward-collector host list shows them)"
             )
         hosts.revoke(connection, found.id, time.time())
+        note(connection, "host.revoked", subject=f"host:{found.id}", detail=found.name)
     print(f"{found.name} ({found.id}) is revoked: its reports are refused, and its name is free.")
     return 0
 

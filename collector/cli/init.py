@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from collector import tls
-from collector.cli.command import DATABASE
+from collector.cli.command import DATABASE, note
 from collector.credentials import hash_password
 from collector.store import accounts
 from collector.store.database import open_database
@@ -69,6 +69,7 @@ def _run(options: argparse.Namespace) -> int:
                 own_as_folder(path)
             with database.write() as connection:
                 accounts.add_account(connection, ADMINISTRATOR, hashed, "admin", time.time())
+                note(connection, "collector.initialised", subject=f"user:{ADMINISTRATOR}")
         finally:
             database.close()
     print(f"certificate authority: {folder / tls.CA_CERTIFICATE}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from collector.cli.command import duration, opened
+from collector.cli.command import duration, moment, note, opened
 from collector.credentials import new_token
 from collector.store.enrolment import add_token
 from kit.commands import Command
@@ -27,6 +27,7 @@ def _create(options: argparse.Namespace) -> int:
     now = time.time()
     with opened(options) as database, database.write() as connection:
         add_token(connection, token_hash, now=now, expires=now + options.expires)
+        note(connection, "token.created", detail=f"for one host, until {moment(now + options.expires)}")
     print(token)
     return 0
 

@@ -69,9 +69,10 @@ def active_by_key(connection: Connection, public_key: bytes) -> HostRecord | Non
     return _one(connection, _active().where(hosts.c.public_key == public_key))
 
 
-def active_by_name(connection: Connection, name: str) -> HostRecord | None:
-    """The host, not revoked, of this name."""
-    return _one(connection, _active().where(hosts.c.name == name))
+def find_namesake(connection: Connection, name: str) -> HostRecord | None:
+    """The host, not revoked, whose id is `name` or whose name is, whatever the case: nobody tells these apart."""
+    same = or_(hosts.c.id == name, func.lower(hosts.c.name) == name.lower())
+    return _one(connection, _active().where(same))
 
 
 def find_active(connection: Connection, id_or_name: str) -> HostRecord | None:

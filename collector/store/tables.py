@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration: a database that is there needs no alembic to be opened (a test keeps this true)."""
 
 metadata = MetaData(
@@ -183,4 +183,25 @@ api_tokens = Table(
     Column("created", Double, nullable=False),
     Column("expires", Double),
     Column("used", Double),
+)
+
+login_attempts = Table(
+    "login_attempts",
+    metadata,
+    Column("key", Text, primary_key=True),  # what was tried: a name, or an address
+    Column("failures", BigInteger, nullable=False),
+    Column("last", Double, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("time", Double, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("act", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("hash", LargeBinary, nullable=False),  # SHA-256; collector.audit says of what
 )

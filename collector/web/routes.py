@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from collector.api.endpoint import read_body
+from collector.api.endpoint import address, read_body
+from collector.api.problems import ApiError
 from collector.api.shapes import HostDetail, Series
 from collector.auth import COOKIE
 from collector.rules.state import SEVERITY
@@ -63,9 +64,17 @@ async def login(request: Request) -> Response:
     """POST /login."""
     form = await _form(request)
     name, target = form.get("name", ""), local_path(form.get("next", "/"))
-    token = await services(request).auth.login(name, form.get("password", ""))
+    auth = services(request).auth
+    try:
+        token = await auth.login(name, form.get("password", ""), address(request))
+    except ApiError as error:
+        return page(
+            "login.html", status=error.status, headers=error.headers, next=target, name=name, error=str(error)
+        )
     if token is None:
         return page("login.html", status=401, next=target, name=name, error="The name or the password is wrong.")
+    if before := request.cookies.get(COOKIE):
+        await auth.logout(before, address(request))
     response = RedirectResponse(target, 303, HEADERS)
     response.set_cookie(COOKIE, token, max_age=int(SESSION_LIFETIME), secure=True, httponly=True, samesite="lax")
     return response
@@ -74,7 +83,7 @@ async def login(request: Request) -> Response:
 async def logout(request: Request) -> Response:
     """POST /logout."""
     if token := request.cookies.get(COOKIE):
-        await services(request).auth.logout(token)
+        await services(request).auth.logout(token, address(request))
     response = RedirectResponse("/login", 303, HEADERS)
     response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="lax")
     return response

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from collector.api.problems import ApiError
+from collector.audit import Strangers
 from collector.auth import Auth, may
 from collector.credentials import MAX_PASSWORD, hash_password, hash_token, new_token
 from collector.store import accounts
@@ -40,12 +41,12 @@ def database(tmp_path: Path) -> Iterator[Database]:
 @pytest.fixture
 def auth(database: Database, clock: Clock) -> Auth:
     """Of that database."""
-    return Auth(database, clock)
+    return Auth(database, clock, Strangers())
 
 
 def login(auth: Auth) -> str:
     """A new session of anna's."""
-    token = asyncio.run(auth.login("anna", PASSWORD))
+    token = asyncio.run(auth.login("anna", PASSWORD, "192.0.2.1"))
     assert token is not None
     return token
 
@@ -71,7 +72,7 @@ def test_the_right_password_opens_a_session_with_the_users_role(auth: Auth) -> N
 )
 def test_anything_else_opens_none(auth: Auth, database: Database, name: str, password: str) -> None:
     """Whatever is wrong, the answer is the same."""
-    assert asyncio.run(auth.login(name, password)) is None
+    assert asyncio.run(auth.login(name, password, "192.0.2.1")) is None
     with database.read() as connection:
         assert connection.execute(select(sessions)).all() == []
 
@@ -79,7 +80,7 @@ def test_anything_else_opens_none(auth: Auth, database: Database, name: str, pas
 def test_a_logout_ends_that_session_alone(auth: Auth) -> None:
     """The person's other browser stays."""
     first, second = login(auth), login(auth)
-    asyncio.run(auth.logout(first))
+    asyncio.run(auth.logout(first, "192.0.2.1"))
     assert asyncio.run(auth.session(first)) is None
     assert asyncio.run(auth.session(second)) is not None
 
@@ -111,8 +112,8 @@ def test_a_new_password_ends_the_persons_sessions(auth: Auth, database: Database
         assert account is not None
         accounts.set_password(connection, account.id, hash_password("another one"))
     assert asyncio.run(auth.session(token)) is None
-    assert asyncio.run(auth.login("anna", PASSWORD)) is None
-    assert asyncio.run(auth.login("anna", "another one")) is not None
+    assert asyncio.run(auth.login("anna", PASSWORD, "192.0.2.1")) is None
+    assert asyncio.run(auth.login("anna", "another one", "192.0.2.1")) is not None
 
 
 def test_a_user_who_is_deleted_has_no_session(auth: Auth, database: Database) -> None:
@@ -130,7 +131,9 @@ def test_logins_that_pile_up_are_told_to_come_back(auth: Auth, monkeypatch: pyte
     monkeypatch.setattr("collector.auth.LOGINS", 3)
 
     async def rush() -> list[str | BaseException | None]:
-        return await asyncio.gather(*(auth.login("anna", PASSWORD) for _ in range(5)), return_exceptions=True)
+        return await asyncio.gather(
+            *(auth.login("anna", PASSWORD, "192.0.2.1") for _ in range(5)), return_exceptions=True
+        )
 
     outcomes = asyncio.run(rush())
     assert [isinstance(one, str) for one in outcomes] == [True, True, True, False, False]
