@@ -8,6 +8,7 @@ from typing import Any
 from agent.checks.contract import Check
 
 CHECKS: dict[str, str] = {
+    "certificate": "agent.checks.certificate:CertificateCheck",
     "command": "agent.checks.command:PluginCommand",
     "cpu": "agent.checks.cpu:Cpu",
     "disk": "agent.checks.disk:Disk",
@@ -19,6 +20,7 @@ CHECKS: dict[str, str] = {
     "remote_disk": "agent.checks.disk:RemoteDisk",
     "systemd": "agent.checks.systemd:Systemd",
     "tcp": "agent.checks.tcp:Tcp",
+    "textfile": "agent.checks.textfile:Textfile",
 }
 """Kind to `module:class`. A new check is its file, one line here, and its cases."""
 

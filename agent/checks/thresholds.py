@@ -64,11 +64,13 @@ def resolve(bounds: Bounds, labels: Mapping[str, str]) -> Bounds:
         return bounds
     for override in bounds.overrides:
         if all(name in labels and fnmatchcase(labels[name], glob) for name, glob in override.labels.items()):
-            return Bounds(
+            return msgspec.structs.replace(  # of the same kind, so that what was bad downwards stays so
+                bounds,
                 warning=bounds.warning if override.warning is None else override.warning,
                 critical=bounds.critical if override.critical is None else override.critical,
                 for_=bounds.for_ if override.for_ is None else override.for_,
                 hysteresis=bounds.hysteresis if override.hysteresis is None else override.hysteresis,
+                overrides=(),
             )
     return bounds
 

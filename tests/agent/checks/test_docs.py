@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agent.checks.certificate import CertificateCheck, CertificateOptions
 from agent.checks.command import CommandOptions, PluginCommand
 from agent.checks.contract import Check, CommandCheck, Context, Finished, Sample
 from agent.checks.cpu import Cpu, CpuOptions
@@ -22,10 +23,11 @@ from agent.checks.process import Process, ProcessOptions
 from agent.checks.registry import CHECKS, load
 from agent.checks.systemd import Systemd, SystemdOptions
 from agent.checks.tcp import Tcp, TcpOptions
+from agent.checks.textfile import Textfile, TextfileOptions
 from agent.config.load import load as load_configuration
 from agent.paths import System
 from tests.agent.checks import test_cpu, test_disk_io, test_memory, test_network, test_process, test_systemd
-from tests.agent.checks.servers import serve
+from tests.agent.checks.servers import certificate, serve
 from tests.agent.checks.tree import NOW, collect, tree
 
 ROW = re.compile(r"^\| `([a-z_]+)` \|([^|]*)\|([^|]*)\|", re.MULTILINE)
@@ -71,9 +73,20 @@ def of_remote_disk(root: Path) -> Sample:
     return collect(RemoteDisk(RemoteDiskOptions()), tree(root, {"proc/self/mountinfo": line}))
 
 
+def of_certificate(root: Path) -> Sample:
+    _, file = certificate(root)
+    options = CertificateOptions(files=(str(file),), ca_file=str(file))
+    return collect(CertificateCheck(options))
+
+
+def of_textfile(root: Path) -> Sample:
+    return collect(Textfile(TextfileOptions(folders=("/f",))), tree(root, {"f/a.prom": "# nothing\n"}))
+
+
 PLUGIN = "OK | a=1 b=1% c=1s d=1B e=1c"
 
 SAMPLES: dict[str, Callable[[Path], Sample]] = {
+    "certificate": of_certificate,
     "command": lambda root: printed(PluginCommand(CommandOptions(command=("x",))), PLUGIN),
     "cpu": lambda root: twice(
         Cpu(CpuOptions()),
@@ -97,6 +110,7 @@ SAMPLES: dict[str, Callable[[Path], Sample]] = {
     "remote_disk": of_remote_disk,
     "systemd": lambda root: printed(Systemd(SystemdOptions(units=("nginx",))), test_systemd.OUTPUT),
     "tcp": of_tcp,
+    "textfile": of_textfile,
 }
 """A sample of each kind that holds all that it can measure."""
 

@@ -194,7 +194,7 @@ def test_the_first_override_whose_labels_all_match_holds(
     assert found.hysteresis == (3 if expected == ("off", 99) else 1)
 
 
-@given(bounds(), st.dictionaries(st.text(max_size=5), st.text(max_size=5)))
+@given(either, st.dictionaries(st.text(max_size=5), st.text(max_size=5)))
 def test_an_override_that_matches_wins(which: Threshold, labels: dict[str, str]) -> None:
     """Its values are the ones that count, for any labels that it names exactly or by a star."""
     override = Override(
@@ -202,6 +202,7 @@ def test_an_override_that_matches_wins(which: Threshold, labels: dict[str, str])
     )
     found = resolve(msgspec.structs.replace(which, overrides=(override,)), labels)
     assert (found.warning, found.critical, found.for_, found.hysteresis) == ("off", "off", 7, 9)
+    assert found.worse == which.worse
 
 
 @pytest.mark.parametrize(
