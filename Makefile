@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+HOSTS ?= 3
 PREFIX ?= /opt/hostward
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' kit/version.py)
 
-.PHONY: demo test lint bench install install-collector uninstall lock clean
+.PHONY: demo test fleet lint bench install install-collector uninstall lock clean
 
 demo: $(VENV)/run.stamp
 	@exec $(BIN)/python -m demo $(ARGS)
@@ -20,6 +21,10 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+fleet: $(VENV)/dev.stamp
+	@$(BIN)/python -m tests.prepare
+	@exec $(BIN)/python -m tests.fleet --hosts $(HOSTS)
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["tests.fleet.fixtures"]
+
 # CI machines are slow and shared: how long an example takes says nothing.
 settings.register_profile("hostward", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("hostward")

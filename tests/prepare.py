@@ -11,8 +11,11 @@ PACKAGES = {
     "chromium": "the pages are looked at in a real browser",
     "iproute2": "namespaces for tests of the network",
     "libatomic1": "what drives the browser is linked to it",
+    "mmdebstrap": "the hosts of the fleet are made by it",
+    "openssh-client": "how the hosts of the fleet are reached",
     "procps": "ps, to look at what is left running",
     "systemd": "the units are verified by the real one",
+    "systemd-container": "the hosts of the fleet run in it",
 }
 """Debian package to what it is for."""
 
