@@ -12,6 +12,7 @@ import logging
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from operator import attrgetter
@@ -51,7 +52,7 @@ REFUSED_WEIGHT = 10_000
 REMIND = 3600.0
 """Seconds between two events that tell of readings which were not taken, per host and reason."""
 DROPPED = {
-    "series": "the host has as many series of readings as it may have",
+    "series": "the host, or one check of it, has as many series of readings as it may have",
     "future": "they are more than a day ahead of home's clock",
     "past": "they are older than the history that is kept",
 }
@@ -114,6 +115,7 @@ class Writer:
         self._queue: queue.SimpleQueue[Item | Work[Any] | None] = queue.SimpleQueue()
         self._weight = 0
         self._reminded: dict[tuple[str, str], float] = {}
+        self._untold: Counter[tuple[str, str]] = Counter()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -252,11 +254,14 @@ class Writer:
 
     def _remind(self, loss: Dropped, now: float) -> list[tuple[str, Event]]:
         """An event of home's own, once in a while: a host with a wrong clock loses readings in every report."""
-        due = self._reminded.get((loss.host, loss.reason), 0.0)
-        if now < due:
+        which = loss.host, loss.reason
+        due = self._reminded.get(which)
+        self._untold[which] += loss.readings
+        if due is not None and now < due:
             return []
-        self._reminded[loss.host, loss.reason] = now + REMIND
-        message = f"{loss.readings} readings of one report were not kept: {DROPPED[loss.reason]}"
+        self._reminded[which] = now + REMIND
+        since = "" if due is None else " since this was last told"
+        message = f"{self._untold.pop(which)} readings were not kept{since}: {DROPPED[loss.reason]}"
         return [(loss.host, Event(time=now, kind="history.dropped", state="warning", message=message))]
 
     def _settle(self, outcomes: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:

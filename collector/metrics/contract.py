@@ -27,8 +27,8 @@ class Arrival(NamedTuple):
 class Dropped(NamedTuple):
     """Readings that were not taken, for the caller to show.
 
-    `series`: the host has as many series as it may have. `future`: the reading is more than a day ahead of home's
-    clock. `past`: it is older than history goes back.
+    `series`: the host, or the check, has as many series as it may have. `future`: the reading is more than a day
+    ahead of home's clock. `past`: it is older than history goes back.
     """
 
     host: str
@@ -45,6 +45,8 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes on disk, of all hosts; beyond it the oldest hours go before their time."""
     series: int = 5000
     """Series of one host; readings of further ones are dropped until old series have gone."""
+    series_of_check: int = 2000
+    """Of these, series of one check: what floods home with labels takes no room from the host's other checks."""
 
 
 class History(Protocol):

@@ -69,16 +69,20 @@ _Key = tuple[str | tuple[str, str], ...]
 class _Numbers:
     """The series of one host as the writer knows them."""
 
-    def __init__(self, known: Iterable[tuple[_Key, int]], most: int) -> None:
+    def __init__(self, known: Iterable[tuple[_Key, int]], bounds: Bounds) -> None:
         self.by_key = dict(known)
-        self.most = most
+        self.most = bounds.series
+        self._most_of_check = bounds.series_of_check
+        self._of_check = Counter(key[0] for key in self.by_key)
         self._used = set(self.by_key.values())
         self._free = 0  # no number below it is free
 
     def give(self, key: _Key) -> int | None:
-        """A number for a series that has none, the smallest that is free; None when there are `most` already."""
-        if len(self._used) >= self.most:
+        """A number for a series that has none, the smallest that is free; None where there may be no more."""
+        check = key[0]
+        if len(self._used) >= self.most or self._of_check[check] >= self._most_of_check:
             return None
+        self._of_check[check] += 1
         self._free = next(number for number in count(self._free) if number not in self._used)
         self._used.add(self._free)
         self.by_key[key] = self._free
@@ -110,7 +114,7 @@ class EmbeddedHistory:
                 dropped += (Dropped(host, reason, number) for reason, number in refused.items())
                 times = list(map(_TIME, taken))
             if (known := self._numbers.get(host)) is None:
-                known = self._numbers[host] = _Numbers(_known(connection, host), self.bounds.series)
+                known = self._numbers[host] = _Numbers(_known(connection, host), self.bounds)
             find = known.by_key.get
             numbers = [
                 find((r.check, r.name, r.unit, *r.labels.items()) if r.labels else (r.check, r.name, r.unit))

@@ -73,6 +73,11 @@ def highlights(vitals: Vitals, checks: Mapping[str, CheckState], state: HostStat
     ]
 
 
+def short(value: float) -> str:
+    """A whole number, `43`; in powers of ten, `1e+308`, where nobody would read the digits."""
+    return f"{value:.0f}" if abs(value) < 1e6 else f"{value:.0e}"
+
+
 def _kept(figure: Figure | None, names: set[str]) -> Figure | None:
     return figure if figure is not None and figure.check in names else None
 
@@ -86,14 +91,14 @@ def _percent(
 ) -> Highlight:
     if figure is None:
         return _nothing(key)
-    text = f"{figure.value:.0f} %"
+    text = f"{short(figure.value)} %"
     return _highlight(key, figure, f"{figure.label} {text}".strip(), checks, state)
 
 
 def _services(figure: Figure | None, checks: Mapping[str, CheckState], state: HostState) -> Highlight:
     if figure is None:
         return _nothing("services")
-    return _highlight("services", figure, f"{figure.value:.0f} failed", checks, state)
+    return _highlight("services", figure, f"{short(figure.value)} failed", checks, state)
 
 
 def _highlight(

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from collector.api.shapes import HostState, StateChange
 from collector.rules.highlights import Vitals, take_vitals
-from collector.rules.state import host_state
+from collector.rules.state import SHORTEST, host_state
 from wire import limits
 from wire.report import CheckState, Report
 
@@ -65,7 +65,7 @@ def take(
         boot=report.boot,
         received=received,
         reported=report.time,
-        interval=report.interval,
+        interval=max(report.interval, SHORTEST),
         clock_offset=offset,
         checks=report.checks,
         vitals=take_vitals(before.vitals, report.readings, report.checks),

@@ -17,6 +17,10 @@ QUIET_INTERVALS = 3
 """A host that has not been heard for this many of its intervals is down."""
 
 
+SHORTEST = 1.0
+"""Seconds between two reports, as agents have it: a host that says less would be down between any two of them."""
+
+
 def worst(checks: Iterable[CheckState]) -> CheckState | None:
     """The check that decides: of the worst state, and of those the one that has been in it for the longest."""
     return max(checks, key=lambda check: (SEVERITY[check.state], -check.since), default=None)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from collector.api.shapes import Series
 
@@ -69,6 +70,12 @@ _MORE = {"Inodes used", "Network errors and drops"}
 _TELLING = ("mount", "interface", "window", "unit", "device")
 
 
+MAX_LINES = 40
+"""Of one chart: nobody tells more of them apart."""
+MAX_SERIES = 400
+"""Of all charts of a host together. What is left out is counted; the API gives it."""
+
+
 class Line(msgspec.Struct, frozen=True):
     """One line of a chart: a value, or None, for each of the times that all charts share."""
 
@@ -89,6 +96,8 @@ class Chart(msgspec.Struct, frozen=True):
     more: bool
     """True for what is shown on demand only."""
     lines: list[Line]
+    left_out: int = 0
+    """Lines beyond MAX_LINES."""
 
 
 class Charts(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +114,8 @@ class Charts(msgspec.Struct, frozen=True, kw_only=True):
     """When this was asked for."""
     times: list[float]
     charts: list[Chart]
+    left_out: int
+    """Series that no chart shows."""
 
 
 def arrange(series: Sequence[Series]) -> list[Chart]:
@@ -115,6 +126,21 @@ def arrange(series: Sequence[Series]) -> list[Chart]:
         groups.setdefault((one.check, family.title if family else _title(one.name), one.unit), []).append(one)
     charts = [_chart(check, title, unit, members) for (check, title, unit), members in groups.items()]
     return sorted(charts, key=lambda chart: (chart.more, _ORDER.get(chart.title, len(_ORDER)), chart.check, chart.id))
+
+
+def bounded(charts: Sequence[Chart]) -> tuple[list[Chart], int]:
+    """The first lines of each chart and the first charts, and how many series were left out.
+
+    The first ones in the order of `arrange`, and not the highest: those would be others in each answer.
+    """
+    shown: list[Chart] = []
+    room = MAX_SERIES
+    for chart in charts:
+        lines = chart.lines[: min(MAX_LINES, room)]
+        if lines:
+            shown.append(replace(chart, lines=lines, left_out=len(chart.lines) - len(lines)))
+        room -= len(lines)
+    return shown, sum(len(chart.lines) for chart in charts) - (MAX_SERIES - room)
 
 
 def _chart(check: str, title: str, unit: str, members: list[Series]) -> Chart:

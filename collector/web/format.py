@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from collector.api.shapes import Highlight
+from collector.rules.highlights import short
 from kit.units import format_duration
 
 
@@ -34,7 +35,9 @@ def amount(count: int, noun: str) -> str:
 
 def figure_value(highlight: Highlight) -> str:
     """A highlight's value alone: `91 %` of `/var 91 %`."""
-    return f"{highlight.value:.0f} %" if highlight.key == "disk" and highlight.value is not None else highlight.text
+    return (
+        f"{short(highlight.value)} %" if highlight.key == "disk" and highlight.value is not None else highlight.text
+    )
 
 
 def figure_label(highlight: Highlight) -> str:

@@ -145,6 +145,7 @@ async def host_charts(request: Request, user: User) -> Response:
         _query, services(request), detail.host.id, start + shift, until + shift, span.step
     )
     times = [moment - shift for moment in series[0].times] if series else []
+    shown, left_out = charts.bounded(charts.arrange(series))
     body = charts.Charts(
         range=name,
         length=span.length,
@@ -152,7 +153,8 @@ async def host_charts(request: Request, user: User) -> Response:
         start=max(beginning, detail.host.enrolled),
         until=until,
         times=times,
-        charts=charts.arrange(series),
+        charts=shown,
+        left_out=left_out,
     )
     return Response(msgspec.json.encode(body), headers=HEADERS, media_type="application/json")
 

@@ -81,6 +81,9 @@ function take(answer) {
   }
   for (const chart of drawn.values()) chart.draw();
   more.hidden = more.lastElementChild.childElementCount === 0;
+  const left = document.getElementById("charts-left");
+  left.hidden = answer.left_out === 0;
+  left.textContent = `${answer.left_out} more series are not drawn. The API gives them.`;
   if (drawn.size === 0) {
     const nothing = document.createElement("p");
     nothing.className = "card empty";

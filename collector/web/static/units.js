@@ -4,6 +4,7 @@ const BINARY = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
 function plain(value) {
   const size = Math.abs(value);
+  if (size >= 1e15) return value.toExponential(1);
   if (size >= 1e9) return `${trimmed(value / 1e9)} G`;
   if (size >= 1e6) return `${trimmed(value / 1e6)} M`;
   if (size >= 1e4) return `${trimmed(value / 1e3)} k`;
@@ -12,6 +13,7 @@ function plain(value) {
 
 function trimmed(value) {
   const size = Math.abs(value);
+  if (size >= 1e15) return value.toExponential(1); // nobody reads more digits
   const digits = size >= 100 || size === 0 ? 0 : size >= 10 ? 1 : 2;
   return String(Number(value.toFixed(digits)) || Number(value.toPrecision(2)));
 }
