@@ -6,7 +6,7 @@ import textwrap
 
 import msgspec
 
-from agent.config.schema import AgentOptions, HomeOptions
+from agent.config.schema import AgentOptions, HomeOptions, MetricsOptions
 from kit.options.reference import description
 from kit.options.words import default, expected, literal
 
@@ -58,7 +58,8 @@ _CHECKS_AND_JOBS = """\
 
 def example() -> str:
     """The text of the file."""
-    parts = [_HEAD, _options("agent", AgentOptions), _options("home", HomeOptions), _CHECKS_AND_JOBS]
+    tables: dict[str, type[msgspec.Struct]] = {"agent": AgentOptions, "home": HomeOptions, "metrics": MetricsOptions}
+    parts = [_HEAD, *(_options(name, struct) for name, struct in tables.items()), _CHECKS_AND_JOBS]
     return "\n\n".join(parts)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from agent.checks import registry
 from agent.checks.contract import CheckOptions
 from agent.config.defaults import effective_checks
-from agent.config.schema import CONFIG_CHECK, Config
+from agent.config.schema import CONFIG_CHECK, METRICS_CHECK, Config
 from agent.paths import System
 from kit.options.decode import Choice, Chooser, UnfitError, nearest
 from kit.options.load import Loaded, MistakesError
@@ -18,6 +18,8 @@ from kit.options.tree import Mistake, Place
 from wire.limits import MAX_CHECKS
 
 THIS_HOST = System()
+OWN_CHECKS = {CONFIG_CHECK: "the configuration", METRICS_CHECK: "the metrics"}
+"""Names that no configured check can have."""
 
 
 def folder_beside(file: Path) -> Path:
@@ -44,9 +46,9 @@ def read(file: Path, *, system: System = THIS_HOST, must_exist: bool = False) ->
     )
     # What a report has room for: a check that it leaves out is one that home takes to be gone.
     jobs = sum(job.enabled for job in loaded.value.jobs.values())
-    count = len(effective_checks(loaded.value, system)) + jobs + len([CONFIG_CHECK])
+    count = len(effective_checks(loaded.value, system)) + jobs + len(OWN_CHECKS)
     if count > MAX_CHECKS:
-        text = f"expected at most {MAX_CHECKS} checks, with one for each job and one of the agent, found {count}"
+        text = f"expected at most {MAX_CHECKS} checks, with one for each job and two of the agent, found {count}"
         raise MistakesError([Mistake(Place(str(file), 0), ("checks",), text)])
     return loaded
 
@@ -58,8 +60,8 @@ def check_chooser(system: System) -> Chooser:
     """
 
     def choose(name: str, table: Mapping[str, Any]) -> Choice:
-        if name == CONFIG_CHECK:
-            raise UnfitError("the agent has a check of this name, which watches the configuration: choose another")
+        if name in OWN_CHECKS:
+            raise UnfitError(f"the agent has a check of this name, which watches {OWN_CHECKS[name]}: choose another")
         kind = table.get("type") or name
         if not isinstance(kind, str) or kind not in registry.CHECKS:
             known = nearest(str(kind), list(registry.CHECKS))

@@ -8,8 +8,11 @@ import msgspec
 
 from agent.checks import registry
 from agent.checks.contract import CheckOptions
-from agent.config.schema import AgentOptions, HomeOptions, JobOptions
+from agent.config.schema import AgentOptions, HomeOptions, JobOptions, MetricsOptions
 from kit.options.reference import anchor, rows, shared
+
+TABLES: dict[str, type[msgspec.Struct]] = {"agent": AgentOptions, "home": HomeOptions, "metrics": MetricsOptions}
+"""Those that are there once."""
 
 _INTRODUCTION = """\
 # Configuration
@@ -40,7 +43,7 @@ options:"""
 def reference() -> str:
     """The page as Markdown, ending in a newline."""
     parts = [_INTRODUCTION]
-    for name, struct in (("agent", AgentOptions), ("home", HomeOptions)):
+    for name, struct in TABLES.items():
         parts += [f"## {name}", _doc(struct), _table(struct, f"{name}.")]
     parts += [_CHECKS, _table(CheckOptions, "checks.NAME.")]
     for kind in registry.CHECKS:
@@ -58,7 +61,7 @@ def _check(kind: str) -> list[str]:
 
 def _shared() -> list[str]:
     """A part for each struct that options are made of, in the order in which they are met."""
-    tops: list[tuple[type[msgspec.Struct], str]] = [(AgentOptions, "agent."), (HomeOptions, "home.")]
+    tops: list[tuple[type[msgspec.Struct], str]] = [(struct, f"{name}.") for name, struct in TABLES.items()]
     tops += [(registry.load(kind).Options, f"checks.{kind}.") for kind in registry.CHECKS]
     tops += [(JobOptions, "jobs.NAME.")]
     parts: list[str] = []

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 
 from agent.checks.contract import CheckOptions
+from agent.metrics.address import DEFAULT, Address, parse
 from agent.timetable import Schedule
 from kit.units import Duration, Size
 
@@ -20,6 +21,8 @@ Name = Annotated[
 """What a check or a job is called: it becomes part of keys at home and of log lines."""
 CONFIG_CHECK = "config"
 """The agent's own check, which tells whether the configuration in force is the one in the files."""
+METRICS_CHECK = "metrics"
+"""The agent's own check, which tells whether the metrics are served where the configuration says."""
 
 
 class AgentOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,6 +82,38 @@ class HomeOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             extra={"minimum": Duration(60)},
         ),
     ] = Duration(7 * 86400)
+
+
+class MetricsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Metrics for Prometheus."""
+
+    listen: Annotated[
+        str,
+        msgspec.Meta(
+            description="Where `/metrics` is served: an address that only this host reaches, and a port. "
+            '"auto" is 127.0.0.1:9843 where that is free; "off" for not at all.',
+            examples=["127.0.0.1:9843"],
+        ),
+    ] = "auto"
+
+    def __post_init__(self) -> None:
+        if self.listen not in ("auto", "off"):
+            try:
+                parse(self.listen)
+            except ValueError as error:
+                raise ValueError(f'listen is "{self.listen}": {error}, "auto" or "off"') from None
+
+    @property
+    def address(self) -> Address | None:
+        """Where to listen; None for nowhere."""
+        if self.listen == "off":
+            return None
+        return DEFAULT if self.listen == "auto" else parse(self.listen)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether somebody asked for an address, and so wants to hear when it cannot be had."""
+        return self.listen not in ("auto", "off")
 
 
 class JobOptions(Schedule, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -145,6 +180,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     home: Annotated[HomeOptions, msgspec.Meta(description="Reporting home.", examples=[{"interval": "1m"}])] = (
         HomeOptions()
     )
+    metrics: Annotated[
+        MetricsOptions,
+        msgspec.Meta(description="Metrics for Prometheus.", examples=[{"listen": "127.0.0.1:9843"}]),
+    ] = MetricsOptions()
     checks: Annotated[
         dict[Name, CheckOptions],
         msgspec.Meta(

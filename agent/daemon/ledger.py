@@ -33,6 +33,9 @@ class Ledger:
         """Whether a home is known, so that readings, events and results are kept for its report."""
         self.trouble = ""
         """Why the last flush kept nothing; empty when it kept all."""
+        self.showing = False
+        """Whether somebody is shown the readings, so that the last ones of each check are remembered."""
+        self.shown: dict[str, list[Reading]] = {}
         self._state = state
         self._checks = state.checks()
         self._changed: set[str] = set()
@@ -58,6 +61,8 @@ class Ledger:
         if judged.readings and self.reporting:
             self._readings.append(judged.readings)
         self._stands(judged.state, self._encoder.encode(judged.memory))
+        if self.showing:
+            self.shown[judged.state.name] = judged.readings
         if judged.event is not None:
             self.event(judged.event)
 
@@ -76,6 +81,7 @@ class Ledger:
         """Forget all checks but these."""
         self._checks = {name: check for name, check in self._checks.items() if name in names}
         self._changed &= self._checks.keys()
+        self.shown = {name: readings for name, readings in self.shown.items() if name in names}
         self._gone = True
 
     def event(self, event: Event) -> None:

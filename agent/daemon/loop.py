@@ -24,6 +24,7 @@ from agent.config.load import read
 from agent.config.schema import CONFIG_CHECK, Config
 from agent.config.watch import ConfigWatcher
 from agent.daemon import running
+from agent.daemon.exporting import Exporting
 from agent.daemon.ledger import Ledger
 from agent.daemon.lock import Lock
 from agent.daemon.notify import Notifier
@@ -121,6 +122,7 @@ class Daemon:
         self._state = State.open(folder)
         self._ledger = Ledger(self._state, self._boot)
         self._reporting = Reporting(self._state, self._boot, defaults.home)
+        self._exporting = Exporting(self._ledger, system, folder)
         self._rounds = Rounds(self._scheduler, self._jobs, self._ledger, system)
         self._timed = TimedJobs(
             self._scheduler,
@@ -186,6 +188,7 @@ class Daemon:
         if self._reporting.look():
             self._report()
         self._ledger.reporting = self._reporting.enrolled
+        self._exporting.look()
 
     def _find_facts(self) -> None:
         self._facts = facts(self._system)
@@ -200,6 +203,7 @@ class Daemon:
             self._timed.replan()
         with self._undamaged():
             self._ledger.flush(now)
+        self._exporting.publish()
 
     # What calls.
 
@@ -250,7 +254,8 @@ class Daemon:
         checks = effective_checks(config, self._system)
         self._rounds.replace(checks)
         self._timed.replace(config.jobs, keep=config.agent.history)
-        self._ledger.keep_checks({*checks, *self._timed.checks, CONFIG_CHECK})
+        self._exporting.adopt(config.metrics, checks)
+        self._ledger.keep_checks({*checks, *self._timed.checks, *self._exporting.checks, CONFIG_CHECK})
         files = ", ".join(map(str, loaded.files))
         text = f"in force: {files}" if files else "no configuration file: the defaults are in force"
         self._ledger.stands(CONFIG_CHECK, CONFIG_CHECK, "ok", text, now=time.time())
@@ -299,6 +304,7 @@ class Daemon:
 
     def _end(self) -> None:
         self._notifier.stopping()
+        self._exporting.stop()
         self._rounds.stop()
         self._jobs.stop(JOBS_GRACE)
         now = time.time()

@@ -177,15 +177,15 @@ def test_the_agents_own_check_is_not_for_others(tmp_path: Path) -> None:
 
 
 def test_no_more_checks_than_a_report_has_room_for(tmp_path: Path) -> None:
-    """Jobs count, and so does the agent's own check; what is turned off does not."""
+    """Jobs count, and so do the agent's own checks; what is turned off does not."""
     off = "[agent]\ndefault_checks = false\n"
-    checks = "".join(f'[checks.c{n}]\ntype = "memory"\n' for n in range(MAX_CHECKS - 2))
+    checks = "".join(f'[checks.c{n}]\ntype = "memory"\n' for n in range(MAX_CHECKS - 3))
     job = '[jobs.{}]\ncommand = ["true"]\ndaily = "02:00"\n'
     file = tmp_path / "agent.toml"
     file.write_text(off + checks + job.format("one") + job.format("off") + "enabled = false\n")
-    assert len(load(file).checks) == MAX_CHECKS - 2
+    assert len(load(file).checks) == MAX_CHECKS - 3
     (line,) = refused(tmp_path, off + checks + job.format("one") + job.format("two"))
     assert line.endswith(
-        f"checks: expected at most {MAX_CHECKS} checks, with one for each job and one of the agent, "
+        f"checks: expected at most {MAX_CHECKS} checks, with one for each job and two of the agent, "
         f"found {MAX_CHECKS + 1}"
     )

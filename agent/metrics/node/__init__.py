@@ -1,0 +1,1 @@
+"""node_exporter's collectors, one file each: what they read, and how they call it."""
