@@ -6,11 +6,13 @@ prefix=$1
 
 [ "$(id -u)" = 0 ] || { echo "hostward: uninstalling removes from $prefix, /usr/local/bin and /etc: run it as root" >&2; exit 1; }
 
-for unit in hostward-agent.service hostward-collector.service; do
+for unit in hostward-agent.service hostward-jobs.socket hostward-collector.service; do
     [ -e "/etc/systemd/system/$unit" ] || continue
     if [ -d /run/systemd/system ]; then systemctl disable --now "$unit"; else systemctl disable "$unit"; fi
     rm "/etc/systemd/system/$unit"
 done
+# Runs under way end with the socket's last connection, which the agent held.
+rm -f "/etc/systemd/system/hostward-jobs@.service"
 [ ! -d /run/systemd/system ] || systemctl daemon-reload
 
 for command in hostward hostward-collector; do

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 import msgspec
 
 from agent.paths import System
+from agent.privileged.options import Privileged
 from kit.errors import HostwardError
 from kit.units import Duration
 from wire.report import State
@@ -145,6 +146,14 @@ class CheckOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             extra={"minimum": Duration(0.1)},
         ),
     ] = Duration(10)
+    privileged: Annotated[
+        Privileged | None,
+        msgspec.Meta(
+            description="Run by root's half of the agent, with the rights that this table names instead of those of "
+            "the agent's user. It counts only in root's own /etc/hostward.",
+            examples=[{"capabilities": ["CAP_DAC_READ_SEARCH"]}],
+        ),
+    ] = None
 
     @property
     def patience(self) -> float:

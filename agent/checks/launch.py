@@ -19,6 +19,9 @@ from agent.checks.runner import (
 from agent.jobs.limits import Limits
 from agent.jobs.run import Ended
 from agent.jobs.supervisor import Jobs
+from agent.privileged.protocol import SOCKET, Before, ProtocolError, encode_request
+
+STUCK = "an earlier run hangs and cannot be killed"
 
 Conclude = Callable[[Outcome, float], None]
 """Takes what a run found out, and the seconds that it took."""
@@ -30,6 +33,9 @@ def launch(jobs: Jobs, name: str, plan: Plan, context: Context, conclude: Conclu
     `conclude` is called once: before this returns for what runs inline or could not be started, else from within
     `jobs.wait`.
     """
+    if plan.options.privileged is not None:
+        _launch_privileged(jobs, name, plan, context, conclude)
+        return
     if plan.way == "inline":
         began = time.monotonic()
         outcome = collect_inline(plan, context)
@@ -50,7 +56,24 @@ def launch(jobs: Jobs, name: str, plan: Plan, context: Context, conclude: Conclu
             return
         started = jobs.start_command(name, command.argv, limits=limits, environment=command.environment, on_end=ended)
     if not started:
-        conclude(Failure("an earlier run hangs and cannot be killed"), 0.0)
+        conclude(Failure(STUCK), 0.0)
+
+
+def _launch_privileged(jobs: Jobs, name: str, plan: Plan, context: Context, conclude: Conclude) -> None:
+    """Have root's half run it, by what root's configuration says of this name."""
+
+    def ended(end: Ended) -> None:
+        outcome = decode_outcome(end.output) if end.outcome == "done" else Failure(end.message)
+        conclude(outcome, end.finished - end.started)
+
+    try:
+        request = encode_request("check", plan.name, Before(context.previous, context.elapsed))
+    except ProtocolError as error:
+        conclude(Failure(str(error)), 0.0)
+        return
+    place, limits = context.system.path(*SOCKET), Limits(time=float(plan.options.timeout))
+    if not jobs.start_remote(name, place, request, limits=limits, on_end=ended):
+        conclude(Failure(STUCK), 0.0)
 
 
 def outcome_of(plan: Plan, context: Context, ended: Ended) -> Outcome:

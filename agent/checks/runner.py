@@ -171,6 +171,11 @@ def encode_call(plan: Plan, context: Context) -> bytes:
 
 def collect_call(argument: bytes) -> bytes:
     """What a forked job runs: decode, collect, encode. The reply is for `decode_outcome`."""
+    return encode_outcome(collect_inline(*decode_call(argument)))
+
+
+def decode_call(argument: bytes) -> tuple[Plan, Context]:
+    """What `encode_call` was given, in another process. It is no input from outside."""
     call = msgspec.msgpack.decode(argument)
     kind = load(call["kind"])
     options = msgspec.convert(call["options"], kind.Options, dec_hook=_rich)
@@ -180,7 +185,11 @@ def collect_call(argument: bytes) -> bytes:
     context = Context(
         system=System(Path(call["root"])), now=call["now"], previous=call["previous"], elapsed=call["elapsed"]
     )
-    outcome = collect_inline(Plan(call["name"], call["kind"], kind(options), options), context)
+    return Plan(call["name"], call["kind"], kind(options), options), context
+
+
+def encode_outcome(outcome: Outcome) -> bytes:
+    """For `decode_outcome`."""
     if isinstance(outcome, Failure):
         return msgspec.msgpack.encode({"failure": outcome.reason})
     return msgspec.msgpack.encode({"sample": outcome})
@@ -195,7 +204,7 @@ def decode_outcome(data: bytes) -> Outcome:
     """What `collect_call` replied; nonsense is a Failure too."""
     try:
         reply = msgspec.msgpack.decode(data, type=_Reply)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return Failure("the check's process gave an answer that cannot be read")
     if reply.sample is not None:
         return reply.sample

@@ -10,11 +10,12 @@ from agent.checks import registry
 from agent.checks.contract import CheckOptions
 from agent.config.defaults import effective_checks
 from agent.config.schema import CONFIG_CHECK, METRICS_CHECK, Config
+from agent.config.trust import distrust, own_or_roots
 from agent.paths import System
 from kit.options.decode import Choice, Chooser, UnfitError, nearest
 from kit.options.load import Loaded, MistakesError
 from kit.options.load import load as load_files
-from kit.options.tree import Mistake, Place
+from kit.options.tree import Mistake, Place, UnreadableError, listing
 from wire.limits import MAX_CHECKS
 
 THIS_HOST = System()
@@ -32,11 +33,17 @@ def load(file: Path, *, system: System = THIS_HOST, must_exist: bool = False) ->
     return read(file, system=system, must_exist=must_exist).value
 
 
-def read(file: Path, *, system: System = THIS_HOST, must_exist: bool = False) -> Loaded[Config]:
+def read(
+    file: Path, *, system: System = THIS_HOST, must_exist: bool = False, owners: frozenset[int] | None = None
+) -> Loaded[Config]:
     """The configuration, and where each of its values stands. No file at all is the default configuration.
 
-    `must_exist` is for a `file` that somebody named. Raises ConfigurationError with a line for each mistake.
+    `must_exist` is for a `file` that somebody named. `owners` are those to whom the files may belong, by default root
+    and whoever runs this (see agent.config.trust).
+    Raises ConfigurationError with a line for each mistake.
     """
+    if mistakes := distrust(_files(file), own_or_roots() if owners is None else owners):
+        raise MistakesError(mistakes)
     loaded = load_files(
         Config,
         file,
@@ -51,6 +58,15 @@ def read(file: Path, *, system: System = THIS_HOST, must_exist: bool = False) ->
         text = f"expected at most {MAX_CHECKS} checks, with one for each job and two of the agent, found {count}"
         raise MistakesError([Mistake(Place(str(file), 0), ("checks",), text)])
     return loaded
+
+
+def _files(file: Path) -> list[Path]:
+    """The file, the folder beside it, and what is read there."""
+    folder = folder_beside(file)
+    try:
+        return [file, folder, *listing(folder)]
+    except UnreadableError:
+        return [file, folder]  # loading tells
 
 
 def check_chooser(system: System) -> Chooser:

@@ -8,6 +8,7 @@ import msgspec
 
 from agent.checks.contract import CheckOptions
 from agent.metrics.address import DEFAULT, Address, parse
+from agent.privileged.options import Privileged
 from agent.timetable import Schedule
 from kit.units import Duration, Size
 
@@ -165,6 +166,14 @@ class JobOptions(Schedule, frozen=True, kw_only=True, forbid_unknown_fields=True
             extra={"secret": True},
         ),
     ] = {}
+    privileged: Annotated[
+        Privileged | None,
+        msgspec.Meta(
+            description="Run by root's half of the agent, with the rights that this table names instead of those of "
+            "the agent's user. It counts only in root's own /etc/hostward.",
+            examples=[{"writable": ["/var/log"]}],
+        ),
+    ] = None
     enabled: Annotated[bool, msgspec.Meta(description="false turns it off.", examples=[False])] = True
     description: Annotated[
         str, msgspec.Meta(description="What it is for, in a few words.", examples=["nightly dump of the shop"])

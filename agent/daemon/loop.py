@@ -131,6 +131,7 @@ class Daemon:
             self._state,
             host=os.uname().nodename,
             keep=defaults.agent.history,
+            system=system,
         )
         self._reports: Repeated | None = None
         self._interval = self._reporting.interval

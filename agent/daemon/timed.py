@@ -14,6 +14,8 @@ from agent.daemon.ledger import Ledger
 from agent.jobs.limits import Limits
 from agent.jobs.run import Ended
 from agent.jobs.supervisor import Jobs
+from agent.paths import System
+from agent.privileged.protocol import SOCKET, encode_request
 from agent.state import State
 from agent.timetable import missed, next_due
 from kit.units import format_duration
@@ -21,6 +23,7 @@ from wire.report import Event, JobResult
 
 log = logging.getLogger(__name__)
 
+THIS_HOST = System()
 RUNNING = "running:"
 """Key of the start of a run that has not ended: what is left of it after a kill tells of a lost run."""
 SEEN = "seen:"
@@ -56,12 +59,14 @@ class TimedJobs:
         *,
         host: str,
         keep: int,
+        system: System = THIS_HOST,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._scheduler = scheduler
         self._jobs = jobs
         self._ledger = ledger
         self._host = host
+        self._root_half = system.path(*SOCKET)
         self._clock = clock
         self._keep = keep
         self._timed: dict[str, _Timed] = {}
@@ -134,21 +139,8 @@ class TimedJobs:
         self._plan(timed)
 
     def _start(self, timed: _Timed) -> None:
-        options, name = timed.options, timed.name
-        limits = Limits(
-            time=float(options.timeout),
-            nice=options.nice,
-            idle_io=options.idle_io,
-            memory=None if options.memory_max is None else int(options.memory_max),
-        )
-        now = self._clock()
-        if self._jobs.start_command(
-            self.check_name(name),
-            options.command,
-            limits=limits,
-            environment=options.environment,
-            on_end=partial(self._ended, name),
-        ):
+        now, name = self._clock(), timed.name
+        if self._begin(timed):
             timed.skipped = False
             self._ledger.put(RUNNING + name, str(now))
         elif not timed.skipped:
@@ -157,6 +149,22 @@ class TimedJobs:
             self._ledger.event(
                 Event(time=now, kind="job.skipped", message=text, state="warning", check=self.check_name(name))
             )
+
+    def _begin(self, timed: _Timed) -> bool:
+        """Start a run; False while the one before has not ended."""
+        options, job, on_end = timed.options, self.check_name(timed.name), partial(self._ended, timed.name)
+        if options.privileged is not None:
+            limits, request = Limits(time=float(options.timeout)), encode_request("job", timed.name)
+            return self._jobs.start_remote(job, self._root_half, request, limits=limits, on_end=on_end)
+        limits = Limits(
+            time=float(options.timeout),
+            nice=options.nice,
+            idle_io=options.idle_io,
+            memory=None if options.memory_max is None else int(options.memory_max),
+        )
+        return self._jobs.start_command(
+            job, options.command, limits=limits, environment=options.environment, on_end=on_end
+        )
 
     def _ended(self, name: str, ended: Ended) -> None:
         self._record(

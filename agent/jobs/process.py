@@ -102,8 +102,10 @@ class Child:
         )
 
 
-def start(argv: Sequence[str], *, limits: Limits, environment: Mapping[str, str] | None = None) -> Child:
-    """Start a program: in `/`, without input, with `environment` added to a minimal one, and with `limits`.
+def start(
+    argv: Sequence[str], *, limits: Limits, environment: Mapping[str, str] | None = None, given: bytes = b""
+) -> Child:
+    """Start a program: in `/`, with `given` as its input, `environment` added to a minimal one, and with `limits`.
 
     `limits.time` and `limits.output` are the caller's to keep. `argv[0]` is an absolute path or a name on PATH.
     Raises CannotStartError.
@@ -115,7 +117,7 @@ def start(argv: Sequence[str], *, limits: Limits, environment: Mapping[str, str]
     if "/" in name and not name.startswith("/"):
         raise CannotStartError(f"{name} is neither an absolute path nor the name of a program on PATH")
     try:
-        return _start_piped([*_chain(limits), *argv], env)
+        return _start_piped([*_chain(limits), *argv], env, given)
     except OSError as error:
         raise CannotStartError(f"{name} cannot be started: {error.strerror}") from error
     except ValueError as error:
@@ -123,10 +125,10 @@ def start(argv: Sequence[str], *, limits: Limits, environment: Mapping[str, str]
         raise CannotStartError(f"{name} cannot be started: {error} in its arguments or environment") from error
 
 
-def _start_piped(argv: Sequence[str], environment: Mapping[str, str]) -> Child:
+def _start_piped(argv: Sequence[str], environment: Mapping[str, str], given: bytes) -> Child:
     """Raises OSError, and then leaves no descriptor behind: until 3.11.4, Popen's own pipes would stay open."""
     with ExitStack() as theirs, ExitStack() as on_failure:
-        stdin = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        stdin = _input(given)
         theirs.callback(os.close, stdin)
         pipes = []
         for _ in range(2):
@@ -141,6 +143,21 @@ def _start_piped(argv: Sequence[str], environment: Mapping[str, str]) -> Child:
         )
         on_failure.pop_all()  # From here on they are the child's to close.
     return Child(popen, output, error)
+
+
+def _input(given: bytes) -> int:
+    """A file from which `given` is read. It is whole from the start on: nobody has to be there to write it."""
+    if not given:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.memfd_create("input")
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(given)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def start_server(argv: Sequence[str], socket: int, *, environment: Mapping[str, str]) -> Child:

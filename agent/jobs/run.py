@@ -67,6 +67,8 @@ class Pipe:
             chunk = os.read(self.descriptor, 65536)
         except BlockingIOError:
             return True
+        except ConnectionResetError:  # a socket whose other end went away with something unread
+            return False
         room = self._limit - len(self.kept)
         self.kept += chunk[:room]
         self.truncated |= len(chunk) > room

@@ -1,8 +1,8 @@
 """Work that may be heavy, hang or crash: each job is a child process with limits, and always has an outcome.
 
-A job is a program, started as a child of the agent, or a Python function, run in a fork of the fork server. One of a
-name runs at a time. Everything happens in the one thread that calls `wait`, and that must be the main thread (see
-agent/jobs/process.py).
+A job is a program, started as a child of the agent, or a Python function, run in a fork of the fork server, or what
+root's half of the agent runs for it (agent/jobs/remote.py). One of a name runs at a time. Everything happens in the
+one thread that calls `wait`, and that must be the main thread (see agent/jobs/process.py).
 
 How a job ends: the child exits; what is still in its pipes is read, for a moment only, since a process that it left
 behind may hold them open; then whatever is left of its process group is killed, and `on_end` is called. A child whose
@@ -23,12 +23,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import count
+from pathlib import Path
 
 import msgspec
 
 from agent.jobs import forkserver
 from agent.jobs.limits import Limits
 from agent.jobs.process import CannotStartError, Child, start, start_server
+from agent.jobs.remote import RemoteJob
 from agent.jobs.run import SERVER_ENDED, CallJob, CommandJob, Job, OnEnd, Outcome, Pipe
 from kit.units import format_duration
 
@@ -70,9 +72,11 @@ class Jobs:
         *,
         limits: Limits,
         environment: Mapping[str, str] | None = None,
+        given: bytes = b"",
         on_end: OnEnd,
     ) -> bool:
-        """Start a program: `argv[0]` is an absolute path or a name on PATH, `environment` is added to a minimal one.
+        """Start a program: `argv[0]` is an absolute path or a name on PATH, `environment` is added to a minimal one,
+        `given` is its input.
 
         False while one of that name runs or is stuck, and after `stop`. What cannot be started ends as `failed`:
         `on_end` is always called from within `wait`, and once.
@@ -80,7 +84,7 @@ class Jobs:
         if not self._is_free(name):
             return False
         try:
-            child = start(argv, limits=limits, environment=environment)
+            child = start(argv, limits=limits, environment=environment, given=given)
         except CannotStartError as error:
             self._add_failed(Job(name, limits, on_end), str(error))
             return True
@@ -105,6 +109,22 @@ class Jobs:
             return True
         job = CallJob(name, limits, on_end, number, result)
         self._calls[number] = job
+        self._add(job)
+        return True
+
+    def start_remote(self, name: str, place: Path, request: bytes, *, limits: Limits, on_end: OnEnd) -> bool:
+        """Have root's half of the agent, which listens at `place`, do what `request` asks for
+        (agent.privileged.protocol).
+
+        As `start_command` otherwise. Only `limits.time` says something here: root's configuration has the others.
+        """
+        if not self._is_free(name):
+            return False
+        try:
+            job = RemoteJob(name, limits, on_end, place, request)
+        except CannotStartError as error:
+            self._add_failed(Job(name, limits, on_end), str(error))
+            return True
         self._add(job)
         return True
 
@@ -164,7 +184,8 @@ class Jobs:
             return
         self._selector.unregister(pipe.descriptor)
         job.open_pipes.remove(pipe)
-        if job.phase == "draining" and not job.open_pipes:
+        if not job.open_pipes and (job.phase == "draining" or isinstance(job, RemoteJob)):
+            job.phase = "draining"
             job.deadline = time.monotonic()
 
     def _child_ended(self, job: Job) -> None:
