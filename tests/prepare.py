@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 PACKAGES = {
+    "chrony": "a time server to ask",
     "chromium": "the pages are looked at in a real browser",
     "iproute2": "namespaces for tests of the network",
     "libatomic1": "what drives the browser is linked to it",

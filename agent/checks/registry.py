@@ -16,11 +16,13 @@ CHECKS: dict[str, str] = {
     "http": "agent.checks.http:Http",
     "memory": "agent.checks.memory:Memory",
     "network": "agent.checks.network:Network",
+    "ntp": "agent.checks.ntp:Ntp",
     "process": "agent.checks.process:Process",
     "remote_disk": "agent.checks.disk:RemoteDisk",
     "systemd": "agent.checks.systemd:Systemd",
     "tcp": "agent.checks.tcp:Tcp",
     "textfile": "agent.checks.textfile:Textfile",
+    "time": "agent.checks.timesync:Time",
 }
 """Kind to `module:class`. A new check is its file, one line here, and its cases."""
 

@@ -19,14 +19,26 @@ from agent.checks.disk_io import DiskIo, DiskIoOptions
 from agent.checks.http import Http, HttpOptions
 from agent.checks.memory import Memory, MemoryOptions
 from agent.checks.network import Network, NetworkOptions
+from agent.checks.ntp import Exchange
+from agent.checks.ntp import derive as derive_ntp
 from agent.checks.process import Process, ProcessOptions
 from agent.checks.registry import CHECKS, load
+from agent.checks.sntp import Answer
 from agent.checks.systemd import Systemd, SystemdOptions
 from agent.checks.tcp import Tcp, TcpOptions
 from agent.checks.textfile import Textfile, TextfileOptions
+from agent.checks.timesync import derive as derive_time
 from agent.config.load import load as load_configuration
 from agent.paths import System
-from tests.agent.checks import test_cpu, test_disk_io, test_memory, test_network, test_process, test_systemd
+from tests.agent.checks import (
+    test_cpu,
+    test_disk_io,
+    test_memory,
+    test_network,
+    test_process,
+    test_systemd,
+    test_timesync,
+)
 from tests.agent.checks.servers import certificate, serve
 from tests.agent.checks.tree import NOW, collect, tree
 
@@ -104,6 +116,7 @@ SAMPLES: dict[str, Callable[[Path], Sample]] = {
         Memory(MemoryOptions()), tree(root, {"proc/meminfo": test_memory.MEMINFO, "proc/vmstat": test_memory.VMSTAT})
     ),
     "network": lambda root: twice(Network(NetworkOptions()), tree(root, test_network.dev(eth0=(1, 1, 1, 1, 1, 1)))),
+    "ntp": lambda root: derive_ntp("x", Exchange(Answer(1, True, 0, 0, NOW, NOW), NOW, NOW)),
     "process": lambda root: twice(
         Process(ProcessOptions(name="x")), tree(root, test_process.proc(test_process.stat(7, "x")))
     ),
@@ -111,6 +124,7 @@ SAMPLES: dict[str, Callable[[Path], Sample]] = {
     "systemd": lambda root: printed(Systemd(SystemdOptions(units=("nginx",))), test_systemd.OUTPUT),
     "tcp": of_tcp,
     "textfile": of_textfile,
+    "time": lambda root: derive_time(test_timesync.IN_STEP),
 }
 """A sample of each kind that holds all that it can measure."""
 
