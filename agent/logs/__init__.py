@@ -1,0 +1,1 @@
+"""Logs of the host: following files and the journal, and counting what is in them."""
