@@ -20,16 +20,13 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from collector import tls
+from collector.doorkeeper import Bounds, Doorkeeper
 from kit.errors import HostwardError
 
 KEEP_ALIVE = 75
 """Seconds that an idle connection is kept: hosts report every 15 s, and a new one costs a TLS handshake."""
 DRAIN = 10
 """Seconds that requests under way have when the server is told to stop."""
-HANDSHAKE = 15.0
-"""Seconds in which a client must have finished the TLS handshake."""
-GOODBYE = 1.0
-"""Seconds that a client has to answer the end of its connection; one that is idle does not."""
 HEAD_TIMEOUT = 20.0
 """Seconds in which the head of a request must have come."""
 MAX_HEAD = 1 << 16
@@ -38,14 +35,15 @@ REQUEST_TIMEOUT = 60.0
 """Seconds in which the whole of a request must have come, also where nobody waits for its body."""
 MAX_REQUEST = 4 << 20
 """Bytes of a whole request, with what frames its body and the trailers behind it; no body has a fourth of that."""
-RENEWAL_EVERY = 6 * 3600.0
+LOOK_EVERY = 30.0
+"""Seconds between two looks at the server certificate."""
 GARBAGE = 20_000
 """Objects that are made before a look for unreachable cycles: a request makes hundreds, and hardly a cycle."""
 
 log = logging.getLogger(__name__)
 
 
-def serve(app: ASGIApp, listener: socket.socket, folder: Path, *, ready: Callable[[], None]) -> None:
+def serve(app: ASGIApp, listener: socket.socket, folder: Path, *, bounds: Bounds, ready: Callable[[], None]) -> None:
     """Serve `app` over TLS until SIGTERM or SIGINT, with the certificate in `folder`.
 
     `ready` is called once connections are taken. Raises HostwardError where the certificate cannot be used.
@@ -65,8 +63,8 @@ def serve(app: ASGIApp, listener: socket.socket, folder: Path, *, ready: Callabl
     )
     config.load()
     config.ssl = tls.server_context(folder)
-    with asyncio.Runner(loop_factory=_Loop) as runner:
-        runner.run(_Server(config, folder=folder, ready=ready).serve(sockets=[listener]))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_Server(config, listener, folder=folder, bounds=bounds, ready=ready).serve())
 
 
 @contextmanager
@@ -86,18 +84,6 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-class _Loop(uvloop.Loop):
-    """uvicorn does not say how long TLS may take, and the loop's own limits are patient."""
-
-    async def create_server(  # type: ignore[override]  # its four overloads differ in what is only passed on
-        self, *arguments: Any, **options: Any
-    ) -> asyncio.AbstractServer:
-        """As uvloop has it."""
-        return await super().create_server(
-            *arguments, **options, ssl_handshake_timeout=HANDSHAKE, ssl_shutdown_timeout=GOODBYE
-        )
-
-
 class Protocol(HttpToolsProtocol):
     """Bounds a request, in time and size, and its head more tightly; uvicorn bounds neither with this parser."""
 
@@ -106,6 +92,8 @@ class Protocol(HttpToolsProtocol):
     _most = MAX_HEAD
     """Bytes that it may have so far."""
     _deadline: asyncio.TimerHandle | None = None
+    gone: Callable[[], None] = staticmethod(lambda: None)
+    """Called when the connection has ended."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client came."""
@@ -115,6 +103,7 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It went."""
         self._stop_waiting()
+        self.gone()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -160,18 +149,36 @@ class Protocol(HttpToolsProtocol):
 class _Server(uvicorn.Server):
     """Tells when it listens, ends without an error on a signal, and renews its certificate."""
 
-    def __init__(self, config: uvicorn.Config, *, folder: Path, ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        listener: socket.socket,
+        *,
+        folder: Path,
+        bounds: Bounds,
+        ready: Callable[[], None],
+    ) -> None:
         super().__init__(config)
+        self._listener = listener
         self._folder = folder
+        self._bounds = bounds
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say so."""
-        await super().startup(sockets)
+        await super().startup([])  # what is needed before anybody may come in
+        assert self.config.ssl is not None
+        door = Doorkeeper(self._listener, self._make_protocol, context=self.config.ssl, bounds=self._bounds)
+        self.servers: list[Any] = [door]
         # What is here now stays until the end: no look for garbage needs to go over it again.
         gc.freeze()
         gc.set_threshold(GARBAGE, *gc.get_threshold()[1:])
         self._ready()
+
+    def _make_protocol(self, gone: Callable[[], None]) -> Protocol:
+        protocol = Protocol(self.config, self.server_state, self.lifespan.state)
+        protocol.gone = gone
+        return protocol
 
     async def main_loop(self) -> None:
         """Until a signal."""
@@ -187,13 +194,18 @@ class _Server(uvicorn.Server):
         yield
 
     async def _renew(self) -> None:
+        loaded = tls.server_certificate_stamp(self._folder)
         while True:
-            await asyncio.sleep(RENEWAL_EVERY)
+            await asyncio.sleep(LOOK_EVERY)
             try:
-                if tls.renew_server_certificate(self._folder, datetime.datetime.now(datetime.UTC)):
+                tls.renew_server_certificate(self._folder, datetime.datetime.now(datetime.UTC))
+                # Also where a command has issued one with more names.
+                found = tls.server_certificate_stamp(self._folder)
+                if found != loaded:
                     assert self.config.ssl is not None
                     tls.load_server_certificate(self.config.ssl, self._folder)
-                    log.info("renewed the server certificate")
+                    loaded = found
+                    log.info("took the new server certificate")
             except HostwardError as error:
                 log.error("the server certificate could not be renewed: %s", error)
 

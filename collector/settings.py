@@ -8,10 +8,13 @@ from typing import Annotated
 
 import msgspec
 
+from collector.doorkeeper import Bounds as Connections
 from collector.metrics.contract import Bounds
 from kit.options.load import load
 from kit.units import Duration, Size
 
+OWN_FILES = 100
+"""Files that are no connections: the database's, the log, what is being read."""
 DEFAULT_FILE = Path("/etc/hostward/collector.toml")
 
 
@@ -32,11 +35,42 @@ class HistoryOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     ] = Size(Bounds().size)
 
 
+class ConnectionOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many may be connected at one time. Each host keeps one connection, each browser up to six."""
+
+    total: Annotated[
+        int,
+        msgspec.Meta(
+            description="In all; no more than the system lets one process have files.",
+            ge=10,
+            le=1_000_000,
+            examples=[50_000],
+        ),
+    ] = Connections().total
+    per_address: Annotated[
+        int,
+        msgspec.Meta(
+            description="From one address (IPv6: one /64). Raise it where a larger fleet comes through one gateway.",
+            ge=1,
+            le=1_000_000,
+            examples=[8_000],
+        ),
+    ] = Connections().per_address
+
+    def bounds(self, *, files: int) -> Connections:
+        """The doorkeeper's, where the process may have so many files: some are for the database."""
+        return Connections(total=min(self.total, max(files - OWN_FILES, 1)), per_address=self.per_address)
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The file."""
 
     history: Annotated[HistoryOptions, msgspec.Meta(description="How much of the readings is kept.")] = (
         HistoryOptions()
+    )
+
+    connections: Annotated[ConnectionOptions, msgspec.Meta(description="How many may be connected at one time.")] = (
+        ConnectionOptions()
     )
 
     def bounds(self) -> Bounds:

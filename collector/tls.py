@@ -94,6 +94,15 @@ def names(folder: Path) -> list[str]:
     return [str(name.value) for name in _load_server_certificate(folder)[1]]
 
 
+def server_certificate_stamp(folder: Path) -> tuple[int, int]:
+    """Another one for another file. Raises HostwardError where there is none."""
+    try:
+        found = (folder / SERVER).stat()
+    except OSError as error:
+        raise HostwardError(f"{folder / SERVER} cannot be read as a certificate: {error}") from error
+    return found.st_ino, found.st_mtime_ns
+
+
 def server_context(folder: Path) -> ssl.SSLContext:
     """TLS 1.2 and later, with the server certificate. Raises HostwardError where that cannot be loaded."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

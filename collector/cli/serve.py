@@ -35,8 +35,14 @@ def _run(options: argparse.Namespace) -> int:
         try:
             app = create_app(database, EmbeddedHistory(settings.bounds()))
             url = _url(options.host, listener)
-            _raise_file_limit()
-            serve(app, listener, folder, ready=lambda: print(f"Hostward collector ready at {url}", flush=True))
+            bounds = settings.connections.bounds(files=_raise_file_limit())
+            serve(
+                app,
+                listener,
+                folder,
+                bounds=bounds,
+                ready=lambda: print(f"Hostward collector ready at {url}", flush=True),
+            )
         finally:
             database.close()
     return 0
@@ -47,11 +53,12 @@ def _url(host: str, listener: socket.socket) -> str:
     return f"https://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}"
 
 
-def _raise_file_limit() -> None:
-    """A connection is a file, and the usual limit of 1,024 is a fleet of 900 hosts."""
+def _raise_file_limit() -> int:
+    """A connection is a file, and the usual limit of 1,024 is a fleet of 900 hosts. Gives what it is now."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):  # a sandbox may not allow it, and a small fleet fits as well
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 SERVE = Command(
