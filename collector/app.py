@@ -25,7 +25,7 @@ from collector.middleware import LastResort, SameOrigin, SecurityHeaders
 from collector.services import Services
 from collector.store.database import Database
 from collector.web.pages import error_page
-from collector.web.routes import routes as pages
+from collector.web.routes import ROUTES as PAGE_ROUTES
 from collector.worker import Worker
 from wire.errors import WireError
 
@@ -55,7 +55,7 @@ def create_app(
 
     signed = frozenset(endpoint.path for endpoint in api.ENDPOINTS if endpoint.access == "signature")
     app = Starlette(
-        routes=[*api.ROUTES, *pages],
+        routes=[*api.ROUTES, *PAGE_ROUTES],
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(LastResort, respond=_respond),

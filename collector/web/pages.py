@@ -25,6 +25,7 @@ SENTENCES = {
     403: "This request came from another site, or you may not do this.",
     404: "There is nothing at this address. A host that was revoked has no page any more.",
     405: "This address does not take such requests.",
+    429: "Too many logins failed. Try again later.",
     413: "The request is larger than anything this page sends.",
     500: "Something went wrong at home. The collector's log says what.",
     503: "Home is busy. Try again in a moment.",

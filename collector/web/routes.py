@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from collector.api.endpoint import address, read_body
 from collector.api.problems import ApiError
 from collector.api.shapes import HostDetail, Series
-from collector.auth import COOKIE
+from collector.auth import COOKIE, may
 from collector.rules.state import SEVERITY
 from collector.services import Services, services
-from collector.store.accounts import SESSION_LIFETIME, User
+from collector.store.accounts import SESSION_LIFETIME, Role, User
 from collector.web import charts, listing
 from collector.web.format import amount, took
 from collector.web.location import local_path, path_of
@@ -40,16 +42,32 @@ FACTS = ("os", "kernel", "architecture", "cpus", "cpu_model", "memory", "virtual
 """Those that are shown first, in this order."""
 
 
-def signed_in(handler: Callable[[Request, User], Awaitable[Response]]) -> Handler:
-    """Only for people with a session: others go to the login page, and from there to where they wanted."""
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page or a part of one, with who may have it: `anyone`, or people whose role is at least this one."""
 
-    async def guarded(request: Request) -> Response:
-        user = await _user(request)
-        if user is None:
-            return _to_login(request)
-        return await handler(request, user)
+    method: Literal["GET", "POST"]
+    path: str
+    access: Role | Literal["anyone"]
+    handler: Handler
 
-    return guarded
+    def route(self) -> Route:
+        """For Starlette. Nobody without the role gets to the handler, which finds who it is in `request.state.user`.
+
+        Who is not logged in goes to the login page, and from there to where they wanted.
+        """
+
+        async def serve(request: Request) -> Response:
+            if self.access != "anyone":
+                user = await _user(request)
+                if user is None:
+                    return _to_login(request)
+                if not may(user, self.access):
+                    raise HTTPException(403)
+                request.state.user = user
+            return await self.handler(request)
+
+        return Route(self.path, serve, methods=[self.method])
 
 
 async def login_form(request: Request) -> Response:
@@ -89,8 +107,7 @@ async def logout(request: Request) -> Response:
     return response
 
 
-@signed_in
-async def fleet(request: Request, user: User) -> Response:
+async def fleet(request: Request) -> Response:
     """GET /: the fleet; its fragment alone where htmx asks, which also names the address to show."""
     query = listing.Query.parse(request.query_params)
     hosts = await services(request).fleet.hosts()
@@ -100,20 +117,19 @@ async def fleet(request: Request, user: User) -> Response:
     return page(
         "_fleet_fragment.html" if fragment else "fleet.html",
         headers=headers,
-        user=user.name,
+        user=request.state.user.name,
         listing=view,
         origin=_origin(request),
     )
 
 
-@signed_in
-async def host(request: Request, user: User) -> Response:
+async def host(request: Request) -> Response:
     """GET /hosts/{id}: a host; its two fragments alone where htmx asks."""
     detail = await _detail(request)
     fragment = "HX-Request" in request.headers
     return page(
         "_host_fragments.html" if fragment else "host.html",
-        user=user.name,
+        user=request.state.user.name,
         fragment=fragment,
         detail=detail,
         ahead=_ahead(detail),
@@ -128,8 +144,7 @@ async def host(request: Request, user: User) -> Response:
     )
 
 
-@signed_in
-async def host_charts(request: Request, user: User) -> Response:
+async def host_charts(request: Request) -> Response:
     """GET /hosts/{id}/charts?range=1h[&since=TIME]: charts.Charts as JSON; with `since` only what is newer."""
     detail = await _detail(request)
     name = _range(request)
@@ -159,15 +174,16 @@ async def host_charts(request: Request, user: User) -> Response:
     return Response(msgspec.json.encode(body), headers=HEADERS, media_type="application/json")
 
 
-routes: list[BaseRoute] = [
-    Route("/", fleet, methods=["GET"]),
-    Route("/hosts/{host}", host, methods=["GET"]),
-    Route("/hosts/{host}/charts", host_charts, methods=["GET"]),
-    Route("/login", login_form, methods=["GET"]),
-    Route("/login", login, methods=["POST"]),
-    Route("/logout", logout, methods=["POST"]),
-    Route(f"{PREFIX}/{{fingerprint}}/{{name:path}}", STATIC.serve, methods=["GET"]),
-]
+PAGES: tuple[Page, ...] = (
+    Page("GET", "/", "viewer", fleet),
+    Page("GET", "/hosts/{host}", "viewer", host),
+    Page("GET", "/hosts/{host}/charts", "viewer", host_charts),
+    Page("GET", "/login", "anyone", login_form),
+    Page("POST", "/login", "anyone", login),
+    Page("POST", "/logout", "anyone", logout),
+    Page("GET", f"{PREFIX}/{{fingerprint}}/{{name:path}}", "anyone", STATIC.serve),
+)
+ROUTES = [one.route() for one in PAGES]
 
 
 async def _user(request: Request) -> User | None:
