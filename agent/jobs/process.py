@@ -1,8 +1,11 @@
-"""Starts programs: the only user of `subprocess`. There is never a shell.
+"""Starts programs: the only user of `subprocess`. No shell ever reads a command.
 
 What limits a program is a chain of small tools, each of which sets one thing and becomes the next by exec:
 
     nice -n 10 -- ionice -c 3 -- prlimit --as=1073741824 -- setpriv --pdeathsig KILL -- PROGRAM…
+
+Where the agent has a cgroup of its own, a shell stands before them that puts itself into one for the program; it
+reads nothing of the command (agent/jobs/cgroup.py).
 
 So every limit is in force before the program's first instruction and for all that it starts; doing the same from
 outside, after the start, would leave a window, and `preexec_fn` may deadlock in a process that has threads. Only what
@@ -30,6 +33,7 @@ from functools import cache
 from pathlib import Path
 
 from agent.credentials import FOLDER
+from agent.jobs.cgroup import ENTER, Group, new_group
 from agent.jobs.limits import Limits
 from kit.errors import HostwardError
 
@@ -62,9 +66,12 @@ class Child:
     pidfd: int
     """Readable when the program has ended."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], output: int = -1, error: int = -1) -> None:
-        """Takes the pipes over. Raises OSError when there is no descriptor left; then the program is gone again."""
+    def __init__(
+        self, popen: subprocess.Popen[bytes], output: int = -1, error: int = -1, group: Group | None = None
+    ) -> None:
+        """Takes all over. Raises OSError when there is no descriptor left; then the program is gone again."""
         self._popen = popen
+        self._group = group
         self._own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         self.pid = popen.pid
         self.output, self.error = output, error
@@ -79,10 +86,13 @@ class Child:
     def signal_group(self, number: signal.Signals) -> None:
         """Signal every process of its group. The group's number cannot mean another one before `reap`.
 
+        SIGKILL is also for what has left that group, where there is a cgroup that it cannot leave.
         A program that runs as another user cannot be signalled: that is no error here.
         """
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
+        if number == signal.SIGKILL and self._group is not None:
+            self._group.kill()
 
     def reap(self) -> Exit:
         """Wait for the program's end (see `pidfd`), then close everything that belongs to it.
@@ -95,6 +105,8 @@ class Child:
         for descriptor in (self.output, self.error, self.pidfd):
             if descriptor >= 0:
                 os.close(descriptor)
+        if self._group is not None:
+            self._group.remove()
         return Exit(
             self._popen.returncode,
             usage.ru_utime + usage.ru_stime,
@@ -138,11 +150,15 @@ def _start_piped(argv: Sequence[str], environment: Mapping[str, str], given: byt
             os.set_blocking(ours, False)
             pipes.append((ours, end))
         (output, stdout), (error, stderr) = pipes
+        group = new_group()
+        if group is not None:
+            on_failure.callback(group.remove)
+            argv = [_tool("sh"), "-c", ENTER, "sh", group.entrance, *argv]
         popen = subprocess.Popen(  # noqa: S603 - what to start is the administrator's choice; no shell reads it
             argv, stdin=stdin, stdout=stdout, stderr=stderr, cwd="/", env=environment, start_new_session=True
         )
         on_failure.pop_all()  # From here on they are the child's to close.
-    return Child(popen, output, error)
+    return Child(popen, output, error, group)
 
 
 def _input(given: bytes) -> int:
