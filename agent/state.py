@@ -20,9 +20,12 @@ from typing import Any, Literal, NoReturn, Self
 
 import msgspec
 
+from agent import mark
+from agent.mark import Mark
 from kit.errors import HostwardError
 from kit.files import own_as_folder
 from wire import fit
+from wire.limits import ID
 from wire.report import CheckState, Event, Gap, JobResult, Reading
 
 FILE = "agent.db"
@@ -90,6 +93,20 @@ class StateCorruptError(StateError):
     """The database is damaged; opening it again sets it aside and begins a new one."""
 
 
+class StateRevertedError(StateCorruptError):
+    """The database is as it was before it gave numbers that home knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A database that could not be gone on with, and that a new one took the place of."""
+
+    aside: Path | None
+    """Where it is kept; None where there was none any more."""
+    reverted: bool = False
+    """Whether it is sound, but as it was a while ago: see agent/mark.py."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredCheck:
     """A check as it was last judged, with what its next judgement needs."""
@@ -115,23 +132,29 @@ class State:
     def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
         self.folder = folder
         self.connection = connection
-        self.set_aside: Path | None = None
-        """Where a damaged database was moved to by this `open`."""
+        self.damage: Damage | None = None
+        """What this `open` found instead of a sound database."""
 
     @classmethod
     def open(cls, folder: Path) -> Self:
         """Open the database for writing; make the folder (0700), the file and its tables as needed.
 
         Raises StateError when the folder cannot be used or a newer Hostward wrote it, StateFullError when there is no
-        room for it. A damaged file is set aside: see `set_aside`.
+        room for it. A damaged file is set aside: see `damage`.
         """
         make_folder(folder)
+        noted = mark.read(folder)
         try:
-            return cls._open_sound(folder)
-        except StateCorruptError:
+            state = cls._open_sound(folder, noted)
+        except StateCorruptError as error:
             aside = _set_aside(folder / FILE)
-        state = cls._open_sound(folder)
-        state.set_aside = aside
+            state = cls._open_sound(folder, None)
+            state.damage = Damage(aside, reverted=isinstance(error, StateRevertedError))
+        else:
+            if noted is not None and noted.epoch != state.epoch:
+                state.damage = Damage(None)
+        if state.damage is not None:
+            mark.note(folder, Mark(state.epoch, 0))
         return state
 
     @classmethod
@@ -182,7 +205,7 @@ class State:
             with contextlib.suppress(sqlite3.Error):
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, sqlite3.Error | UnicodeDecodeError):
                 _raise(error, self.folder / FILE)
             raise
 
@@ -192,7 +215,7 @@ class State:
     def epoch(self) -> str:
         """The random name of this database, made with it."""
         epoch = self.get("epoch")
-        if epoch is None:
+        if epoch is None or not ID.fullmatch(epoch):
             raise StateCorruptError(f"{self.folder / FILE} lacks its epoch")
         return epoch
 
@@ -346,17 +369,32 @@ class State:
     # Opening.
 
     @classmethod
-    def _open_sound(cls, folder: Path) -> Self:
+    def _open_sound(cls, folder: Path, noted: Mark | None) -> Self:
         path = folder / FILE
         state = cls(folder, _connect(path, writable=True))
         try:
             state._migrate()
+            state._verify(noted)
         except BaseException as error:
             state.close()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, sqlite3.Error | UnicodeDecodeError):
                 _raise(error, path)
             raise
         return state
+
+    def _verify(self, noted: Mark | None) -> None:
+        """Read what a start will read: SQLite knows its pages, and has no checksum of what is in them."""
+        path = self.folder / FILE
+        try:
+            self.checks(), self.last_runs(), self.events(), self.gaps()
+        except ValueError as error:
+            raise StateCorruptError(f"{path} is damaged: {error}") from error
+        row = self.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'spool'").fetchone()
+        given = 0 if row is None else row[0]
+        if noted is not None and noted.epoch == self.epoch and given < noted.sequence:
+            raise StateRevertedError(
+                f"{path} has gone back in time: it has numbered {given} reports, and had numbered {noted.sequence}"
+            )
 
     def _migrate(self) -> None:
         version = self._check_version()
@@ -440,19 +478,23 @@ def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA cache_size = -128")  # KiB: rows are written once and read once
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         connection.close()
         _raise(error, path)
     return connection
 
 
-def _raise(error: sqlite3.Error | OSError, path: Path) -> NoReturn:
+def _raise(error: sqlite3.Error | OSError | UnicodeDecodeError, path: Path) -> NoReturn:
     if isinstance(error, OSError):
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StateFullError(f"no room is left for {path}") from error
+        if error.errno == errno.EISDIR:
+            raise StateCorruptError(f"{path} is a folder") from error
         raise StateError(f"{path} cannot be used: {error.strerror}") from error
     code = getattr(error, "sqlite_errorcode", None) or 0
-    if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    # For text whose bytes are none the driver has no code; in a message of SQLite's it even trips over them itself.
+    no_text = isinstance(error, UnicodeDecodeError) or "not decode to UTF-8" in str(error)
+    if no_text or code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         raise StateCorruptError(f"{path} is damaged: {error}") from error
     if code & 0xFF == sqlite3.SQLITE_FULL or (code & 0xFF == sqlite3.SQLITE_IOERR and _is_full(path.parent)):
         raise StateFullError(f"no room is left for {path}") from error
@@ -481,6 +523,7 @@ def _set_aside(path: Path) -> Path:
     path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
     earlier = [found for found in path.parent.glob(f"{path.name}.corrupt-*") if not found.name.endswith("-wal")]
     for old in sorted(earlier, key=lambda found: found.stat().st_mtime)[:-CORRUPT_KEPT]:
-        old.unlink(missing_ok=True)
-        old.with_name(f"{old.name}-wal").unlink(missing_ok=True)
+        for file in (old, old.with_name(f"{old.name}-wal")):
+            with contextlib.suppress(OSError):  # a folder, for one: that is not the agent's to clear
+                file.unlink(missing_ok=True)
     return aside

@@ -8,6 +8,7 @@ from collections import Counter
 from collector.api.shapes import HostDetail, HostSummary
 from collector.rules.highlights import highlights
 from collector.rules.intake import HostRecord
+from collector.rules.state import is_stale
 from collector.store import hosts
 from collector.store.database import Database
 from wire.report import STATES
@@ -46,6 +47,7 @@ class Fleet:
                 boot=record.boot,
                 clock_offset=record.clock_offset,
                 checks=record.checks,
+                stale=[check.name for check in record.checks if is_stale(check, record.reported or 0.0)],
                 changes=hosts.recent_changes(connection, record.id, CHANGES),
                 events=hosts.recent_events(connection, record.id, EVENTS),
                 jobs=hosts.last_runs(connection, record.id),

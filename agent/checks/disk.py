@@ -16,7 +16,7 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from agent.checks.contract import Check, CheckOptions, Context, Every, Finding, Measurement, Rule, Sample, Threshold
-from agent.checks.mounts import Mount, once_each, parse_fstab, parse_mountinfo
+from agent.checks.mounts import Mount, once_each, parse_fstab, parse_mountinfo, rank
 from agent.checks.patterns import is_chosen, named
 from agent.paths import System
 from kit.units import Duration, format_duration
@@ -80,7 +80,7 @@ class Disk(Check[DiskOptions]):
         wanted = parse_fstab(_text(context.system.path("etc", "fstab"), missing=""))
         seen_writable = set(context.previous or ())
         measurements: list[Measurement] = []
-        fullest: tuple[float, str] | None = None
+        fullest: tuple[float, Mount] | None = None
         shown = 0
         for mount in chosen:
             answer = answers.get(mount.point)
@@ -90,7 +90,7 @@ class Disk(Check[DiskOptions]):
                 shown += bool(found)
                 for measurement in found:
                     if measurement.name == "disk_used_percent":
-                        fullest = max(fullest or (-1.0, ""), (measurement.value, mount.point))
+                        fullest = fuller(fullest, (measurement.value, mount))
                 asked = (
                     wanted[mount.point].read_only
                     if mount.point in wanted
@@ -107,7 +107,7 @@ class Disk(Check[DiskOptions]):
         seen_writable = {name for name, m in names.items() if not m.read_only or name in seen_writable}
         summary = "nothing is mounted"
         if fullest:
-            summary = f"{fullest[1]} {fullest[0]:.0f} % used"
+            summary = f"{fullest[1].point} {fullest[0]:.0f} % used"
             summary += f", the fullest of {shown}" if shown > 1 else ""
         return Sample(measurements, findings, summary, memory=sorted(seen_writable))
 
@@ -134,6 +134,14 @@ class RemoteDisk(Disk):
     def ask(self, mounts: Sequence[Mount]) -> Mapping[str, Answer]:
         """Ask all at once; one that hangs keeps nobody from being heard. The threads end with the child."""
         return ask_in_threads([mount.point for mount in mounts], _statvfs, self.options.patience)
+
+
+def fuller(one: tuple[float, Mount] | None, other: tuple[float, Mount]) -> tuple[float, Mount]:
+    """The one with the larger percentage; of two that are alike, as a folder that is mounted a second time has them,
+    the one where more of the file system is seen."""
+    if one is None or other[0] > one[0]:
+        return other
+    return other if other[0] == one[0] and rank(other[1]) < rank(one[1]) else one
 
 
 def ask_in_threads(points: Sequence[str], ask: Callable[[str], Answer], patience: float) -> dict[str, Answer]:

@@ -100,14 +100,15 @@ def once_each(mounts: Iterable[Mount], *, keep: Collection[str] = ()) -> list[Mo
     for mount in mounts:
         if mount.point in keep:
             kept.append(mount)
-        elif mount.number not in best or _rank(mount) < _rank(best[mount.number]):
+        elif mount.number not in best or rank(mount) < rank(best[mount.number]):
             best[mount.number] = mount
     numbers = {mount.number for mount in kept}
     kept += [mount for mount in best.values() if mount.number not in numbers]
     return sorted(kept, key=lambda mount: mount.point)
 
 
-def _rank(mount: Mount) -> tuple[bool, int, str]:
+def rank(mount: Mount) -> tuple[bool, int, str]:
+    """The lowest is where most of a file system is seen: at its root, by its shortest name."""
     return (mount.root != "/", len(mount.point), mount.point)
 
 

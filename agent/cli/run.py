@@ -32,7 +32,7 @@ RUN = Command(
     notes="""\
 It needs no configuration: the checks that fit this host run by themselves. It ends within 10 s of SIGTERM or Ctrl-C,
 and reads its configuration again on SIGHUP and whenever the files change.
-Mistakes in the configuration do not keep it from watching: the check `config` tells of them, and the default checks
-run until they are mended.
+Mistakes in the configuration do not keep it from watching: the check `config` tells of them, and until they are
+mended the last configuration without mistakes is in force, or the default checks where there never was one.
 exit codes: 0 ended by a signal, 1 failed, 2 bad usage, such as a --config that is not there.""",
 )

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from agent import clock
 from agent.clock import Repeated
+from agent.config import last_good
 from agent.config.defaults import effective_checks
 from agent.config.load import read
 from agent.config.schema import CONFIG_CHECK, Config
@@ -36,6 +37,7 @@ from agent.daemon.wake import CALL, Wake
 from agent.facts import boot_id, facts
 from agent.jobs.supervisor import Jobs
 from agent.paths import System
+from agent.salvage import salvage
 from agent.state import State, StateCorruptError, StateError, make_folder
 from kit.errors import ConfigurationError, UsageError
 from kit.options.load import Loaded
@@ -59,6 +61,7 @@ CLOCK_SET = 1.0
 """Seconds by which the wall clock must leave the one that nobody sets to count as set."""
 JOBS_GRACE = 4.0
 """Seconds between the SIGTERM and the SIGKILL of jobs when the agent ends."""
+BEFORE = "the configuration before stays in force"
 LAST_DELIVERY = 3.0
 """Seconds for a delivery under way when the agent ends. Together with the jobs it is within 10 s."""
 
@@ -111,6 +114,8 @@ class Daemon:
         self._adopted = False
         """Whether a configuration of the files is in force, be it an earlier one."""
         self._refused = ""
+        self._instead = BEFORE
+        """What is in force while the files have mistakes."""
         self._offset = time.time() - clock.ticks()
         self._notifier = Notifier()
         self._boot = boot_id(system)
@@ -139,8 +144,9 @@ class Daemon:
     def serve(self) -> None:
         """Run until a signal ends it.
 
-        Where the configuration has mistakes, the checks that fit the host run as they are by default, and `config` is
-        critical, until it is mended. A host that nobody watches, because of a comma, would be worse.
+        Where the configuration has mistakes, the last one without takes effect, and `config` is a warning. Where
+        there never was one, the checks that fit the host run as they are by default, and `config` is critical, until
+        it is mended. A host that nobody watches, because of a comma, would be worse.
         """
         self._begin()
         self._load()
@@ -224,46 +230,65 @@ class Daemon:
     def _load(self) -> str:
         """Let the configuration take effect, and say which; nothing where it was refused, which it says itself."""
         try:
-            text = self._adopt(self._source.read())
+            loaded = self._source.read()
+            text = self._adopt(loaded)
         except ConfigurationError as error:
             self._refuse(error)
             return ""
         self._adopted = True
         self._refused = ""
+        self._instead = BEFORE
+        try:
+            last_good.save(self._folder, loaded.tree.values, time.time())
+        except OSError as error:
+            log.warning("the configuration could not be kept for a start with mistakes: %s", error.strerror)
         return text
 
     def _refuse(self, error: ConfigurationError) -> None:
         now = time.time()
         first, *others = str(error).splitlines()
         more = f" (and {len(others)} more, see hostward config check)" if others else ""
-        state: report.State
-        if self._adopted:
-            state, instead = "warning", "the configuration before stays in force"
-        else:
-            # Nothing is forgotten of checks and jobs that do not run now: they will again.
-            self._rounds.replace(effective_checks(Config(), self._system))
-            state, instead = "critical", "until that is mended the host's default checks run, and no jobs"
-        text = f"{first}{more}; {instead}"
+        if not self._adopted:
+            self._fall_back()
+        state: report.State = "warning" if self._adopted else "critical"
+        text = f"{first}{more}; {self._instead}"
         self._ledger.stands(CONFIG_CHECK, CONFIG_CHECK, state, text, now=now)
         if text != self._refused:
             self._refused = text
             self._ledger.event(Event(time=now, kind="config.refused", message=text, state=state, check=CONFIG_CHECK))
 
+    def _fall_back(self) -> None:
+        """A start with mistakes: the last configuration that had none takes effect, else the defaults."""
+        kept = last_good.load(self._folder, self._system)
+        with suppress(ConfigurationError):
+            if kept is not None:
+                config, since = kept
+                self._apply(config)
+                self._adopted = True
+                moment = time.strftime("%Y-%m-%d %H:%M", time.localtime(since))
+                self._instead = f"the last good configuration, that of {moment}, is in force"
+                return
+        # Nothing is forgotten of checks and jobs that do not run now: they will again.
+        self._rounds.replace(effective_checks(Config(), self._system))
+        self._instead = "until that is mended the host's default checks run, and no jobs"
+
     def _adopt(self, loaded: Loaded[Config]) -> str:
         """Let a configuration take effect, and say which. Raises ConfigurationError; then the one before holds."""
-        config = loaded.value
+        self._apply(loaded.value)
+        files = ", ".join(map(str, loaded.files))
+        text = f"in force: {files}" if files else "no configuration file: the defaults are in force"
+        self._ledger.stands(CONFIG_CHECK, CONFIG_CHECK, "ok", text, now=time.time())
+        return text
+
+    def _apply(self, config: Config) -> None:
         checks = effective_checks(config, self._system)
         self._rounds.replace(checks)
         self._timed.replace(config.jobs, keep=config.agent.history)
         self._exporting.adopt(config.metrics, checks)
         self._ledger.keep_checks({*checks, *self._timed.checks, *self._exporting.checks, CONFIG_CHECK})
-        files = ", ".join(map(str, loaded.files))
-        text = f"in force: {files}" if files else "no configuration file: the defaults are in force"
-        self._ledger.stands(CONFIG_CHECK, CONFIG_CHECK, "ok", text, now=time.time())
         self._reporting.adopt(config.home)
         if self._reports is not None and self._reporting.interval != self._interval:
             self._repeat_reports(clock.ticks())
-        return text
 
     # Beginning, beginning anew, and ending.
 
@@ -295,13 +320,22 @@ class Daemon:
             self._tell_damage(now)
 
     def _tell_damage(self, now: float) -> None:
-        aside = self._state.set_aside
-        if aside is None:
+        """Save what a damaged state held for home, and say what became of it."""
+        damage = self._state.damage
+        if damage is None:
             return
-        text = f"the state was damaged: it is kept as {aside}, and a new one was begun"
+        if damage.aside is None:
+            text = "the state was gone, and a new one was begun"
+            with suppress(StateError), self._state.transaction():
+                self._state.add_gap(Gap(reason="corrupt", since=now, until=now))
+        else:
+            what = "had gone back in time" if damage.reverted else "was damaged"
+            try:
+                saved = salvage(damage.aside, self._state, rows=not damage.reverted, now=now)
+            except StateError as error:
+                saved = f"what waited in it could not be saved ({error})"
+            text = f"the state {what}: it is kept as {damage.aside}, and a new one was begun; {saved}"
         self._ledger.event(Event(time=now, kind="state.damaged", message=text, state="warning"))
-        with suppress(StateError), self._state.transaction():
-            self._state.add_gap(Gap(reason="corrupt", since=now, until=now))
 
     def _end(self) -> None:
         self._notifier.stopping()

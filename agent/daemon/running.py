@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 
 from agent.state import State
@@ -26,6 +28,8 @@ def encode(running: Running) -> str:
 
 
 def load(state: State) -> Running | None:
-    """The daemon that last ran, None where none ever did."""
-    text = state.get(KEY)
-    return None if text is None else msgspec.json.decode(text, type=Running)
+    """The daemon that last ran, None where none ever did or what is kept of it is damaged."""
+    with suppress(ValueError):
+        if (text := state.get(KEY)) is not None:
+            return msgspec.json.decode(text, type=Running)
+    return None

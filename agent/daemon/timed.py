@@ -6,6 +6,7 @@ import logging
 import sched
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
@@ -71,9 +72,9 @@ class TimedJobs:
         self._keep = keep
         self._timed: dict[str, _Timed] = {}
         self._last = {name: result.started for name, result in state.last_runs().items()}
-        self._seen = {name: float(value) for name, value in state.items(SEEN).items()}
-        for name, started in state.items(RUNNING).items():
-            self._lost(name, float(started))
+        self._seen = _moments(state, SEEN)
+        for name, started in _moments(state, RUNNING).items():
+            self._lost(name, started)
 
     def replace(self, jobs: Mapping[str, JobOptions], *, keep: int) -> None:
         """These are the jobs from now on. One that is as it was keeps its due time; a run that has begun goes on."""
@@ -226,3 +227,12 @@ class TimedJobs:
         if timed.event is not None:
             self._scheduler.cancel(timed.event)
             timed.event = None
+
+
+def _moments(state: State, prefix: str) -> dict[str, float]:
+    """The times kept under the keys that begin with `prefix`; one that is damaged is none."""
+    found = {}
+    for name, value in state.items(prefix).items():
+        with suppress(ValueError):
+            found[name] = float(value)
+    return found

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from agent import mark
 from agent.home.spool import FACTS_TOLD, Spool
+from agent.mark import Mark
 from agent.state import Kind, State, Waiting
 from kit.version import __version__
 from wire import fit, limits
@@ -51,13 +53,13 @@ class Batch:
 def batches(rows: Iterable[Waiting], lost: Callable[[Kind], None]) -> Iterator[Batch]:
     """What the rows hold, in their order, in batches that a report has room for; one empty batch for no rows.
 
-    `lost` is told of each row that cannot be read: a newer version may have left it before a downgrade.
+    `lost` is told of each row that cannot be read: it is damaged, or a newer version left it before a downgrade.
     """
     batch = Batch()
     for row in rows:
         try:
             items = _DECODERS[row.kind](row.row)
-        except ValueError:
+        except (KeyError, TypeError, ValueError):
             lost(row.kind)
             continue
         size = len(row.row) // max(len(items), 1) + 1
@@ -136,7 +138,7 @@ class Reporter:
                         events=batch.events,
                         gaps=told,
                     )
-                    self._spool.add(report)
+                    sequence = self._spool.add(report)
                     tell_facts = False
                     made += 1
                 if not rows:
@@ -144,5 +146,6 @@ class Reporter:
                 self._state.clear_outbox(rows[-1].id)
             self._state.put(FACTS_TOLD, known)
             self._spool.trim(now=now, max_size=max_size, max_age=max_age)
+        mark.note(self._state.folder, Mark(self._state.epoch, sequence))
         self._first = False
         return made

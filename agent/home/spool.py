@@ -72,6 +72,17 @@ class Spool:
         self._put(sequence, replace(report, sequence=sequence), old_size=0)
         return sequence
 
+    def adopt(self, report: Report, body: bytes) -> None:
+        """Keep a report of another database as it is, under its own number and epoch. Inside a transaction.
+
+        `body` is the report as it travels. Its place among the others is behind them.
+        """
+        self._connection.execute(
+            "INSERT INTO spool VALUES (NULL, ?, ?, ?, ?, ?)",
+            (report.time, len(report.readings), len(report.events), len(report.jobs), body),
+        )
+        self._count(reports=1, size=len(body))
+
     def head(self) -> Spooled | None:
         """The oldest report: the one to send."""
         row = self._connection.execute("SELECT sequence, time, body FROM spool ORDER BY sequence LIMIT 1").fetchone()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 
 from agent.state import State
@@ -22,9 +24,11 @@ class HomeStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(state: State) -> HomeStatus:
-    """The status as it was last saved."""
-    text = state.get(KEY)
-    return HomeStatus() if text is None else msgspec.json.decode(text, type=HomeStatus)
+    """The status as it was last saved; an empty one where it is damaged."""
+    with suppress(ValueError):
+        if (text := state.get(KEY)) is not None:
+            return msgspec.json.decode(text, type=HomeStatus)
+    return HomeStatus()
 
 
 def save(state: State, status: HomeStatus) -> None:

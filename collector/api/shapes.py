@@ -79,6 +79,8 @@ class HostDetail(msgspec.Struct, frozen=True, kw_only=True):
     clock_offset: float
     """Seconds that the host's clock is ahead of home's."""
     checks: list[CheckState]
+    stale: list[str]
+    """The checks among them that the host has not run for three of their intervals, though it reports."""
     changes: list[StateChange]
     """The newest first, bounded."""
     events: list[Event]

@@ -130,7 +130,8 @@ def _is_left_over(path: Path) -> bool:
 
 
 def _refuse_finished(folder: Path) -> None:
-    database = open_database(folder / DATABASE, upgrade=True)
+    # An earlier `init` may have ended before its first table.
+    database = open_database(folder / DATABASE, create=True)
     try:
         with database.read() as connection:
             finished = bool(accounts.accounts(connection))

@@ -21,6 +21,12 @@ SHORTEST = 1.0
 """Seconds between two reports, as agents have it: a host that says less would be down between any two of them."""
 
 
+STALE_INTERVALS = 3
+"""A check that was not run for this many of its intervals, and STALE_GRACE seconds, is stale."""
+STALE_GRACE = 60.0
+"""Seconds that a run itself, and the way home, may take."""
+
+
 def worst(checks: Iterable[CheckState]) -> CheckState | None:
     """The check that decides: of the worst state, and of those the one that has been in it for the longest."""
     return max(checks, key=lambda check: (SEVERITY[check.state], -check.since), default=None)
@@ -39,6 +45,14 @@ def host_state(checks: Iterable[CheckState]) -> tuple[HostState, str]:
 def is_quiet(heard: float, interval: float, now: float) -> bool:
     """Whether a host last `heard` then is down `now`: both by one clock of home's that nobody can set."""
     return now - heard > QUIET_INTERVALS * interval
+
+
+def is_stale(check: CheckState, reported: float) -> bool:
+    """Whether a check has missed its runs, though its host reports: how it stands is how it stood then.
+
+    `reported` is when the host's last report was made, by the host's clock as all times of the check are.
+    """
+    return check.interval > 0 and reported - check.time > STALE_INTERVALS * check.interval + STALE_GRACE
 
 
 def down_message(interval: float) -> str:

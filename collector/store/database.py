@@ -55,18 +55,20 @@ def open_database(path: Path, *, create: bool = False, upgrade: bool = False) ->
     """The SQLite database at `path`.
 
     `create` makes one that is not there, `upgrade` brings an older one up to date, in one transaction each.
-    Raises HostwardError, saying what to do, when it is missing, damaged, too old or too new.
+    Raises HostwardError, saying what to do, when it is missing, damaged, emptied, too old or too new.
     """
     if not create and not path.exists():
         raise HostwardError(
             f"{path} is not there; `hostward-collector init --data-dir {path.parent}` sets a collector up"
         )
+    if not create and path.stat().st_size == 0:
+        raise _without_tables(path)  # before a connection writes to it
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": LOCK_TIMEOUT, "check_same_thread": False})
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     database = Database(engine)
     try:
-        _bring_up_to_date(database, path, upgrade=create or upgrade)
+        _bring_up_to_date(database, path, create=create, upgrade=create or upgrade)
     except BaseException as error:
         database.close()
         if isinstance(error, DatabaseError):
@@ -119,7 +121,7 @@ def _on_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _bring_up_to_date(database: Database, path: Path, *, upgrade: bool) -> None:
+def _bring_up_to_date(database: Database, path: Path, *, create: bool, upgrade: bool) -> None:
     with database.write() if upgrade else database.read() as connection:
         current = _revision(connection)
         if current == REVISION:
@@ -130,12 +132,22 @@ def _bring_up_to_date(database: Database, path: Path, *, upgrade: bool) -> None:
                 f"{path} was written by a newer Hostward (schema {current}; this one knows {REVISION}): "
                 "install that version or restore a backup made before the upgrade"
             )
+        if current is None and not create:
+            raise _without_tables(path)
         if not upgrade:
             raise HostwardError(
-                f"{path} is of an older Hostward (schema {current or 'none'}); "
-                "`hostward-collector serve` brings it up to date"
+                f"{path} is of an older Hostward (schema {current}); `hostward-collector serve` brings it up to date"
             )
         _migrate(connection)
+
+
+def _without_tables(path: Path) -> HostwardError:
+    """To begin anew would show an empty fleet, in which every host is a stranger."""
+    return HostwardError(
+        f"{path} holds no collector's tables: it was emptied, or setting it up was not finished. Restore a backup, or "
+        "move it away and set up a collector that knows nothing of what the old one knew by "
+        f"`hostward-collector init --data-dir {path.parent}`"
+    )
 
 
 def _revision(connection: Connection) -> str | None:

@@ -281,12 +281,12 @@ def test_a_damaged_database_is_set_aside(damage: object, tmp_path: Path) -> None
     state = State.open(tmp_path)
     assert state.epoch != epoch
     assert state.checks() == {}
-    assert state.set_aside is not None
-    assert state.set_aside.name.startswith("agent.db.corrupt-2")
-    assert state.set_aside.read_bytes() == content
+    assert state.damage is not None and state.damage.aside is not None
+    assert state.damage.aside.name.startswith("agent.db.corrupt-2")
+    assert state.damage.aside.read_bytes() == content
     state.close()
     again = State.open(tmp_path)
-    assert again.set_aside is None
+    assert again.damage is None
     again.close()
 
 
@@ -294,7 +294,7 @@ def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
     """A kill between creation and the first table leaves an empty file, which is no damage."""
     (tmp_path / "agent.db").touch()
     state = State.open(tmp_path)
-    assert state.set_aside is None
+    assert state.damage is None
     assert state.epoch
 
 
@@ -353,7 +353,7 @@ def test_a_full_disk_fails_the_transaction_and_not_the_database(tmp_path: Path) 
         assert state.get("after") == "2"
         state.close()
         again = State.open(disk / "state")
-        assert again.set_aside is None
+        assert again.damage is None
         assert again.get("after") == "2"
         again.close()
 

@@ -30,7 +30,8 @@ CREATE TABLE IF NOT EXISTS witness (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, 
 CREATE TRIGGER IF NOT EXISTS witness_events AFTER INSERT ON events BEGIN
 INSERT INTO witness (kind, host, one, two, three) VALUES ('event', NEW.host_id, NEW.time, NEW.kind, NEW.message); END;
 CREATE TRIGGER IF NOT EXISTS witness_runs AFTER INSERT ON job_runs BEGIN
-INSERT INTO witness (kind, host, one, two, three) VALUES ('job', NEW.host_id, NEW.started, NEW.name, NEW.outcome); END;
+INSERT INTO witness (kind, host, one, two, three) VALUES ('job', NEW.host_id, NEW.started, NEW.name, NEW.outcome);
+END;
 CREATE TRIGGER IF NOT EXISTS witness_readings AFTER INSERT ON history_journal BEGIN
 INSERT INTO witness (kind, host, one, two, three) VALUES ('readings', NEW.host_id, NEW.hour, NEW.body, ''); END;
 """
@@ -125,6 +126,12 @@ def undelivered(folder: Path) -> int:
         " + (SELECT count(*) FROM gaps WHERE NOT reported)",
     )
     return int(count)
+
+
+def is_settled(agent: Path, home: Path) -> bool:
+    """Whether home has, or counts as lost, as much as was committed: nothing is under way then."""
+    produced, arrived, gone = committed(agent).sizes(), stored(home).sizes(), lost(home)
+    return all(produced[what] == arrived[what] + gone[what] for what in produced)
 
 
 def assert_balanced(agent: Path, home: Path) -> Counter[str]:

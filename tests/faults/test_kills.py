@@ -9,34 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.state import State
-from tests.agent.daemon.daemons import Agent, agent_in, wait_for
-from tests.agent.daemon.homes import Home, enrol, home_in
+from tests.agent.daemon.daemons import Agent, wait_for
+from tests.agent.daemon.homes import Home
 from tests.faults import books
 from tests.faults.lives import Life
 from tests.faults.zygote import Zygote, zygote
 
 DIED = -signal.SIGKILL
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    """A home that knows the agent's host, and runs."""
-    with home_in(tmp_path / "home") as home:
-        home.start()
-        books.witness_home(home.folder)
-        yield home
-
-
-@pytest.fixture
-def agent(tmp_path: Path, home: Home) -> Iterator[Agent]:
-    """An agent that is enrolled and was never started."""
-    with agent_in(tmp_path) as agent:
-        agent.state.mkdir(mode=0o700)
-        State.open(agent.state).close()
-        enrol(agent, home)
-        books.witness_agent(agent.state)
-        yield agent
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.checks.contract import Finding
-from agent.checks.disk import Disk, DiskOptions, RemoteDisk, RemoteDiskOptions, ask_in_threads, choose
+from agent.checks.disk import Disk, DiskOptions, RemoteDisk, RemoteDiskOptions, ask_in_threads, choose, fuller
 from agent.checks.mounts import Mount, parse_mountinfo
 from agent.paths import System
 from tests.agent.checks.test_mounts import MOUNTINFO
@@ -101,6 +101,15 @@ def test_without_a_line_in_fstab_what_was_writable_before_must_stay_so(tmp_path:
     third = collect(check, tree(tmp_path, READ_ONLY), after=second)
     assert said(first) == []
     assert said(second) == said(third) == [("critical", "/ is mounted read-only")]
+
+
+def test_of_two_mounts_that_are_as_full_the_real_one_is_named() -> None:
+    """A folder that is mounted a second time is as full as the file system that it is of."""
+    real = Mount("/srv", "/dev/sdb", "ext4", "8:16", "/", False)
+    bound = Mount("/zz", "/dev/sdb", "ext4", "0:99", "/data", False)
+    assert fuller(fuller(None, (80.0, bound)), (80.0, real)) == (80.0, real)
+    assert fuller((80.0, real), (80.0, bound)) == (80.0, real)
+    assert fuller((80.0, real), (81.0, bound)) == (81.0, bound)
 
 
 def test_a_mount_that_vanishes_is_gone_without_a_word(tmp_path: Path) -> None:

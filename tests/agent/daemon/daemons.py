@@ -112,11 +112,11 @@ def hostward(*words: str, **environment: str) -> subprocess.CompletedProcess[str
     )
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
+def wait_for(condition: Callable[[], bool], *, patience: float = PATIENCE) -> None:
     """Return when it holds; fail when it does not for long."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not condition():
-        assert time.monotonic() < deadline, f"it did not come about within {PATIENCE:.0f} s"
+        assert time.monotonic() < deadline, f"it did not come about within {patience:.0f} s"
         time.sleep(0.05)
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.agent.daemon.daemons import Agent, wait_for
+from tests.agent.daemon.daemons import HOSTWARD, Agent, wait_for
 
 COLLECTOR = Path(sys.executable).parent / "hostward-collector"
 
@@ -65,14 +65,14 @@ class Home:
             self.process.wait()
 
 
-def enrol(agent: Agent, home: Home, *, port: int | None = None) -> None:
-    """Let home, which serves, know the agent's host; `port` is for a way to home that is not the straight one."""
+def enrol(agent: Agent, home: Home, *, port: int | None = None, within: Sequence[str] = ()) -> None:
+    """Let home, which serves, know the agent's host. `port` is for a way to home that is not the straight one,
+    `within` for what the command is started by."""
     token = agent.state.parent / "token"
     token.write_text(home.call("token", "create"))
-    done = agent.call(
-        *("enroll", "--collector", f"https://{home.address}:{port or home.port}"),
-        *("--ca", str(home.folder / "ca.pem"), "--token-file", str(token)),
-    )
+    words = ["--collector", f"https://{home.address}:{port or home.port}", "--ca", str(home.folder / "ca.pem")]
+    words += ["--token-file", str(token), "--state-dir", str(agent.state)]
+    done = subprocess.run([*within, str(HOSTWARD), "enroll", *words], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
 
 

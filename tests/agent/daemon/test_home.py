@@ -12,6 +12,7 @@ from agent.state import State
 from tests.agent.daemon.daemons import QUIET, Agent, agent_in, wait_for
 from tests.agent.daemon.homes import Home, acknowledged, enrol, home_in
 
+
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Home]:
     """A home of this test's own, running."""

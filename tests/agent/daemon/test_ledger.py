@@ -111,7 +111,7 @@ def test_damage_loses_nothing_of_the_turn(tmp_path: Path) -> None:
         ledger.flush(1)
     damaged.close()
     state = State.open(tmp_path / "one")
-    assert state.set_aside is not None
+    assert state.damage is not None
     ledger.begin_anew(state)
     ledger.flush(2)
     assert state.events() == [event(1)]

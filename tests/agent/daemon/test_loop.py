@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.config import last_good
 from agent.state import EVENTS_KEPT, State
 from tests.agent.daemon.daemons import QUIET, Agent, agent_in, wait_for
 from tests.agent.tmpfs import fill, small_disk
@@ -151,12 +152,14 @@ def test_sighup_reads_the_configuration_again(agent: Agent, tmp_path: Path) -> N
 
 
 def test_a_start_with_mistakes_watches_the_host_all_the_same(agent: Agent) -> None:
-    """By its default checks; `config` is critical, and what is configured runs as soon as it is mended."""
+    """Where no good configuration was kept, by its default checks; `config` is critical, and what is configured runs
+    as soon as it is mended."""
     job = '[jobs.tidy]\ncommand = ["true"]\ndaily = "00:00"\n'
     agent.config.write_text(QUIET + "[checks.mine]\ntype = 'memory'\n" + job)
     agent.start()
     since = agent.wait_for_check("mine", "ok")["since"]
     assert agent.end() == 0
+    (agent.state / last_good.FILE).unlink()
     agent.config.write_text('[checks.memory]\nevery = "often"\n[agnt]\n')
     agent.start()
     config = agent.wait_for_check("config", "critical")
@@ -170,6 +173,31 @@ def test_a_start_with_mistakes_watches_the_host_all_the_same(agent: Agent) -> No
     agent.wait_for_check("config", "ok")
     assert set(agent.checks()) == {"config", "mine", "job:tidy"}
     assert agent.checks()["mine"]["since"] == since
+
+
+def test_a_start_with_mistakes_takes_the_last_good_configuration(agent: Agent) -> None:
+    """Everything that was configured runs as before, and `config` says since when what is in force is so."""
+    text = QUIET + "[checks.mine]\ntype = 'memory'\n"
+    agent.config.write_text(text)
+    agent.start()
+    agent.wait_for_check("mine", "ok")
+    kept = agent.state / last_good.FILE
+    assert kept.stat().st_mode & 0o777 == 0o600, "a configuration may hold what is not everybody's"
+    assert agent.end() == 0
+    agent.config.write_text(text + "[checks.mine.used]\nwarning = 'a lot'\n")
+    started = time.time()
+    agent.start()
+    config = agent.wait_for_check("config", "warning")
+    assert config["message"].startswith(f"{agent.config}:6: checks.mine.used.warning: ")
+    assert "; the last good configuration, that of 2" in config["message"]
+    wait_for(lambda: agent.checks()["mine"]["time"] >= started)
+    assert set(agent.checks()) >= {"config", "mine"} and "cpu" not in agent.checks()
+    assert agent.end() == 0
+    kept.write_bytes(b"{")
+    agent.start()
+    agent.wait_for_check("config", "critical")
+    agent.config.write_text(text)
+    agent.wait_for_check("config", "ok")
 
 
 def test_two_agents_on_one_folder_are_refused(agent: Agent) -> None:

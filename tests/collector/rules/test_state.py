@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from collector.rules.state import SEVERITY, host_state, is_quiet, worst
+from collector.rules.state import SEVERITY, host_state, is_quiet, is_stale, worst
 from tests.collector.support import check
 from wire.report import STATES
 
@@ -46,6 +48,15 @@ def test_of_equally_bad_checks_the_one_that_has_been_so_for_longest_is_named() -
     decisive = worst([check("new", "critical", since=20), check("old", "critical", since=10)])
     assert decisive is not None
     assert decisive.name == "old"
+
+
+@pytest.mark.parametrize(
+    ("interval", "age", "stale"), [(15, 105, False), (15, 105.5, True), (3600, 10860, False), (0, 1e6, False)]
+)
+def test_a_check_that_is_not_run_any_more_is_stale(interval: float, age: float, stale: bool) -> None:
+    """After three of its intervals and a minute; one that has no interval runs by a timetable, and is not."""
+    measured = replace(check("c", "ok", since=0), time=1000.0, interval=interval)
+    assert is_stale(measured, 1000.0 + age) is stale
 
 
 def test_quiet_is_more_than_three_intervals() -> None:

@@ -6,11 +6,12 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import func, select, text
+from sqlalchemy import create_engine, func, select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -22,12 +23,17 @@ from collector.store.tables import REVISION, metadata, users
 from kit.errors import HostwardError
 
 
+def config() -> Config:
+    """Where the migrations are."""
+    found = Config()
+    found.set_main_option("script_location", str(Path(module.__file__).parent / "migrations"))
+    found.set_main_option("path_separator", "os")
+    return found
+
+
 def script() -> ScriptDirectory:
     """The migrations."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(module.__file__).parent / "migrations"))
-    config.set_main_option("path_separator", "os")
-    return ScriptDirectory.from_config(config)
+    return ScriptDirectory.from_config(config())
 
 
 def test_the_migrations_make_exactly_the_tables_that_the_code_uses(tmp_path: Path) -> None:
@@ -103,11 +109,24 @@ def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path) -> None:
 
 def test_an_older_database_waits_for_serve(tmp_path: Path) -> None:
     """Other commands do not change the schema under a running server."""
-    sqlite3.connect(tmp_path / "db").close()
+    migrations = config()
+    engine = create_engine(f"sqlite:///{tmp_path / 'db'}")
+    with engine.begin() as connection:
+        migrations.attributes["connection"] = connection
+        command.upgrade(migrations, script().get_bases()[0])
+    engine.dispose()
     with pytest.raises(HostwardError, match="serve"):
         open_database(tmp_path / "db")
     open_database(tmp_path / "db", upgrade=True).close()
     open_database(tmp_path / "db").close()
+
+
+def test_an_emptied_database_is_not_begun_anew(tmp_path: Path) -> None:
+    """A collector that has lost its fleet says so; only init makes tables where there are none."""
+    (tmp_path / "db").touch()
+    with pytest.raises(HostwardError, match="was emptied"):
+        open_database(tmp_path / "db", upgrade=True)
+    assert (tmp_path / "db").read_bytes() == b""
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
