@@ -12,10 +12,13 @@ import pytest
 
 from agent.checks.certificate import CertificateCheck, CertificateOptions
 from agent.checks.command import CommandOptions, PluginCommand
+from agent.checks.container import ContainerOptions
+from agent.checks.container import derive as derive_containers
 from agent.checks.contract import Check, CommandCheck, Context, Finished, Sample
 from agent.checks.cpu import Cpu, CpuOptions
 from agent.checks.disk import Disk, DiskOptions, RemoteDisk, RemoteDiskOptions
 from agent.checks.disk_io import DiskIo, DiskIoOptions
+from agent.checks.engine import Container
 from agent.checks.http import Http, HttpOptions
 from agent.checks.memory import Memory, MemoryOptions
 from agent.checks.network import Network, NetworkOptions
@@ -34,8 +37,13 @@ from tests.agent.checks import (
     test_cpu,
     test_disk_io,
     test_memory,
+    test_mysql,
     test_network,
+    test_postgresql,
     test_process,
+    test_rabbitmq,
+    test_redis,
+    test_sqlite,
     test_systemd,
     test_timesync,
 )
@@ -95,11 +103,17 @@ def of_textfile(root: Path) -> Sample:
     return collect(Textfile(TextfileOptions(folders=("/f",))), tree(root, {"f/a.prom": "# nothing\n"}))
 
 
+CONTAINERS = [
+    Container("1", "a", "running", health="healthy", started=NOW),
+    Container("2", "b", "exited", finished=NOW),
+]
+
 PLUGIN = "OK | a=1 b=1% c=1s d=1B e=1c"
 
 SAMPLES: dict[str, Callable[[Path], Sample]] = {
     "certificate": of_certificate,
     "command": lambda root: printed(PluginCommand(CommandOptions(command=("x",))), PLUGIN),
+    "container": lambda root: derive_containers(ContainerOptions(), CONTAINERS, {}, NOW),
     "cpu": lambda root: twice(
         Cpu(CpuOptions()),
         tree(root, {"proc/stat": test_cpu.BEFORE, "proc/loadavg": test_cpu.LOAD}),
@@ -115,12 +129,17 @@ SAMPLES: dict[str, Callable[[Path], Sample]] = {
     "memory": lambda root: collect(
         Memory(MemoryOptions()), tree(root, {"proc/meminfo": test_memory.MEMINFO, "proc/vmstat": test_memory.VMSTAT})
     ),
+    "mysql": lambda root: test_mysql.whole(),
     "network": lambda root: twice(Network(NetworkOptions()), tree(root, test_network.dev(eth0=(1, 1, 1, 1, 1, 1)))),
     "ntp": lambda root: derive_ntp("x", Exchange(Answer(1, True, 0, 0, NOW, NOW), NOW, NOW)),
+    "postgresql": lambda root: test_postgresql.whole(),
     "process": lambda root: twice(
         Process(ProcessOptions(name="x")), tree(root, test_process.proc(test_process.stat(7, "x")))
     ),
+    "rabbitmq": lambda root: test_rabbitmq.whole(),
+    "redis": lambda root: test_redis.whole(),
     "remote_disk": of_remote_disk,
+    "sqlite": test_sqlite.whole,
     "systemd": lambda root: printed(Systemd(SystemdOptions(units=("nginx",))), test_systemd.OUTPUT),
     "tcp": of_tcp,
     "textfile": of_textfile,
