@@ -51,6 +51,11 @@ class Host:
     _stopping: threading.Event = field(default_factory=threading.Event)
 
     @property
+    def root(self) -> Path:
+        """Its file system, as this machine sees it."""
+        return self.folder / "root"
+
+    @property
     def known_hosts(self) -> Path:
         """For ssh: the host's own key."""
         return self.folder / "known_hosts"
@@ -109,7 +114,7 @@ class Host:
 
     def start(self, layers: list[Path]) -> None:
         """Make it over the layers, and switch it on; `wait` tells when it is there."""
-        root = self.folder / "root"
+        root = self.root
         mount(layers, self.folder, root)
         (root / "etc/hostname").write_text(f"{self.name}\n")
         (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n{self.address} {self.name}\n")
@@ -155,7 +160,7 @@ class Host:
         words = [
             "systemd-nspawn",
             "--quiet",
-            f"--directory={self.folder / 'root'}",
+            f"--directory={self.root}",
             f"--machine={self.machine}",
             "--boot",
             "--register=no",
