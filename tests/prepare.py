@@ -21,9 +21,11 @@ PACKAGES = {
     "podman": "a container engine to ask",
     "postgresql": "the postgresql check asks a real one, with a replica",
     "nftables": "a network that drops packets",
+    "logrotate": "the logs that are followed are rotated by the real one",
     "procps": "ps, to look at what is left running",
     "rabbitmq-server": "the rabbitmq check asks a real one",
     "redis-server": "the redis check asks a real one, with a replica",
+    "systemd-journal-remote": "the journal that is read is a real one",
     "systemd": "the units are verified by the real one",
     "systemd-container": "the hosts of the fleet run in it",
 }

@@ -92,6 +92,8 @@ class Follower:
         self._packed: list[Seen] = []
         self.losses: list[Loss] = []
         self.troubles: list[Trouble] = []
+        self.missing: list[str] = []
+        """Patterns without wildcards of whose log there is nothing, and was nothing."""
         self.left_out = 0
         """Files more than can be followed."""
         self.bytes = 0
@@ -131,7 +133,15 @@ class Follower:
 
     def _settle(self, remembered: Places) -> None:
         known = {place.identity: (folder.path, place) for folder in remembered.folders for place in folder.places}
-        seen = self._scan(known.keys())
+        logs = {(path, place.family) for path, place in known.values()}
+        logs |= {(folder.path, gone.place.family) for folder in remembered.folders for gone in folder.gone}
+        seen = self._scan(known.keys(), logs)
+        logs |= {(file.folder, file.family) for file in [*seen.values(), *self._packed]}
+        self.missing = [
+            os.fsdecode(pattern)
+            for pattern in self._patterns
+            if not has_magic(pattern) and os.path.split(pattern) not in logs
+        ]
         adrift: dict[tuple[bytes, bytes], list[Gone]] = defaultdict(list)
         """Content that is looked for, by folder and log."""
         loose: list[tuple[Seen, Place | None]] = []
@@ -144,8 +154,10 @@ class Follower:
             if file is None:
                 if self._is_meant(path, place.family) and not place.copy:
                     adrift[path, place.family].append(Gone(place, 0))
-            elif place.copy:
-                loose.append((file, place))
+            elif place.copy or (
+                not place.offset and file.stat.st_size >= place.size and not _is_unchanged(file, place)
+            ):
+                loose.append((file, place))  # its number alone does not tell which file it is
             elif (same := self._is_same(file, place)) is None:
                 self._apart.append((path, place))
             elif same:
@@ -160,14 +172,20 @@ class Follower:
         loose.sort(key=lambda item: (item[0].is_rotated, -item[0].stat.st_size))
         related: dict[tuple[bytes, bytes], list[tuple[Seen, Place]]] = defaultdict(list)
         for file, place in self._files:
-            related[file.folder, file.family].append((file, place))
+            if not file.is_rotated:
+                related[file.folder, file.family].append((file, place))
         for file, before in loose:
             key = file.folder, file.family
             self._place(file, before, adrift[key], related[key])
         self._reckon(adrift, replaced, {identity for folder in remembered.folders for identity in folder.packed})
 
-    def _scan(self, known: Collection[tuple[int, int]]) -> dict[tuple[int, int], Seen]:
-        """The regular files that are meant, by their identity; one that has several names under that of a log."""
+    def _scan(
+        self, known: Collection[tuple[int, int]], logs: Collection[tuple[bytes, bytes]]
+    ) -> dict[tuple[int, int], Seen]:
+        """The regular files that are meant, by their identity; one that has several names under that of a log.
+
+        A name that looks rotated (`worker-1.log`) is that of a piece only where its log is there, or was.
+        """
         wanted: dict[bytes, list[tuple[bytes, bool]]] = defaultdict(list)
         for pattern in self._patterns:
             head, tail = os.path.split(pattern)
@@ -177,14 +195,16 @@ class Follower:
         for path, tails in wanted.items():
             try:
                 with os.scandir(path) as entries:
-                    for entry in entries:
-                        file = _meant(path, entry, tails)
-                        if file is None:
-                            continue
-                        if names.is_compressed(file.name):
-                            self._packed.append(file)
-                        elif file.identity not in found or found[file.identity].is_rotated:
-                            found[file.identity] = file
+                    files = [file for entry in entries if (file := _meant(path, entry, tails)) is not None]
+                present = {file.name for file in files}
+                for file in files:
+                    if names.is_compressed(file.name):
+                        self._packed.append(file)
+                        continue
+                    if file.family not in present and (path, file.family) not in logs:
+                        file = file._replace(family=file.name)
+                    if file.identity not in found or found[file.identity].is_rotated:
+                        found[file.identity] = file
             except OSError as error:
                 if not isinstance(error, FileNotFoundError):
                     self.troubles.append(Trouble(os.fsdecode(path), error.strerror or str(error)))
@@ -204,10 +224,10 @@ class Follower:
 
     def _is_same(self, file: Seen, place: Place) -> bool | None:
         """Whether the content before the place is what was read; None where nobody can look now."""
-        if (file.stat.st_size, file.stat.st_ctime_ns) == (place.size, place.changed):
+        if _is_unchanged(file, place):
             return True
         if not place.offset:
-            return file.stat.st_size >= place.size
+            return False  # what was there is there no more
         with self._open(file) as descriptor:
             if descriptor is not None:
                 return holds(descriptor, place)
@@ -246,7 +266,8 @@ class Follower:
                 elif before is None and file.is_rotated:
                     self._new_pieces.add((file.folder, file.family))
             self._files.append((file, place))
-            related.append((file, place))
+            if not file.is_rotated:
+                related.append((file, place))
 
     def _original(self, descriptor: int, related: Sequence[tuple[Seen, Place]]) -> Place | None:
         """The place of the file whose beginning this one is. Raises _MovingError where one is not what it was."""
@@ -262,7 +283,7 @@ class Follower:
         """Whether what is in a new file was there before anybody asked for it."""
         if file.first:
             return file.is_rotated or not self._from_beginning
-        return file.is_rotated and file.stat.st_mtime < self._looked - OLD
+        return file.is_rotated and file.stat.st_mtime < min(self._looked, self._now) - OLD
 
     def _reckon(
         self,
@@ -403,6 +424,10 @@ def _meant(path: bytes, entry: os.DirEntry[bytes], tails: Sequence[tuple[bytes, 
     if not S_ISREG(stat.st_mode):
         return None
     return Seen(path, entry.name, kin[0][0], not any(begun for _, begun in kin), stat)
+
+
+def _is_unchanged(file: Seen, place: Place) -> bool:
+    return (file.stat.st_size, file.stat.st_ctime_ns) == (place.size, place.changed)
 
 
 def _go_on(place: Place, before: Place) -> None:

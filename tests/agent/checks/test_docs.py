@@ -20,10 +20,12 @@ from agent.checks.disk import Disk, DiskOptions, RemoteDisk, RemoteDiskOptions
 from agent.checks.disk_io import DiskIo, DiskIoOptions
 from agent.checks.engine import Container
 from agent.checks.http import Http, HttpOptions
+from agent.checks.log import Journal, Log, LogOptions, Pattern
 from agent.checks.memory import Memory, MemoryOptions
 from agent.checks.network import Network, NetworkOptions
 from agent.checks.ntp import Exchange
 from agent.checks.ntp import derive as derive_ntp
+from agent.checks.pressure import Pressure, PressureOptions
 from agent.checks.process import Process, ProcessOptions
 from agent.checks.registry import CHECKS, load
 from agent.checks.sntp import Answer
@@ -40,6 +42,7 @@ from tests.agent.checks import (
     test_mysql,
     test_network,
     test_postgresql,
+    test_pressure,
     test_process,
     test_rabbitmq,
     test_redis,
@@ -47,6 +50,7 @@ from tests.agent.checks import (
     test_systemd,
     test_timesync,
 )
+from tests.agent.checks.journals import write_journal
 from tests.agent.checks.servers import certificate, serve
 from tests.agent.checks.tree import NOW, collect, tree
 
@@ -99,6 +103,17 @@ def of_certificate(root: Path) -> Sample:
     return collect(CertificateCheck(options))
 
 
+def of_log(root: Path) -> Sample:
+    """Of a file and of a journal together."""
+    pattern = Pattern(name="p", match="(?P<address>[0-9.]+)")
+    (root / "x.log").write_text("1.1.1.1\n")
+    write_journal(root / "journal", [{"MESSAGE": "1.1.1.1"}])
+    files = LogOptions(files=(str(root / "x.log"),), patterns=(pattern,), begin="beginning")
+    journal = LogOptions(journal=Journal(directory=str(root / "journal")), patterns=(pattern,), begin="beginning")
+    samples = [collect(Log(options)) for options in (files, journal)]
+    return Sample([m for sample in samples for m in sample.measurements])
+
+
 def of_textfile(root: Path) -> Sample:
     return collect(Textfile(TextfileOptions(folders=("/f",))), tree(root, {"f/a.prom": "# nothing\n"}))
 
@@ -126,6 +141,7 @@ SAMPLES: dict[str, Callable[[Path], Sample]] = {
         {"proc/diskstats": test_disk_io.AFTER},
     ),
     "http": of_http,
+    "log": of_log,
     "memory": lambda root: collect(
         Memory(MemoryOptions()), tree(root, {"proc/meminfo": test_memory.MEMINFO, "proc/vmstat": test_memory.VMSTAT})
     ),
@@ -133,6 +149,7 @@ SAMPLES: dict[str, Callable[[Path], Sample]] = {
     "network": lambda root: twice(Network(NetworkOptions()), tree(root, test_network.dev(eth0=(1, 1, 1, 1, 1, 1)))),
     "ntp": lambda root: derive_ntp("x", Exchange(Answer(1, True, 0, 0, NOW, NOW), NOW, NOW)),
     "postgresql": lambda root: test_postgresql.whole(),
+    "pressure": lambda root: twice(Pressure(PressureOptions()), tree(root, test_pressure.pressure())),
     "process": lambda root: twice(
         Process(ProcessOptions(name="x")), tree(root, test_process.proc(test_process.stat(7, "x")))
     ),

@@ -21,7 +21,7 @@ KEEP = 3
 
 
 class Rotation(RuleBasedStateMachine):
-    """A program that writes a log, one that rotates it in every way, and a follower that is started anew for each look.
+    """A program that writes a log, one that rotates it in every way, and a follower that is new for each look.
 
     Every line is unique. The model knows which lines no file holds any more although nobody looked: only those may be
     missing, and then the follower must have said so.
@@ -164,7 +164,7 @@ class Rotation(RuleBasedStateMachine):
     @rule(most=st.sampled_from([1, 100, 400, 1 << 30]))
     def look(self, most: int) -> None:
         remembered = msgspec.convert(msgspec.msgpack.decode(self.places), Places) if self.places else Places()
-        follower = Follower(remembered, [str(self.log)], now=time.time(), longest=200)
+        follower = Follower(remembered, [str(self.log)], now=time.time(), longest=4000)
         for _, lines in follower.read(most, lambda: False):
             self.seen.update(lines)
         assert not follower.troubles
