@@ -22,6 +22,8 @@ PACKAGES = {
     "postgresql": "the postgresql check asks a real one, with a replica",
     "nftables": "a network that drops packets",
     "logrotate": "the logs that are followed are rotated by the real one",
+    "prometheus": "the metrics are scraped and judged by the real one",
+    "prometheus-node-exporter": "the host's metrics are compared with its",
     "procps": "ps, to look at what is left running",
     "rabbitmq-server": "the rabbitmq check asks a real one",
     "redis-server": "the redis check asks a real one, with a replica",

@@ -39,14 +39,13 @@ class Scraper:
             began = clock()
             found = self._run(name, collect)
             for family in found or ():
-                if family.name in families or not family.samples:
+                if family.name in families:
                     continue
-                over = max(0, len(family.samples) - left)
-                if over:
-                    del family.samples[len(family.samples) - over :]
-                    lost += over
+                lost += max(0, len(family.samples) - left)
+                del family.samples[left:]
                 left -= len(family.samples)
-                families[family.name] = family
+                if family.samples:
+                    families[family.name] = family
             duration.add(clock() - began, collector=name)
             success.add(int(found is not None), collector=name)
         dropped.add(lost)

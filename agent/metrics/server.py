@@ -64,7 +64,8 @@ class Server:
     def stop(self, timeout: float) -> None:
         """Free the port and end the thread; one that hangs in a scrape is left behind after `timeout` seconds."""
         self._stopping = True
-        self._writer.send(b"\0")
+        with contextlib.suppress(OSError):  # the thread has ended since, after an earlier call
+            self._writer.send(b"\0")
         self._thread.join(timeout)
         if self._thread.is_alive():
             # The address is free for the next one also while the thread hangs.
@@ -113,9 +114,10 @@ class Server:
             if events & selectors.EVENT_READ and not connection.receive():
                 self._close(connection)
                 return
+            connection.send()
             while not connection.out and (found := connection.next_request()) is not None:
                 self._reply(connection, found)
-            connection.send()
+                connection.send()
         except OSError:  # the client is gone
             self._close(connection)
             return

@@ -45,7 +45,7 @@ INFO = {
     "revision": "ID_REVISION",
 }
 """Label of node_disk_info to udev's property."""
-SERIALS = ("SCSI_IDENT_SERIAL", "ID_SERIAL_SHORT", "ID_SERIAL")
+SERIALS = ("SCSI_IDENT_SERIAL", "ID_SERIAL_SHORT")
 ATA = {
     "ID_ATA_WRITE_CACHE": ("node_disk_ata_write_cache", "ATA disk has a write cache."),
     "ID_ATA_WRITE_CACHE_ENABLED": (

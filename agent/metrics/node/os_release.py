@@ -45,6 +45,6 @@ def parse(release: str) -> dict[str, str]:
             words = shlex.split(value, comments=True)
         except ValueError:
             continue
-        if equals and len(words) < 2:
-            found[key.strip()] = "".join(words)
+        if equals and key.isidentifier() and len(words) < 2:
+            found[key] = "".join(words)
     return found
