@@ -76,7 +76,7 @@ def _reply(ended: Ended) -> Reply:
 
 
 def _check(work: Work) -> Reply:
-    plan, context = decode_call(work.call)
+    plan, context = decode_call(work.call, waited=False)  # the daemon grants time for the start beside the limit
     before = decode_before(work.before)
     context = replace(context, previous=before.previous, elapsed=before.elapsed)
     outcome = _program(plan, context) if plan.way == "command" else _python(plan, context)

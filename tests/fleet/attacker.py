@@ -1,6 +1,7 @@
-"""Who owns the agent's process: runs in place of the agent, in its unit, tries things, and writes down which ones worked.
+"""Who owns the agent's process: runs in place of the agent, in its unit, tries things, and writes down what worked.
 
-It has the standard library and Debian's Python. `python attacker.py RESULT PID`, where PID is a process of root's.
+It has the standard library and Debian's Python. `python attacker.py RESULT PID ADDRESS`: where to write, a process of root's,
+and where an sshd listens.
 """
 
 from __future__ import annotations
@@ -136,9 +137,9 @@ def attempts(pid: int) -> dict[str, Callable[[], object]]:
     ):
         found[f"read {path}"] = lambda path=path: read(path)
     return found | {
-        "remove the socket": lambda: os.unlink(SOCKET),
-        "open the socket to everybody": lambda: os.chmod(SOCKET, 0o666),
-        "change root's configuration's mode": lambda: os.chmod("/etc/hostward/agent.toml", 0o666),
+        "remove the socket": lambda: Path(SOCKET).unlink(),
+        "open the socket to everybody": lambda: Path(SOCKET).chmod(0o666),
+        "change root's configuration's mode": lambda: Path("/etc/hostward/agent.toml").chmod(0o666),
         "signal init": lambda: os.kill(1, signal.SIGTERM),
         "signal a process of root's": lambda: os.kill(pid, 0),
         "signal every process": lambda: os.kill(-1, 0),
@@ -151,7 +152,7 @@ def attempts(pid: int) -> dict[str, Callable[[], object]]:
         "sudo": lambda: run("sudo", "-n", "true"),
         "su": lambda: run("su", "-c", "true"),
         "a setuid program": lambda: run("passwd", "-d", "root"),
-        "make a setuid program": lambda: (write("/tmp/s"), os.chmod("/tmp/s", 0o4755)),
+        "make a setuid program": lambda: (write("/tmp/s"), Path("/tmp/s").chmod(0o4755)),
         "a user namespace": lambda: call(LIBC.unshare(CLONE_NEWUSER)),
         "a mount namespace": lambda: call(LIBC.unshare(CLONE_NEWNS)),
         "mount": lambda: call(LIBC.mount(b"/etc", b"/tmp", None, MS_BIND, None)),
@@ -183,7 +184,7 @@ def attempts(pid: int) -> dict[str, Callable[[], object]]:
         "run a path": lambda: ask(b"job ../../tmp/x\n"),
         "run with options": lambda: ask(b"job it -p User=root\n"),
         "run a job as a check": lambda: ask(b"check it 0\n"),
-        "connect to another host": lambda: socket.create_connection((sys.argv[3], 22), 5).close(),
+        "connect over the network": lambda: socket.create_connection((sys.argv[3], 22), 5).close(),
     }
 
 

@@ -3,44 +3,71 @@
 from __future__ import annotations
 
 import configparser
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from agent.daemon.loop import JOBS_GRACE, LAST_DELIVERY
+from agent.paths import System
+from agent.privileged.protocol import SOCKET
+from agent.privileged.sandbox import STOP_GRACE
+from agent.privileged.serve import USER
 from kit.units import Duration
 from tests.require import require_program
 
-UNIT = "systemd/hostward-agent.service"
+UNITS = ("hostward-agent.service", "hostward-jobs.socket", "hostward-jobs@.service")
 
 
-def options(repository: Path) -> dict[str, str]:
+def options(repository: Path, unit: str = UNITS[0], section: str = "Service") -> dict[str, str]:
     parser = configparser.ConfigParser(strict=False, interpolation=None)
     parser.optionxform = str  # type: ignore[method-assign,assignment]  # the keys of units are spelt with capitals
-    parser.read(repository / UNIT)
-    return dict(parser["Service"])
+    parser.read(repository / "systemd" / unit)
+    return dict(parser[section])
 
 
 def test_systemd_finds_nothing_wrong(repository: Path, tmp_path: Path) -> None:
     """Every option is one that systemd knows, with a value that it takes."""
     program = require_program("systemd-analyze")
-    unit = tmp_path / "hostward-agent.service"
-    # The program is not installed here, and verify looks for it.
-    unit.write_text((repository / UNIT).read_text().replace("/opt/hostward/current/bin/hostward", sys.executable))
-    done = subprocess.run([str(program), "verify", "--man=no", str(unit)], capture_output=True, text=True)
+    for unit in UNITS:
+        # The program is not installed here, and verify looks for it.
+        text = (repository / "systemd" / unit).read_text()
+        (tmp_path / unit).write_text(re.sub(r"/opt/hostward/current/bin/\w+", sys.executable, text))
+    files = [str(tmp_path / unit) for unit in UNITS]
+    done = subprocess.run([str(program), "verify", "--man=no", *files], capture_output=True, text=True)
     assert done.stderr == ""
     assert done.returncode == 0
 
 
-def test_the_sandbox_is_tight(repository: Path) -> None:
-    """systemd's own score of exposure, of which 10 is all and 0 is none, stays low."""
+@pytest.mark.parametrize(("unit", "most"), [("hostward-agent.service", 25), ("hostward-jobs@.service", 20)])
+def test_the_sandbox_is_tight(repository: Path, unit: str, most: int) -> None:
+    """systemd's own score of exposure, of which 100 is all and 0 is none, stays low."""
     program = require_program("systemd-analyze")
     done = subprocess.run(
-        [str(program), "security", "--offline=true", "--threshold=40", str(repository / UNIT)],
+        [str(program), "security", "--offline=true", f"--threshold={most}", str(repository / "systemd" / unit)],
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_the_socket_is_where_the_agent_looks_for_it(repository: Path) -> None:
+    """And nobody but root and the agent's group can connect."""
+    found = options(repository, "hostward-jobs.socket", "Socket")
+    assert found["ListenStream"] == str(System().path(*SOCKET))
+    assert (found["SocketUser"], found["SocketGroup"], found["SocketMode"]) == ("root", USER, "0660")
+    assert found["Accept"] == "yes"
+    assert 0 < int(found["MaxConnections"]) <= 32
+
+
+def test_root_s_half_has_time_to_end_what_it_started(repository: Path) -> None:
+    """A stop of its unit is no reason to leave a run behind."""
+    found = options(repository, "hostward-jobs@.service")
+    assert int(found["TimeoutStopSec"]) > 2 * STOP_GRACE
+    assert found["CapabilityBoundingSet"] == ""
+    assert found["ExecStart"].endswith("-I -m agent.privileged.serve %n")
 
 
 def test_the_unit_gives_the_agent_the_time_that_it_takes(repository: Path) -> None:
