@@ -30,6 +30,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
     "Strict-Transport-Security": "max-age=31536000",
 }
 """Sent with every response, whatever it sets itself."""
