@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 HOSTS ?= 3
+EXTRAS ?=
 PREFIX ?= /opt/hostward
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' kit/version.py)
 
@@ -30,11 +31,12 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks $(ARGS)
 
 # As root, on a server: the agent alone, or the agent and the collector. docs/agent.md says what goes where.
+# EXTRAS="postgresql redis" adds the drivers of checks.
 install:
-	@./systemd/install.sh $(PYTHON) $(PREFIX) $(VERSION) agent
+	@./systemd/install.sh $(PYTHON) $(PREFIX) $(VERSION) agent $(EXTRAS)
 
 install-collector:
-	@./systemd/install.sh $(PYTHON) $(PREFIX) $(VERSION) collector
+	@./systemd/install.sh $(PYTHON) $(PREFIX) $(VERSION) collector $(EXTRAS)
 
 uninstall:
 	@./systemd/uninstall.sh $(PREFIX)
@@ -45,6 +47,13 @@ lock: $(VENV)/dev.stamp
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev $(LOCK_OPTIONS) -o requirements/dev.txt
 	$(BIN)/uv pip compile pyproject.toml --extra collector --group build $(LOCK_OPTIONS) -c requirements/dev.txt -o requirements/run.txt
 	$(BIN)/uv pip compile pyproject.toml --group build $(LOCK_OPTIONS) -c requirements/dev.txt -o requirements/agent.txt
+	for extra in $(DRIVERS); do \
+		$(BIN)/python -c 'import sys, tomllib; \
+			project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+			print(*project["optional-dependencies"][sys.argv[1]], sep="\n")' $$extra | \
+		$(BIN)/uv pip compile - $(LOCK_OPTIONS) -c requirements/dev.txt -o requirements/extras/$$extra.txt || exit; \
+	done
+DRIVERS := dns mysql postgresql redis
 LOCK_OPTIONS := --quiet --no-header --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
 
 $(VENV)/bin/python:

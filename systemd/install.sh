@@ -5,6 +5,7 @@
 # takes the place of what was there only when it is complete.
 set -eu
 python=$1 prefix=$2 version=$3 part=$4
+shift 4
 cd "$(dirname "$0")/.."
 # Root's own mask may keep others out, and the agent is another.
 umask 022
@@ -20,18 +21,34 @@ agent="hostward-agent.service hostward-jobs.socket hostward-jobs@.service"
 case $part in
     agent) lock=agent commands="hostward" units=$agent ;;
     collector) lock=run commands="hostward hostward-collector" units="$agent hostward-collector.service" ;;
-    *) echo "usage: install.sh PYTHON PREFIX VERSION agent|collector" >&2; exit 2 ;;
+    *) echo "usage: install.sh PYTHON PREFIX VERSION agent|collector [EXTRA...]" >&2; exit 2 ;;
 esac
+
+# The drivers of checks, with those that the host has already: what runs goes on finding them after an upgrade.
+extras=$( (printf '%s\n' "$@"; cat "$prefix/current/extras" 2>/dev/null || true) | sed '/^$/d' | sort -u)
+locks="requirements/$lock.txt"
+for extra in $extras; do
+    case $extra in
+        *[!a-z]*) known= ;;
+        *) known=requirements/extras/$extra.txt ;;
+    esac
+    [ -f "$known" ] || {
+        echo "hostward: there is no extra \"$extra\"; expected some of:" $(cd requirements/extras && ls | sed 's/\.txt$//') >&2
+        exit 2
+    }
+    locks="$locks $known"
+done
 
 target=$prefix/$version building=$prefix/.$version.new
 mkdir -p "$prefix"
 trap 'rm -rf "$building"' EXIT
 trap 'exit 1' HUP INT TERM
 ./requirements/venv.sh "$python" "$building"
-"$building/bin/python" -m pip install --quiet --require-hashes -r "requirements/$lock.txt"
+for file in $locks; do "$building/bin/python" -m pip install --quiet --require-hashes -r "$file"; done
 "$building/bin/python" -m pip install --quiet --no-deps --no-build-isolation .
 [ "$part" = collector ] || rm "$building/bin/hostward-collector"
 "$building/bin/hostward" --version >/dev/null
+printf '%s\n' $extras >"$building/extras"
 # An environment has its path in its scripts; it was built beside the place where it belongs.
 find "$building/bin" "$building/pyvenv.cfg" -type f -exec sed -i "s|$building|$target|g" {} +
 rm -rf "$prefix/.$version.old"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.require import require_root
+
 SCRIPTS = ("systemd/install.sh", "systemd/uninstall.sh", "requirements/venv.sh")
 
 
@@ -32,6 +34,46 @@ def test_make_gives_the_version_and_the_part(repository: Path) -> None:
             check=True,
         )
         assert done.stdout.split() == ["./systemd/install.sh", "python3", "/opt/hostward", version, part]
+        done = subprocess.run(
+            ["make", "--dry-run", "PYTHON=python3", "EXTRAS=postgresql redis", target],
+            cwd=repository,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.split()[4:] == [part, "postgresql", "redis"]
+
+
+def test_each_driver_has_a_lock_of_its_own(repository: Path) -> None:
+    """With the versions that are tested, and all that it needs besides the agent's own packages."""
+    extras = tomllib.loads((repository / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    del extras["collector"]
+    files = {file.stem: file for file in (repository / "requirements/extras").iterdir()}
+    assert files.keys() == extras.keys()
+    named = re.findall(r"^DRIVERS := (.+)$", (repository / "Makefile").read_text(), re.MULTILINE)
+    assert named == [" ".join(sorted(extras))]
+    dev = locked(repository / "requirements/dev.txt")
+    for extra, file in files.items():
+        assert names(extras[extra]) <= locked(file).keys()
+        assert locked(file).items() <= dev.items(), "make lock"
+        assert file.read_text().count("--hash=sha256:") >= len(locked(file))
+
+
+@pytest.mark.root
+def test_an_extra_that_there_is_not_is_refused_before_anything_is_made(repository: Path, tmp_path: Path) -> None:
+    """With those that there are; nor is a path one."""
+    require_root()
+    for wrong in ("postgres", "../agent", "redis/"):
+        done = subprocess.run(
+            ["systemd/install.sh", "python3", str(tmp_path / "prefix"), "1", "agent", "redis", wrong],
+            cwd=repository,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 2
+        expected = f'hostward: there is no extra "{wrong}"; expected some of: dns mysql postgresql redis\n'
+        assert done.stderr == expected
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_the_agents_lock_holds_what_the_agent_needs_and_nothing_of_the_collectors(repository: Path) -> None:
