@@ -30,6 +30,7 @@ PACKAGES = {
     "systemd-journal-remote": "the journal that is read is a real one",
     "systemd": "the units are verified by the real one",
     "systemd-container": "the hosts of the fleet run in it",
+    "unbound": "a resolver of names to ask",
 }
 """Debian package to what it is for."""
 

@@ -14,6 +14,7 @@ CHECKS: dict[str, str] = {
     "cpu": "agent.checks.cpu:Cpu",
     "disk": "agent.checks.disk:Disk",
     "disk_io": "agent.checks.disk_io:DiskIo",
+    "dns": "agent.checks.dns:Dns",
     "http": "agent.checks.http:Http",
     "log": "agent.checks.log:Log",
     "memory": "agent.checks.memory:Memory",

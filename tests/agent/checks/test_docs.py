@@ -18,6 +18,9 @@ from agent.checks.contract import Check, CommandCheck, Context, Finished, Sample
 from agent.checks.cpu import Cpu, CpuOptions
 from agent.checks.disk import Disk, DiskOptions, RemoteDisk, RemoteDiskOptions
 from agent.checks.disk_io import DiskIo, DiskIoOptions
+from agent.checks.dns import Answer as DnsAnswer
+from agent.checks.dns import DnsOptions, Question
+from agent.checks.dns import derive as derive_dns
 from agent.checks.engine import Container
 from agent.checks.http import Http, HttpOptions
 from agent.checks.log import Journal, Log, LogOptions, Pattern
@@ -133,6 +136,9 @@ SAMPLES: dict[str, Callable[[Path], Sample]] = {
         Cpu(CpuOptions()),
         tree(root, {"proc/stat": test_cpu.BEFORE, "proc/loadavg": test_cpu.LOAD}),
         {"proc/stat": test_cpu.AFTER},
+    ),
+    "dns": lambda root: derive_dns(
+        DnsOptions(names=("x",)), [(Question("x", "A", "r"), DnsAnswer(0.1, "NOERROR", ["y"]))]
     ),
     "disk": lambda root: collect(Disk(DiskOptions(mounts=("/",)))),
     "disk_io": lambda root: twice(
