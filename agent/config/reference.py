@@ -62,10 +62,11 @@ def _check(kind: str) -> list[str]:
 def _shared() -> list[str]:
     """A part for each struct that options are made of, in the order in which they are met."""
     tops: list[tuple[type[msgspec.Struct], str]] = [(struct, f"{name}.") for name, struct in TABLES.items()]
+    tops += [(CheckOptions, "checks.NAME.")]
     tops += [(registry.load(kind).Options, f"checks.{kind}.") for kind in registry.CHECKS]
     tops += [(JobOptions, "jobs.NAME.")]
     parts: list[str] = []
-    for struct, places in shared(tops).items():
+    for struct, places in shared(tops, base=CheckOptions).items():
         used = ", ".join(f"`{place}`" for place in places)
         parts += [f"## {anchor(struct)}", f"{_doc(struct)}\n\nUsed by {used}.", _table(struct, "")]
     return parts

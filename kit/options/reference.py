@@ -25,16 +25,22 @@ def rows(struct: type[msgspec.Struct], path: str = "", *, without: type[msgspec.
     return head + lines if lines else []
 
 
-def shared(tops: Sequence[tuple[type[msgspec.Struct], str]]) -> dict[type[msgspec.Struct], list[str]]:
+def shared(
+    tops: Sequence[tuple[type[msgspec.Struct], str]], *, base: type[msgspec.Struct] | None = None
+) -> dict[type[msgspec.Struct], list[str]]:
     """The structs that the options of `tops` are made of, at any depth, and the key paths that each is used at.
 
-    A top is a struct and the path of its options; inside a shared struct the path begins with its `anchor`.
+    A top is a struct and the path of its options; inside a shared struct the path begins with its `anchor`. Options
+    that a top has from `base`, which is a top itself, are told of there alone.
     """
+    inherited = {option.name for option in msgspec.structs.fields(base)} if base is not None else set()
     users: dict[type[msgspec.Struct], list[str]] = {}
     waiting = list(tops)
     while waiting:
         struct, path = waiting.pop(0)
         for option in msgspec.structs.fields(struct):
+            if option.name in inherited and base is not None and struct is not base and issubclass(struct, base):
+                continue
             for found, suffix in _structs(option.type):
                 if found not in users:
                     waiting.append((found, f"{anchor(found)}."))

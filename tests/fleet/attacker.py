@@ -1,7 +1,7 @@
 """Who owns the agent's process: runs in place of the agent, in its unit, tries things, and writes down what worked.
 
-It has the standard library and Debian's Python. `python attacker.py RESULT PID ADDRESS`: where to write, a process of root's,
-and where an sshd listens.
+It has the standard library and Debian's Python. `python attacker.py RESULT PID ADDRESS`: where to write, a process of
+root's, and where an sshd listens.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 LIBC = ctypes.CDLL(None, use_errno=True)
+HOME = "/root"
 SOCKET = "/run/hostward-jobs.sock"
 
 CLONE_NEWUSER, CLONE_NEWNS = 0x10000000, 0x00020000
@@ -102,7 +103,7 @@ def attempts(pid: int) -> dict[str, Callable[[], object]]:
         "/run/x",
         "/usr/local/bin/x",
         "/opt/hostward/current/bin/x",
-        "/root/x",
+        f"{HOME}/x",
         "/home/x",
         "/srv/x",
         "/boot/x",
@@ -122,7 +123,7 @@ def attempts(pid: int) -> dict[str, Callable[[], object]]:
     for path in (
         "/etc/shadow",
         "/etc/ssh/ssh_host_ed25519_key",
-        "/root/.ssh/authorized_keys",
+        f"{HOME}/.ssh/authorized_keys",
         "/etc/hostward/secret",
         "/proc/1/environ",
         "/proc/1/mem",
@@ -142,7 +143,6 @@ def attempts(pid: int) -> dict[str, Callable[[], object]]:
         "change root's configuration's mode": lambda: Path("/etc/hostward/agent.toml").chmod(0o666),
         "signal init": lambda: os.kill(1, signal.SIGTERM),
         "signal a process of root's": lambda: os.kill(pid, 0),
-        "signal every process": lambda: os.kill(-1, 0),
         "trace init": lambda: call(LIBC.ptrace(PTRACE_ATTACH, 1, 0, 0)),
         "trace a process of root's": lambda: call(LIBC.ptrace(PTRACE_ATTACH, pid, 0, 0)),
         "take a descriptor of root's": lambda: syscall(438, os.pidfd_open(pid), 0, 0),

@@ -50,8 +50,8 @@ def configure(host: Host, text: str) -> None:
 
 def ask(host: Host, name: str) -> dict[str, Any]:
     """What root's half replies to root."""
-    host.write("/root/ask.py", ASK)
-    reply: dict[str, Any] = json.loads(host.run([PYTHON, "/root/ask.py", f"job {name}"], timeout=120).stdout)
+    host.write("/srv/ask.py", ASK)
+    reply: dict[str, Any] = json.loads(host.run([PYTHON, "/srv/ask.py", f"job {name}"], timeout=120).stdout)
     return reply
 
 
@@ -155,7 +155,7 @@ privileged = { writable = ["/srv/nowhere"] }
 
     # Whoever asked goes away; root's half itself is killed: nothing goes on.
     for ending in ("pkill -KILL -f 'ask.py job lon[g]'", "systemctl kill --signal=KILL 'hostward-jobs@*'"):
-        host.run(f"setsid {PYTHON} /root/ask.py 'job long' >/dev/null 2>&1 &")
+        host.run(f"setsid {PYTHON} /srv/ask.py 'job long' >/dev/null 2>&1 &")
         until(lambda: len(sleepers(host, 9872).split()) >= 2, "the long job")
         assert "is running already" in ask(host, "long")["message"]
         host.run(ending)
