@@ -22,6 +22,8 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml agent collector kit wire demo
+	$(BIN)/python requirements/audit.py
 
 fleet: $(VENV)/dev.stamp
 	@$(BIN)/python -m tests.prepare

@@ -74,7 +74,7 @@ class CommandOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_fie
         msgspec.Meta(
             description="Added to a minimal environment (PATH, LANG). Its values are never shown.",
             examples=[{"PGPASSFILE": "/etc/hostward/pgpass"}],
-            extra={"secret": True},
+            extra={"secret": True},  # nosec B105  # no password: shown as a secret
         ),
     ] = {}
 

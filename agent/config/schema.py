@@ -163,7 +163,7 @@ class JobOptions(Schedule, frozen=True, kw_only=True, forbid_unknown_fields=True
         msgspec.Meta(
             description="Added to a minimal environment (PATH, LANG). Its values are never shown.",
             examples=[{"PGDATABASE": "shop"}],
-            extra={"secret": True},
+            extra={"secret": True},  # nosec B105  # no password: shown as a secret
         ),
     ] = {}
     privileged: Annotated[
