@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from agent.metrics.address import DEFAULT
 from tests.agent.daemon.daemons import Agent, agent_in, wait_for
 from tests.agent.metrics.exporter import families, fetch, free_port
 from tests.require import require_program
@@ -77,13 +79,25 @@ def test_a_port_that_is_taken_is_told_and_taken_when_it_is_free(tmp_path: Path) 
 
 
 def test_the_default_port_taken_is_no_fault(tmp_path: Path) -> None:
-    """A second agent on a host has no check that warns."""
-    with agent_in(tmp_path / "a") as agent:
-        agent.state.parent.mkdir()
+    """A second agent on a host has no check that warns; its log says why nothing is served."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # another test's agent has it: that will do as well
+            stack.enter_context(socket.create_server(DEFAULT))
+        agent = stack.enter_context(agent_in(tmp_path))
         configure(agent, "auto")
         agent.start()
         agent.wait_for_check("memory", "ok")
         assert "metrics" not in agent.checks()
+        assert "metrics: " in agent.said()
+
+
+def test_no_check_can_have_the_name_of_the_agents_own(tmp_path: Path) -> None:
+    """It would stand in the place of the one that tells about the port."""
+    with agent_in(tmp_path) as agent:
+        configure(agent, "off", '[checks.metrics]\ntype = "memory"\n')
+        done = agent.call("config", "check", "--config", str(agent.config))
+    assert done.returncode == 2
+    assert "which watches the metrics: choose another" in done.stderr
 
 
 def test_a_change_takes_effect_at_once(tmp_path: Path) -> None:
