@@ -234,7 +234,7 @@ class Postgresql(Check[PostgresqlOptions]):
     def collect(self, context: Context) -> Sample:
         """Ask, derive. What is surveyed less often is asked for when its time has come."""
         deadline = time.monotonic() + self.options.patience
-        # 20 MB and 100 ms: only the child that asks pays for it.
+        # 24 MB and a tenth of a second: only the child that asks pays for it.
         try:
             from agent.checks.postgresql_session import ask
         except ImportError:

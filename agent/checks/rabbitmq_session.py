@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import time
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -58,7 +59,9 @@ def ask(options: RabbitmqOptions, deadline: float) -> Answer | str:
         with requests.Session() as session:
             # No proxies, passwords or authorities from the environment: only what is configured.
             session.trust_env = False
-            session.auth = (options.user, password)
+            # requests itself would write a password in Latin-1, and show in an error what of it is none.
+            credentials = b64encode(f"{options.user}:{password}".encode()).decode()
+            session.headers["Authorization"] = f"Basic {credentials}"
             session.headers["User-Agent"] = f"hostward/{__version__}"
             session.verify = (options.ca_file or _authorities()) if options.verify else False
             return _Api(session, options, deadline).answer()

@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
@@ -225,6 +226,22 @@ def test_an_answer_that_repeats_the_password_does_not_show_it(password_file: str
         sample = collect(check(url, password_file))
     assert PASSWORD not in repr(sample)
     assert "no ***!" in said(sample)[0][1]
+
+
+def test_a_password_may_be_any_text(tmp_path: Path) -> None:
+    """It travels as UTF-8, which is how the broker reads it."""
+    secret = tmp_path / "secret"
+    secret.write_text("€uro pässword")
+    secret.chmod(0o600)
+    seen: list[str] = []
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        seen.append(request.headers["Authorization"])
+        give(b"", 503)(request)
+
+    with imposter(answer) as url:
+        collect(check(url, str(secret)))
+    assert b64decode(seen[0].removeprefix("Basic ")).decode() == "hostward:€uro pässword"
 
 
 def test_tls_is_verified(password_file: str, tmp_path: Path) -> None:
