@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import inspect
+import json
 import os
 import re
 import shlex
@@ -17,6 +18,7 @@ import shutil
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -41,11 +43,13 @@ PACKAGES = (
     "systemd-sysv",
 )
 UNITS = ("systemd-networkd.service", "ssh.service")
-DRIVERS = ("async-timeout", "dnspython", "psycopg", "psycopg-binary", "pymysql", "redis", "typing-extensions")
-"""Packages of the agent's extras, with what these need on Debian's Python."""
 ROOMS = ("agent", "collector", "kit", "wire")
-INSTALLED_FROM = ("pyproject.toml", "README.md", "kit/version.py", "requirements", "systemd")
-"""What an installation depends on besides the rooms' code; a change of these installs anew."""
+INSTALLED_BY = ("kit/version.py", "requirements", "systemd/install.sh")
+"""Beside pyproject.toml, what decides how an installation looks; a change of these installs anew."""
+SOURCE = (*ROOMS, "requirements", "systemd", "pyproject.toml", "README.md")
+"""What an installation reads of a checkout."""
+WHEELS = Path("usr/src/wheels")
+"""On each host: the packages of the agent's locks, for who installs there once more."""
 PREFIX = Path("opt/hostward")
 KEPT = 3
 """Layers of a kind that stay when newer ones are built."""
@@ -63,12 +67,17 @@ def layers(checkout: Path) -> list[Path]:
         debian = _layer("debian", [SUITE, *PACKAGES, *UNITS, _source(_build_debian)], _build_debian)
         agent = _layer(
             "agent",
-            [debian.name, *DRIVERS, *_digests(checkout, INSTALLED_FROM), _source(_build_agent, fetch, copy)],
+            [
+                debian.name,
+                _project(checkout),
+                *_digests(checkout, INSTALLED_BY),
+                _source(_build_agent, install, fetch),
+            ],
             lambda folder: _build_agent(folder, debian, checkout),
         )
         code = _layer(
             "code",
-            [agent.name, *_digests(checkout, ROOMS), _source(_build_code)],
+            [agent.name, *_digests(checkout, (*ROOMS, "systemd")), _source(_build_code)],
             lambda folder: _build_code(folder, [debian, agent], checkout),
         )
         used = [debian, agent, code]
@@ -173,38 +182,32 @@ def _build_debian(folder: Path) -> None:
 
 
 def _build_agent(folder: Path, debian: Path, checkout: Path) -> None:
-    """`make install` in a host without a network, from wheels that this machine fetches."""
+    """The agent with all its extras, installed without a network from wheels that this machine fetches."""
     building = folder.with_name(f"{folder.name}.build")
     _remove(building)
-    wheels, source = building / "wheels", building / "source"
-    fetch(checkout, wheels)
-    copy(checkout, source)
-    version = _version(checkout)
     with mounted([debian], building, building / "root") as root:
-        install = (
-            "set -eu; cd /usr/src/hostward; export PIP_NO_INDEX=1 PIP_FIND_LINKS=/usr/src/wheels; "
-            f"./systemd/install.sh python3 /{PREFIX} {version} agent; "
-            f"/{PREFIX}/current/bin/python -m pip install --quiet --no-deps --require-hashes "
-            "-r /usr/src/wheels/drivers.txt"
-        )
-        binds = [f"--bind={source}:/usr/src/hostward", f"--bind-ro={wheels}:/usr/src/wheels"]
-        in_root(root, install, *binds)
+        fetch(checkout, root / WHEELS)
+        copy(checkout, root / "usr/src/hostward")
+        in_root(root, install("/usr/src/hostward", version(checkout), extras(checkout)))
+        shutil.rmtree(root / "usr/src/hostward")
     (building / "changes").rename(folder)
     _remove(building)
 
 
 def _build_code(folder: Path, lower: list[Path], checkout: Path) -> None:
-    """The rooms' code over the installed one, compiled as an installation compiles it."""
+    """The rooms' code and the units over the installed ones, compiled as an installation compiles it."""
     building = folder.with_name(f"{folder.name}.build")
     _remove(building)
-    packages = next((lower[-1] / PREFIX / _version(checkout)).glob("lib/python*/site-packages")).relative_to(
-        lower[-1]
-    )
+    packages = next((lower[-1] / PREFIX / version(checkout)).glob("lib/python*/site-packages")).relative_to(lower[-1])
     for room in ROOMS:
         target = building / "changes" / packages / room
         shutil.copytree(checkout / room, target, ignore=shutil.ignore_patterns("__pycache__"))
         # Or a module that is gone from the checkout would shine through.
         os.setxattr(target, "trusted.overlay.opaque", b"y")
+    units = Path("etc/systemd/system")
+    (building / "changes" / units).mkdir(parents=True)
+    for unit in (lower[-1] / units).glob("hostward-*"):
+        shutil.copy(checkout / "systemd" / unit.name, building / "changes" / units)
     with mounted(lower, building, building / "root") as root:
         folders = " ".join(f"/{packages}/{room}" for room in ROOMS)
         in_root(root, f"/{PREFIX}/current/bin/python -m compileall -q {folders}")
@@ -225,30 +228,31 @@ def in_root(root: Path, script: str, *options: str) -> str:
             cgroups.remove(group)
 
 
+def install(source: str, version: str, extras: list[str]) -> str:
+    """For a shell on a host: what `make install` does in a checkout's copy at `source`, with the host's wheels."""
+    pip = f"PIP_NO_INDEX=1 PIP_FIND_LINKS=/{WHEELS}"
+    return f"cd {source} && {pip} ./systemd/install.sh python3 /{PREFIX} {version} agent {' '.join(extras)}"
+
+
 def fetch(checkout: Path, wheels: Path) -> None:
-    """The wheels of the agent's lock and of its drivers, for Debian's Python, and `drivers.txt` beside them."""
-    wheels.mkdir(parents=True)
-    agent = (checkout / "requirements/agent.txt").read_text()
-    drivers = "".join(
-        entry
-        for entry in re.split(r"(?m)^(?=[a-z0-9])", (checkout / "requirements/dev.txt").read_text())
-        if re.match(r"[a-z0-9-]+", entry) and re.split(r"[^a-z0-9-]", entry, maxsplit=1)[0] in DRIVERS
-    )
-    (wheels / "drivers.txt").write_text(drivers)
-    # A marker is for the host's Python to judge, and this machine's may be another.
-    wanted = wheels / "wanted.txt"
-    wanted.write_text(re.sub(r" ;[^\\\n]*", " ", agent + drivers))
-    environment = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    for_debian = ["--only-binary=:all:", "--implementation=cp", "--python-version=3.11"]
-    try:
-        command(*environment, *for_debian, "--require-hashes", "--dest", str(wheels), "-r", str(wanted))
-    except FleetError as error:
-        raise UnavailableError(str(error)) from error
+    """The packages of the agent's locks, for Debian's Python."""
+    for lock in [checkout / "requirements/agent.txt", *sorted((checkout / "requirements/extras").glob("*.txt"))]:
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as wanted:
+            # A marker is for the host's Python to judge, and this machine's may be another.
+            wanted.write(re.sub(r" ;[^\\\n]*", " ", lock.read_text()))
+            wanted.flush()
+            words = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+            words += ["--only-binary=:all:", "--implementation=cp", "--python-version=3.11", "--require-hashes"]
+            try:
+                command(*words, "--dest", str(wheels), "-r", wanted.name)
+            except FleetError as error:
+                raise UnavailableError(str(error)) from error
 
 
 def copy(checkout: Path, target: Path) -> None:
     """What an installation reads of a checkout."""
-    for name in dict.fromkeys([*ROOMS, *(name.partition("/")[0] for name in INSTALLED_FROM)]):
+    target.mkdir(parents=True)
+    for name in SOURCE:
         source = checkout / name
         if source.is_dir():
             shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -256,9 +260,21 @@ def copy(checkout: Path, target: Path) -> None:
             shutil.copy2(source, target / name)
 
 
-def _version(checkout: Path) -> str:
+def version(checkout: Path) -> str:
+    """What the checkout calls itself."""
     found: list[str] = re.findall(r'__version__ = "(.+)"', (checkout / "kit/version.py").read_text())
     return found[0]
+
+
+def extras(checkout: Path) -> list[str]:
+    """All extras that an agent can be installed with."""
+    return sorted(path.stem for path in (checkout / "requirements/extras").glob("*.txt"))
+
+
+def _project(checkout: Path) -> str:
+    """What pyproject.toml says of the installation; the rest of it is for who works on it."""
+    project = tomllib.loads((checkout / "pyproject.toml").read_text())
+    return json.dumps([project["build-system"], project["project"], project["tool"]["hatch"]], sort_keys=True)
 
 
 def _forget(used: list[Path]) -> None:

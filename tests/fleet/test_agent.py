@@ -36,6 +36,12 @@ def shown(host: Host, name: str) -> str:
     return host.run(f"systemctl show --value -p {name} {UNIT}").stdout.strip()
 
 
+def drop_in(host: Host, options: str) -> None:
+    """Change options of the agent's unit, as `systemctl edit` does."""
+    host.write(f"/etc/systemd/system/{UNIT}.service.d/test.conf", f"[Service]\n{options}\n")
+    host.run("systemctl daemon-reload")
+
+
 def restarted(host: Host, before: str) -> bool:
     """Whether the agent runs, as another process than `before`."""
     return shown(host, "ActiveState") == "active" and shown(host, "MainPID") != before
@@ -106,8 +112,7 @@ def test_a_hung_agent_is_started_anew(fleet: Fleet, host: Host, tmp_path: Path) 
     bridge = BridgeHome(fleet, tmp_path)
     with bridge.serving() as home:
         enroll(host, home)
-        host.write(f"/etc/systemd/system/{UNIT}.service.d/short.conf", "[Service]\nWatchdogSec=3\n")
-        host.run("systemctl daemon-reload")
+        drop_in(host, "WatchdogSec=3")
         start(host)
         until(lambda: reports(home, host), "the host reports")
         before = shown(host, "MainPID")
@@ -120,10 +125,15 @@ def test_a_hung_agent_is_started_anew(fleet: Fleet, host: Host, tmp_path: Path) 
 
 
 def test_after_a_reboot_the_host_is_the_same_in_a_new_boot(fleet: Fleet, host: Host, tmp_path: Path) -> None:
-    """The agent starts by itself and goes on with its numbers; home shows the new boot, and hears of the start."""
+    """The agent starts by itself and goes on with its numbers; home shows the new boot, and hears of the start.
+
+    A container's kernel does not boot; its new boot id is a mount of nspawn's, which two options of the unit hide.
+    They are off here.
+    """
     bridge = BridgeHome(fleet, tmp_path)
     with bridge.serving() as home:
         enroll(host, home)
+        drop_in(host, "ProtectControlGroups=false\nProtectKernelTunables=false")
         start(host)
         until(lambda: reports(home, host), "the host reports")
         before = at_home(home, host)
@@ -142,7 +152,7 @@ def test_after_a_reboot_the_host_is_the_same_in_a_new_boot(fleet: Fleet, host: H
         assert again[1] > first[1]
         # A check that was in its state before the boot is in it since then.
         since = {check["name"]: check["since"] for check in before["checks"]}
-        assert {check["name"]: check["since"] for check in after["checks"]}["network"] == since["network"]
+        assert {check["name"]: check["since"] for check in after["checks"]}["memory"] == since["memory"]
         settle(host)
     assert_nothing_lost(bridge.folder, host)
 
