@@ -71,7 +71,7 @@ def _read(path: Path, table: str, columns: str, *, condition: str) -> tuple[list
             for number, *row in _rows(path, query):
                 found.setdefault(number, tuple(row))
             return [found[number] for number in sorted(found)], True
-        except sqlite3.Error:
+        except (sqlite3.Error, UnicodeDecodeError):  # the latter from the driver, for a message with damaged names
             continue
     return [found[number] for number in sorted(found)], False
 

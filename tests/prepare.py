@@ -8,11 +8,13 @@ import subprocess
 import sys
 
 PACKAGES = {
+    "apt-utils": "makes repositories for apt",
     "chrony": "a time server to ask",
     "chromium": "the pages are looked at in a real browser",
     "busybox-static": "what runs in the containers",
+    "createrepo-c": "makes repositories for dnf",
+    "dnf": "a package manager to ask, also on Debian",
     "crun": "starts the containers of podman",
-    "faketime": "agents whose clock is wrong",
     "iproute2": "namespaces for tests of the network",
     "libatomic1": "what drives the browser is linked to it",
     "mariadb-server": "the mysql check asks a real one",
@@ -28,6 +30,7 @@ PACKAGES = {
     "rabbitmq-server": "the rabbitmq check asks a real one",
     "redis-server": "the redis check asks a real one, with a replica",
     "systemd-journal-remote": "the journal that is read is a real one",
+    "rpm": "makes packages for dnf",
     "systemd": "the units are verified by the real one",
     "systemd-container": "the hosts of the fleet run in it",
     "unbound": "a resolver of names to ask",

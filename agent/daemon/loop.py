@@ -205,7 +205,8 @@ class Daemon:
         now = time.time()
         offset = now - clock.ticks()
         if abs(offset - self._offset) > CLOCK_SET:
-            log.warning("the clock was set %s by %.0f s", *_direction(offset - self._offset))
+            text = "the clock was set {} by {:.0f} s".format(*_direction(offset - self._offset))
+            self._ledger.event(Event(time=now, kind="clock.set", message=text, state="warning"))
             self._offset = offset
             self._timed.replan()
         with self._undamaged():

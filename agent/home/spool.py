@@ -106,10 +106,11 @@ class Spool:
     def trim(self, *, now: float, max_size: int, max_age: float) -> None:
         """Keep within `max_size` bytes of bodies and `max_age` seconds. Inside a transaction.
 
-        What is too old goes as a whole. For size, readings go first: the oldest reports are rewritten without
-        theirs, under the same number, with a gap that counts them. When no readings are left, whole reports go,
-        the oldest first, and those that hold an event or a job's result after all others. The oldest report of
-        all always stays, so the spool may be above its bounds by that one.
+        What is too old goes as a whole. For size, readings go first, the oldest before newer ones: a report that
+        holds nothing else goes as a whole, and one that holds an event or a job's result is rewritten without its
+        readings, under the same number, with a gap that counts them. When no readings are left, whole reports go,
+        those with an event or a result after all others. The oldest report of all always stays, so the spool may be
+        above its bounds by that one.
         """
         if self._size() == 0:
             return
@@ -122,7 +123,15 @@ class Spool:
             return self._size() > max_size
 
         self._thin(head, ANY, too_old, lambda sequence: self._lose(sequence, "age"))
-        self._thin(head - 1, READINGS_LEFT, too_much, self._strip)
+
+        def without_readings(sequence: int) -> None:
+            # What would be left of others is but how the checks stood, and the newest readings would go for that.
+            if sequence != head and self._is_bare_but_for_readings(sequence):
+                self._lose(sequence, "size")
+            else:
+                self._strip(sequence)
+
+        self._thin(head - 1, READINGS_LEFT, too_much, without_readings)
         self._thin(head, BARE, too_much, lambda sequence: self._lose(sequence, "size"))
         self._thin(head, ANY, too_much, lambda sequence: self._lose(sequence, "size"))
 
@@ -140,6 +149,12 @@ class Spool:
                 act(sequence)
             if not rows:
                 return
+
+    def _is_bare_but_for_readings(self, sequence: int) -> bool:
+        row = self._connection.execute(
+            "SELECT events = 0 AND job_results = 0 FROM spool WHERE sequence = ?", (sequence,)
+        ).fetchone()
+        return bool(row[0])
 
     def _strip(self, sequence: int) -> None:
         """Take the readings out of a report, and let it tell that they are gone."""

@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from kit.files import write_durably
 from tests.agent.daemon.daemons import QUIET, Agent, wait_for
 from tests.agent.daemon.homes import Home
 from tests.agent.daemon.test_timed import World, nightly
 from tests.faults import books
-from tests.require import require
-
-LIBRARY = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
 
 
 @pytest.fixture
-def clock(tmp_path: Path, agent: Agent) -> Iterator[Path]:
-    """A file that says by how many seconds the agent's wall clock is wrong; no other clock of it is."""
-    require(LIBRARY is not None, "libfaketime (make test installs it when run as root on Debian)")
+def clock(tmp_path: Path, agent: Agent) -> Path:
+    """A file that says by how many seconds the agent's wall clock is wrong."""
     file = tmp_path / "clock"
-    file.write_text("+0s")
-    settings = {
-        "LD_PRELOAD": str(LIBRARY),
-        "FAKETIME_TIMESTAMP_FILE": str(file),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "FAKETIME_DISABLE_SHM": "1",
-        "NO_FAKE_STAT": "1",
-    }
-    agent.within = [*agent.within, "env", *(f"{name}={value}" for name, value in settings.items())]
-    yield file
+    file.write_text("0")
+    agent.program = [sys.executable, "-m", "tests.faults.shifted", str(file)]
+    return file
 
 
 def test_a_clock_that_jumps_an_hour_and_back(agent: Agent, home: Home, clock: Path) -> None:
@@ -44,10 +34,10 @@ def test_a_clock_that_jumps_an_hour_and_back(agent: Agent, home: Home, clock: Pa
         before = books.stored(home.folder).readings.total()
         wait_for(lambda: books.stored(home.folder).readings.total() > before + 4)
 
-    for jump, said in (("+3600s", "forward by 3600 s"), ("+0s", "back by 3600 s"), ("-3600s", "back by 3600 s")):
+    for jump, said in ((3600, "forward by 3600 s"), (0, "back by 3600 s"), (-3600, "back by 3600 s")):
         wait_for_more()
         heard = agent.said().count(said)
-        clock.write_text(jump)
+        write_durably(clock, str(jump).encode())
         wait_for(lambda heard=heard, said=said: agent.said().count(said) > heard)  # type: ignore[misc]
     wait_for_more()
     agent.config.write_text(QUIET + '[home]\ninterval = "1s"\n')

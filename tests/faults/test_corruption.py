@@ -50,13 +50,13 @@ def truncated(database: Path) -> None:
 
 def emptied(database: Path) -> None:
     """No byte is left, nor a log."""
-    for path in database.parent.glob("agent.db*"):
+    for path in database.parent.glob(f"{database.name}*"):
         path.write_bytes(b"")
 
 
 def gone(database: Path) -> None:
     """Somebody removed it."""
-    for path in database.parent.glob("agent.db*"):
+    for path in database.parent.glob(f"{database.name}*"):
         path.unlink()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +14,16 @@ from tests.require import require_program, require_root
 
 COMMAND = '[checks.plugin]\ntype = "command"\nevery = "1s"\ncommand = ["true"]\n'
 CALL = '[checks.port]\ntype = "tcp"\nevery = "1s"\nhost = "127.0.0.1"\nport = 1\n'
+OTHER = 64999
+"""A user without a name and without any other process."""
 PAGES = '[checks.memory]\nevery = "1s"\n'
 
 
 @pytest.fixture
-def agent(tmp_path: Path) -> Iterator[Agent]:
-    """An agent with a check in the loop, one that is a program and one in the fork server."""
-    with agent_in(tmp_path) as agent:
+def agent() -> Iterator[Agent]:
+    """An agent with a check in the loop, one that is a program and one in the fork server; anybody may run it."""
+    with tempfile.TemporaryDirectory() as folder, agent_in(Path(folder)) as agent:
+        Path(folder).chmod(0o755)
         agent.config.write_text(QUIET + PAGES + COMMAND + CALL)
         yield agent
 
@@ -43,19 +47,26 @@ def descriptors(agent: Agent) -> int:
 
 
 @pytest.mark.parametrize("what", ["nofile", "nproc", "as"])
-def test_what_cannot_start_is_unknown_until_it_can(agent: Agent, what: str, tmp_path: Path) -> None:
+def test_what_cannot_start_is_unknown_until_it_can(agent: Agent, what: str) -> None:
     """No descriptor, no process or no memory is left for a child: its check says so, the others go on, and it comes
     back by itself when there is some."""
     if what == "nproc":
         require_root()  # root is above this limit: the agent must be somebody else
-        tmp_path.chmod(0o777)
-        for folder in tmp_path.parents[:3]:
-            folder.chmod(folder.stat().st_mode | 0o011)
-        agent.within = ["setpriv", "--reuid=64999", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all", "--"]
+        agent.state.mkdir(mode=0o700)
+        os.chown(agent.state, OTHER, OTHER)
+        agent.within = [
+            "setpriv",
+            f"--reuid={OTHER}",
+            "--clear-groups",
+            "--bounding-set=-all",
+            "--inh-caps=-all",
+            "--",
+        ]
     agent.start()
     agent.wait_for_check("plugin", "ok")
     agent.wait_for_check("memory", "ok")
-    wait_for(lambda: agent.checks()["port"]["message"] != "")
+    if what != "nproc":
+        agent.wait_for_check("port", "critical")  # the fork server runs
     before = descriptors(agent)
     assert agent.process is not None
     now = {

@@ -189,7 +189,7 @@ def test_a_slow_network_that_drops_loses_nothing(
         enrol(agent, home, within=agent.within)
         books.witness_agent(agent.state)
 
-        drop = "table ip t {{ chain c {{ type filter hook input priority 0; {} }} }}"
+        drop = "table ip t {{\n chain c {{\n type filter hook input priority 0\n {}\n }}\n }}\n"
         rules(drop.format("numgen random mod 10 < 1 drop"))
         agent.start()
         wait_for(lambda: books.stored(home.folder).readings.total() > 20)
@@ -197,7 +197,7 @@ def test_a_slow_network_that_drops_loses_nothing(
         wait_for(lambda: bool(agent.status()["home"]["error"]))
         rules(drop.format("numgen random mod 10 < 2 drop"))
         wait_for(lambda: agent.status()["home"]["error"] is None, patience=60)
-        rules(drop.format("tcp dport != 1 numgen random mod 10 < 2 reject with tcp reset"))
+        rules(drop.format("meta l4proto tcp numgen random mod 10 < 1 reject with tcp reset"))
         seen = books.stored(home.folder).readings.total()
         wait_for(lambda: books.stored(home.folder).readings.total() > seen + 10, patience=60)
         rules("")

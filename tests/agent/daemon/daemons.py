@@ -29,6 +29,7 @@ class Agent:
         self.process: subprocess.Popen[bytes] | None = None
         self.within: Sequence[str] = without_privileges()
         """What the agent is started by."""
+        self.program: Sequence[str] = [str(HOSTWARD)]
 
     def start(self, **environment: str) -> subprocess.Popen[bytes]:
         """Start it, and return when it runs."""
@@ -44,7 +45,7 @@ class Agent:
             arguments += ["--config", str(self.config)]
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [*self.within, str(HOSTWARD), *arguments],
+                [*self.within, *self.program, *arguments],
                 env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
