@@ -1,4 +1,4 @@
-"""File systems: space and inodes used, and those that turned read-only.
+"""File systems: space and inodes used, when they will be full, and those that turned read-only.
 
 Local ones answer at once, so `disk` asks them in the loop. Network and FUSE file systems can keep a caller waiting
 for ever, so `remote_disk` asks them in a child of its own, each in its own thread, and says which does not answer.
@@ -15,11 +15,27 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from agent.checks.contract import Check, CheckOptions, Context, Every, Finding, Measurement, Rule, Sample, Threshold
+from agent.checks.contract import (
+    Check,
+    CheckOptions,
+    Context,
+    Every,
+    Finding,
+    Floor,
+    Measurement,
+    Rule,
+    Sample,
+    Threshold,
+)
 from agent.checks.mounts import Mount, once_each, parse_fstab, parse_mountinfo, rank
 from agent.checks.patterns import is_chosen, named
+from agent.checks.trend import Trend, followed, seconds_until_gone
 from agent.paths import System
 from kit.units import Duration, format_duration
+
+DAY = 86400.0
+FORESEEN = 365.0
+"""Days. What is further away is not said: nothing grows that evenly."""
 
 Answer = os.statvfs_result | OSError | None
 """What a file system said; None for one that did not answer in time."""
@@ -45,6 +61,21 @@ class DiskOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_fields
     inodes: Annotated[Threshold, msgspec.Meta(description="Bounds of the inodes used, in percent.")] = Threshold(
         warning=80, critical=95, hysteresis=1
     )
+    full: Annotated[
+        Floor,
+        msgspec.Meta(
+            description="Bounds of the days until there is no space left, by how it was used in the last seven days."
+        ),
+    ] = Floor(warning=3, critical=1, for_=Duration(3600))
+
+
+class DiskMemory(msgspec.Struct):
+    """What one run leaves to the next. Mount points are written in ASCII, whatever bytes they are."""
+
+    writable: list[str] = []
+    """Those that were writable since the boot."""
+    trends: dict[str, tuple[int, Trend]] = {}
+    """The size of each file system, and how much of it was used."""
 
 
 class RemoteDiskOptions(DiskOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,6 +88,7 @@ class Disk(Check[DiskOptions]):
     """Local file systems."""
 
     Options: ClassVar[type[DiskOptions]] = DiskOptions
+    lasting = True
     remote: ClassVar[bool] = False
 
     @classmethod
@@ -65,10 +97,11 @@ class Disk(Check[DiskOptions]):
         return DiskOptions()
 
     def rules(self) -> list[Rule]:
-        """Space and inodes."""
+        """Space now and to come, and inodes."""
         return [
             Rule("disk_used_percent", self.options.used, "{mount} {value} used"),
             Rule("disk_inodes_used_percent", self.options.inodes, "{mount} {value} of its inodes used"),
+            Rule("disk_full_days", self.options.full, "{mount} is full in {value}"),
         ]
 
     def collect(self, context: Context) -> Sample:
@@ -78,7 +111,9 @@ class Disk(Check[DiskOptions]):
         chosen, findings = choose(mounts, self.options.mounts, self.options.exclude, remote=self.remote)
         answers = self.ask(chosen)
         wanted = parse_fstab(_text(context.system.path("etc", "fstab"), missing=""))
-        seen_writable = set(context.previous or ())
+        memory = _remembered(context.previous)
+        seen_writable = set() if context.elapsed is None else set(memory.writable)
+        trends: dict[str, tuple[int, Trend]] = {}
         measurements: list[Measurement] = []
         fullest: tuple[float, Mount] | None = None
         shown = 0
@@ -86,6 +121,10 @@ class Disk(Check[DiskOptions]):
             answer = answers.get(mount.point)
             if isinstance(answer, os.statvfs_result):
                 found = measure(mount, answer)
+                if found:
+                    known = memory.trends.get(ascii(mount.point))
+                    trends[ascii(mount.point)] = kept = follow(known, answer, context.now)
+                    found += foresee(mount, answer, kept[1])
                 measurements += found
                 shown += bool(found)
                 for measurement in found:
@@ -109,7 +148,9 @@ class Disk(Check[DiskOptions]):
         if fullest:
             summary = f"{fullest[1].point} {fullest[0]:.0f} % used"
             summary += f", the fullest of {shown}" if shown > 1 else ""
-        return Sample(measurements, findings, summary, memory=sorted(seen_writable))
+        # What could not be asked now may answer again.
+        trends |= {name: memory.trends[name] for name in names.keys() & memory.trends.keys() if name not in trends}
+        return Sample(measurements, findings, summary, DiskMemory(sorted(seen_writable), trends))
 
     def ask(self, mounts: Sequence[Mount]) -> Mapping[str, Answer]:
         """Each mount point's answer."""
@@ -189,7 +230,7 @@ def measure(mount: Mount, answer: os.statvfs_result) -> list[Measurement]:
     """
     if answer.f_blocks <= 0:
         return []
-    labels = {"mount": mount.point, "device": mount.device, "fstype": mount.fstype}
+    labels = _labels(mount)
     used = answer.f_blocks - answer.f_bfree
     reachable = used + answer.f_bavail
     found = [
@@ -203,6 +244,32 @@ def measure(mount: Mount, answer: os.statvfs_result) -> list[Measurement]:
         inodes = 100 * (answer.f_files - answer.f_ffree) / answer.f_files
         found.append(Measurement("disk_inodes_used_percent", inodes, "percent", labels))
     return found
+
+
+def follow(known: tuple[int, Trend] | None, answer: os.statvfs_result, now: float) -> tuple[int, Trend]:
+    """The size of a file system and the trend of what is used of it; one that was resized begins anew."""
+    size = answer.f_blocks * answer.f_frsize
+    trend = known[1] if known is not None and known[0] == size else Trend()
+    return size, followed(trend, now, (answer.f_blocks - answer.f_bfree) * answer.f_frsize)
+
+
+def foresee(mount: Mount, answer: os.statvfs_result, trend: Trend) -> list[Measurement]:
+    """The days until there is no space left for programs, where that can be told and is near enough."""
+    seconds = seconds_until_gone(trend, answer.f_bavail * answer.f_frsize)
+    if seconds is None or seconds > FORESEEN * DAY:
+        return []
+    return [Measurement("disk_full_days", seconds / DAY, "days", _labels(mount))]
+
+
+def _labels(mount: Mount) -> dict[str, str]:
+    return {"mount": mount.point, "device": mount.device, "fstype": mount.fstype}
+
+
+def _remembered(previous: object) -> DiskMemory:
+    try:
+        return DiskMemory() if previous is None else msgspec.convert(previous, DiskMemory)
+    except msgspec.ValidationError:
+        return DiskMemory()
 
 
 def _is_folder(mount: Mount) -> bool:

@@ -1,4 +1,4 @@
-"""Processes by name, command line or pid file: how many there are, their memory and CPU time.
+"""Processes by name, command line or pid file: how many there are, their memory, CPU time and restarts.
 
 /proc is walked only when it must be: at first, when a process that was known is gone, and now and then (`rescan`).
 In between only the known processes are looked at, each by one small file.
@@ -27,10 +27,12 @@ from agent.checks.contract import (
 )
 from agent.checks.patterns import check_pattern
 from agent.paths import System
-from kit.units import Duration, format_size
+from kit.units import Duration, format_duration, format_size
 
 COMM_LENGTH = 15
 """The kernel keeps so much of a name (TASK_COMM_LEN - 1)."""
+MOST_RESTARTS = 1000
+"""That are remembered one by one."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -68,6 +70,17 @@ class ProcessOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_fie
         Threshold,
         msgspec.Meta(description="Bounds of the CPU time of all of them together, in percent of one CPU."),
     ] = Threshold()
+    restarts: Annotated[Threshold, msgspec.Meta(description="Bounds of the restarts within `restart_window`.")] = (
+        Threshold()
+    )
+    restart_window: Annotated[
+        Duration,
+        msgspec.Meta(
+            description="How far back restarts count. A restart is a process that is gone and another in its place.",
+            examples=["10m"],
+            extra={"minimum": Duration(1)},
+        ),
+    ] = Duration(3600)
     rescan: Annotated[
         Duration,
         msgspec.Meta(
@@ -90,6 +103,14 @@ class ProcessMemory(msgspec.Struct, array_like=True):
     """Process number to its start (which tells it from a later one of that number) and its CPU time, in ticks."""
     age: float
     """Seconds since all processes were gone through."""
+    time: float = 0
+    """Seconds since the epoch."""
+    gone: list[float] = []
+    """How many seconds ago processes went that have nobody in their place yet, the latest last."""
+    restarts: list[float] = []
+    """How many seconds ago others took the place of such."""
+    total: int = 0
+    """Restarts since they are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +137,7 @@ class Process(Check[ProcessOptions]):
 
     Options = ProcessOptions
     rates = True
+    lasting = True
 
     def __init__(self, options: ProcessOptions) -> None:
         super().__init__(options)
@@ -124,13 +146,18 @@ class Process(Check[ProcessOptions]):
             self.runs = "job"
 
     def rules(self) -> list[Rule]:
-        """Number, memory, CPU time."""
+        """Number, memory, CPU time, restarts."""
         options = self.options
         return [
             Rule("process_count", options.too_few, "{value} running"),
             Rule("process_count", options.too_many, "{value} running"),
             Rule("process_memory_bytes", options.memory, "{value} of memory used"),
             Rule("process_cpu_percent", options.cpu, "{value} of a CPU used"),
+            Rule(
+                "process_restarts",
+                options.restarts,
+                f"{{value}} restarts in {format_duration(options.restart_window)}",
+            ),
         ]
 
     def collect(self, context: Context) -> Sample:
@@ -159,8 +186,16 @@ class Process(Check[ProcessOptions]):
             percent = max(0.0, 100 * used / TICKS_PER_SECOND / elapsed)
             measurements.append(Measurement("process_cpu_percent", percent, "percent"))
             summary += f", {percent:.1f} % of a CPU"
-        known = {str(pid): (stat.started, stat.cpu) for pid, stat in found.items()}
-        return Sample(measurements, summary=summary, memory=ProcessMemory(known, age))
+        after = ProcessMemory({str(pid): (stat.started, stat.cpu) for pid, stat in found.items()}, age, context.now)
+        if before:
+            count_restarts(before, after, elapsed, self.options.restart_window)
+        measurements += [
+            Measurement("process_restarts", len(after.restarts)),
+            Measurement("process_restarts_total", after.total),
+        ]
+        if after.restarts:
+            summary += f", {len(after.restarts)} restarts in {format_duration(self.options.restart_window)}"
+        return Sample(measurements, summary=summary, memory=after)
 
     def look_for(self, system: System) -> dict[int, Stat]:
         """All processes that are meant, but not this one itself."""
@@ -193,8 +228,34 @@ def parse_stat(text: str) -> Stat:
     return Stat(name, fields[0], int(fields[11]) + int(fields[12]), int(fields[19]), int(fields[21]))
 
 
+def count_restarts(before: ProcessMemory, after: ProcessMemory, elapsed: float | None, window: float) -> None:
+    """Fill in what `after` remembers of restarts, by the processes known before and after.
+
+    Without `elapsed` the host may have booted meanwhile, and then other processes are no restart.
+    """
+    passed = max(0.0, after.time - before.time) if elapsed is None else elapsed
+    gone, restarts = (
+        [age + passed for age in ages if age + passed < window] for ages in (before.gone, before.restarts)
+    )
+    replaced = 0
+    if elapsed is not None:
+        gone += [0.0] * sum(not _is_in(after.known, pid, started) for pid, (started, _) in before.known.items())
+        came = sum(not _is_in(before.known, pid, started) for pid, (started, _) in after.known.items())
+        replaced = min(came, len(gone))
+    after.gone = gone[replaced:][-MOST_RESTARTS:]
+    after.restarts = [*restarts, *[0.0] * replaced][-MOST_RESTARTS:]
+    after.total = before.total + replaced
+
+
+def _is_in(known: Mapping[str, tuple[int, int]], pid: str, started: int) -> bool:
+    return pid in known and known[pid][0] == started
+
+
 def _remembered(previous: object) -> ProcessMemory | None:
-    return None if previous is None else msgspec.convert(previous, ProcessMemory)
+    try:
+        return None if previous is None else msgspec.convert(previous, ProcessMemory)
+    except msgspec.ValidationError:
+        return None
 
 
 def _look_at(system: System, known: Mapping[str, tuple[int, int]]) -> dict[int, Stat] | None:

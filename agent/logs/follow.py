@@ -158,6 +158,11 @@ class Follower:
                 not place.offset and file.stat.st_size >= place.size and not _is_unchanged(file, place)
             ):
                 loose.append((file, place))  # its number alone does not tell which file it is
+            elif place.offset and file.is_rotated and (path, place.name) == (file.folder, file.family):
+                # Renamed, most likely; but should it be a copy that got the number of a log which was replaced, the
+                # log itself comes first.
+                adrift[path, place.family].append(Gone(place, 0))
+                loose.append((file, None))
             elif (same := self._is_same(file, place)) is None:
                 self._apart.append((path, place))
             elif same:
@@ -261,7 +266,8 @@ class Follower:
                         self._copies.append((file, place, original))
                         return
                 if before is None and self._is_history(file):
-                    place.offset, place.skipping = _end(descriptor, self._longest)
+                    size = os.fstat(descriptor).st_size
+                    place.offset, place.skipping = _end(descriptor, size, self._longest)
                     place.mark = mark(descriptor, place.offset) or b""
                 elif before is None and file.is_rotated:
                     self._new_pieces.add((file.folder, file.family))
@@ -372,13 +378,17 @@ class Follower:
                     return
 
     def _follow_copy(self, file: Seen, place: Place, original: Place) -> None:
-        """What was read of a log was read of its copy."""
-        offset = min(place.size, original.offset)
+        """What was read of a log was read of its copy, of which only whole lines tell what it is a copy of."""
         with self._open(file) as descriptor:
-            content = None if descriptor is None else mark(descriptor, offset)
+            if descriptor is None:
+                return
+            if original.offset <= place.size:
+                offset, skipping = original.offset, original.skipping
+            else:
+                offset, skipping = _end(descriptor, place.size, self._longest)
+            content = mark(descriptor, offset)
             if content is not None:
-                place.offset, place.mark = offset, content
-                place.skipping = original.skipping and offset == original.offset
+                place.offset, place.mark, place.skipping = offset, content, skipping
 
     def _lose(self, folder: bytes, name: bytes, how: str, unread: int) -> None:
         self.losses.append(Loss(os.fsdecode(os.path.join(folder, name)), how, max(0, unread)))  # noqa: PTH118 - bytes
@@ -456,9 +466,8 @@ def _after_hole(descriptor: int, offset: int, data: bytes) -> int | None:
         raise
 
 
-def _end(descriptor: int, longest: int) -> tuple[int, bool]:
-    """Where the last line begins that is not complete, and whether that is too long."""
-    size = os.fstat(descriptor).st_size
+def _end(descriptor: int, size: int, longest: int) -> tuple[int, bool]:
+    """Where, of the first `size` bytes, the last line begins that is not complete, and whether that is too long."""
     start = max(0, size - longest - 1)
     _, used, skipping = split(os.pread(descriptor, size - start, start), longest, skipping=start > 0)
     return start + used, skipping

@@ -6,17 +6,19 @@ import math
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from agent.checks.contract import Finding
+from agent.checks.contract import Context, Finding, Sample
 from agent.checks.disk import Disk, DiskOptions, RemoteDisk, RemoteDiskOptions, ask_in_threads, choose, fuller
 from agent.checks.mounts import Mount, parse_mountinfo
+from agent.checks.runner import Plan, judge
 from agent.paths import System
 from tests.agent.checks.test_mounts import MOUNTINFO
-from tests.agent.checks.tree import collect, said, tree, values
+from tests.agent.checks.tree import NOW, collect, said, tree, values
 from tests.require import require, require_program, require_root
 
 
@@ -242,3 +244,61 @@ def test_mounts_may_have_any_name() -> None:
     mount = Mount("/a[b]*", "/dev/sda1", "ext4", "8:1", "/", read_only=False)
     chosen, findings = choose([mount], ("*",), (), remote=False)
     assert (chosen, findings) == ([mount], [])
+
+
+def answer(used: int, *, blocks: int = 1000, kept: int = 50) -> os.statvfs_result:
+    """Of a file system with `blocks` of a MiB, of which `kept` are for root."""
+    free = blocks - used
+    return os.statvfs_result((2**20, 2**20, blocks, free, max(0, free - kept), 1000, 900, 900, 0, 255))
+
+
+class Growing(Disk):
+    """A disk of which the test says what is used."""
+
+    used = 0
+    blocks = 1000
+
+    def ask(self, mounts: Sequence[Mount]) -> Mapping[str, os.statvfs_result]:
+        return {mount.point: answer(self.used, blocks=self.blocks) for mount in mounts}
+
+
+def test_days_until_full_come_from_how_the_disk_filled(tmp_path: Path) -> None:
+    """Ten MiB an hour, and 240 left for programs, are a day; over a boot the history stays, and a disk that was
+    resized begins anew."""
+    system = tree(tmp_path, mountinfo("8:1 / / rw - ext4 /dev/sda1 rw"))
+    check = Growing(DiskOptions())
+    sample: Sample | None = None
+    for hour in range(0, 49, 3):
+        check.used = 230 + 10 * hour
+        previous = None if sample is None else msgspec.msgpack.decode(msgspec.msgpack.encode(sample.memory))
+        elapsed = None if hour in (0, 24) else 3 * 3600.0
+        context = Context(system=system, now=NOW + hour * 3600, previous=previous, elapsed=elapsed)
+        sample = check.collect(context)
+        assert ("disk_full_days / /dev/sda1 ext4" in values(sample)) == (hour >= 24)
+    assert sample is not None
+    assert values(sample)["disk_full_days / /dev/sda1 ext4"] == pytest.approx((1000 - 710 - 50) / 240)
+    plan = Plan("disk", "disk", check, check.options)
+    memory = None
+    for ticks in range(0, 3601, 15):
+        judged = judge(plan, sample, memory, now=NOW, ticks=ticks, duration=0)
+        memory = judged.memory
+    assert judged.state.message == "/ is full in 1 days, critical at or below 1 days for 1h"
+    check.blocks = 2000
+    assert "disk_full_days / /dev/sda1 ext4" not in values(collect(check, system, after=sample))
+
+
+def test_what_was_writable_before_a_boot_may_be_read_only_after_it(tmp_path: Path) -> None:
+    """It may have been mounted so on purpose; how it filled is remembered all the same."""
+    writable = tree(tmp_path / "1", mountinfo("8:1 / / rw - ext4 /dev/sda1 rw"))
+    first = collect(Growing(DiskOptions()), writable)
+    system = tree(tmp_path / "2", mountinfo("8:1 / / ro - ext4 /dev/sda1 ro"))
+    previous = msgspec.msgpack.decode(msgspec.msgpack.encode(first.memory))
+    booted = Growing(DiskOptions()).collect(Context(system=system, now=NOW + 60, previous=previous))
+    assert said(booted) == []
+    assert booted.memory.trends == first.memory.trends
+    assert said(collect(Growing(DiskOptions()), system, after=first)) == [("critical", "/ is mounted read-only")]
+
+
+def test_memory_of_another_version_is_nothing() -> None:
+    """As it was before there were trends: a list."""
+    assert said(collect(Disk(DiskOptions()), after=Sample(memory=["'/'"]))) == []

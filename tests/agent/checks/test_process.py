@@ -9,16 +9,18 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.checks import process
-from agent.checks.contract import CheckError, Sample
+from agent.checks.contract import CheckError, Context, Sample, Threshold
 from agent.checks.process import PAGE, TICKS_PER_SECOND, Process, ProcessOptions, Stat, parse_stat
+from agent.checks.runner import Plan, judge
 from agent.paths import System
 from kit.units import Duration
-from tests.agent.checks.tree import collect, tree, values
+from tests.agent.checks.tree import NOW, collect, tree, values
 
 
 def stat(pid: int, name: str, *, state: str = "S", cpu: int = 0, started: int = 100, resident: int = 10) -> str:
@@ -41,7 +43,12 @@ def test_by_name_the_dead_do_not_count(tmp_path: Path) -> None:
     """Memory is of all of them together."""
     system = tree(tmp_path, proc(stat(7, "nginx"), stat(8, "nginx", state="Z"), stat(9, "sshd"), stat(10, "nginx")))
     found = values(collect(Process(ProcessOptions(name="nginx")), system))
-    assert found == {"process_count": 2, "process_memory_bytes": 20 * PAGE}
+    assert found == {
+        "process_count": 2,
+        "process_memory_bytes": 20 * PAGE,
+        "process_restarts": 0,
+        "process_restarts_total": 0,
+    }
 
 
 def test_of_a_long_name_fifteen_characters_count(tmp_path: Path) -> None:
@@ -178,3 +185,80 @@ def test_a_real_process_comes_and_goes(sleeper: subprocess.Popen[bytes], tmp_pat
     sleeper.kill()
     sleeper.wait()
     assert count(collect(check, after=sample)) == 0
+
+
+def restarts(sample: Sample) -> tuple[float, float]:
+    found = values(sample)
+    return found["process_restarts"], found["process_restarts_total"]
+
+
+def test_a_process_in_the_place_of_one_that_is_gone_is_a_restart(tmp_path: Path) -> None:
+    """Whether it is there at the next look or later; one that is added or gone for good is none."""
+    check = Process(ProcessOptions(name="x", rescan=Duration(5)))
+    sample = collect(check, tree(tmp_path / "1", proc(stat(7, "x"), stat(8, "x"))))
+    sample = collect(check, tree(tmp_path / "2", proc(stat(7, "x"), stat(9, "x"))), after=sample)
+    assert restarts(sample) == (1, 1)
+    sample = collect(check, tree(tmp_path / "3", proc(stat(9, "x"))), after=sample)
+    sample = collect(check, tree(tmp_path / "4", proc(stat(9, "x", started=500))), after=sample)
+    assert restarts(sample) == (2, 2)
+    sample = collect(check, tree(tmp_path / "5", proc(stat(9, "x", started=500), stat(10, "x"))), after=sample)
+    assert restarts(sample) == (3, 3)
+    sample = collect(check, tree(tmp_path / "6", proc(*(stat(n, "x") for n in range(9, 20)))), after=sample)
+    assert restarts(sample) == (4, 4)  # 9 is another one again
+    assert sample.summary.endswith("4 restarts in 1h")
+
+
+def test_restarts_leave_the_window_and_outlive_a_boot(tmp_path: Path) -> None:
+    """A boot starts everything anew, which is no restart of a process."""
+    check = Process(ProcessOptions(name="x", restart_window=Duration(60)))
+    before = collect(check, tree(tmp_path / "1", proc(stat(7, "x"))))
+    once = collect(check, tree(tmp_path / "2", proc(stat(8, "x"))), after=before)
+    assert restarts(once) == (1, 1)
+    assert once.memory is not None
+    booted = check.collect(
+        Context(system=tree(tmp_path / "3", proc(stat(9, "x"))), now=NOW + 30, previous=kept(once))
+    )
+    assert restarts(booted) == (1, 1)
+    later = collect(check, tree(tmp_path / "3", {}), after=booted, elapsed=30)
+    assert restarts(later) == (0, 1)
+
+
+def test_many_restarts_are_a_state_of_their_own(tmp_path: Path) -> None:
+    """A service that crashes again and again runs at each look."""
+    options = ProcessOptions(name="x", restarts=Threshold(warning=2))
+    check = Process(options)
+    sample = collect(check, tree(tmp_path / "0", proc(stat(10, "x"))))
+    for number in range(1, 4):
+        sample = collect(check, tree(tmp_path / str(number), proc(stat(10 + number, "x"))), after=sample)
+    first = judge(Plan("x", "process", check, options), sample, None, now=NOW, ticks=1, duration=0)
+    second = judge(Plan("x", "process", check, options), sample, first.memory, now=NOW, ticks=2, duration=0)
+    assert second.state.message == "3 restarts in 1h, warning from 2"
+
+
+def test_a_real_process_that_is_started_again_is_counted() -> None:
+    """By its pid file or its command line: here by the latter."""
+    mark = f"restart-{os.getpid()}"
+    check = Process(ProcessOptions(pattern=f"sleep 60.*{mark}|{mark}", rescan=Duration(1)))
+    sample: Sample | None = None
+    for _ in range(2):
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", mark])
+        try:
+            sample = collect(check, after=sample)
+            assert count(sample) == 1
+        finally:
+            child.kill()
+            child.wait()
+    assert sample is not None
+    assert restarts(sample) == (1, 1)
+
+
+def kept(sample: Sample) -> object:
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(sample.memory))
+
+
+@pytest.mark.parametrize("previous", [7, [], [{"7": [1, 2]}], ["x", 1.0]])
+def test_memory_that_cannot_be_read_is_nothing(tmp_path: Path, previous: object) -> None:
+    """As after an upgrade."""
+    system = tree(tmp_path, proc(stat(7, "x")))
+    sample = Process(ProcessOptions(name="x")).collect(Context(system=system, now=NOW, previous=previous, elapsed=1))
+    assert restarts(sample) == (0, 0)

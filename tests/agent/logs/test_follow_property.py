@@ -155,9 +155,9 @@ class Rotation(RuleBasedStateMachine):
         shutil.copyfile(self.log, copy)
         copy.rename(self.log)
 
-    @rule(size=st.integers(1, 200))
-    def write_part_of_a_line(self, size: int) -> None:
-        part = self.line()[:size]
+    @rule()
+    def write_part_of_a_line(self) -> None:
+        part = self.line()
         self.partial += part
         self.append(part)
 
