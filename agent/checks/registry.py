@@ -15,6 +15,7 @@ CHECKS: dict[str, str] = {
     "disk": "agent.checks.disk:Disk",
     "disk_io": "agent.checks.disk_io:DiskIo",
     "dns": "agent.checks.dns:Dns",
+    "file": "agent.checks.file:File",
     "http": "agent.checks.http:Http",
     "log": "agent.checks.log:Log",
     "memory": "agent.checks.memory:Memory",
