@@ -26,6 +26,7 @@ PACKAGES = {
     "logrotate": "the logs that are followed are rotated by the real one",
     "prometheus": "the metrics are scraped and judged by the real one",
     "prometheus-node-exporter": "the host's metrics are compared with its",
+    "openssl": "a fingerprint is shown as the page on enrolment says",
     "procps": "ps, to look at what is left running",
     "rabbitmq-server": "the rabbitmq check asks a real one",
     "redis-server": "the redis check asks a real one, with a replica",

@@ -33,6 +33,7 @@ CHECKS: dict[str, str] = {
     "tcp": "agent.checks.tcp:Tcp",
     "textfile": "agent.checks.textfile:Textfile",
     "time": "agent.checks.timesync:Time",
+    "updates": "agent.checks.updates:Updates",
 }
 """Kind to `module:class`. A new check is its file, one line here, and its cases."""
 

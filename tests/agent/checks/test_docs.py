@@ -29,6 +29,7 @@ from agent.checks.memory import Memory, MemoryOptions
 from agent.checks.network import Network, NetworkOptions
 from agent.checks.ntp import Exchange
 from agent.checks.ntp import derive as derive_ntp
+from agent.checks.packages import Pending
 from agent.checks.pressure import Pressure, PressureOptions
 from agent.checks.process import Process, ProcessOptions
 from agent.checks.registry import CHECKS, load
@@ -37,6 +38,8 @@ from agent.checks.systemd import Systemd, SystemdOptions
 from agent.checks.tcp import Tcp, TcpOptions
 from agent.checks.textfile import Textfile, TextfileOptions
 from agent.checks.timesync import derive as derive_time
+from agent.checks.updates import Host, UpdatesMemory, UpdatesOptions
+from agent.checks.updates import derive as derive_updates
 from agent.config.load import load as load_configuration
 from agent.paths import System
 from tests.agent.checks import (
@@ -169,6 +172,9 @@ SAMPLES: dict[str, Callable[[Path], Sample]] = {
     "tcp": of_tcp,
     "textfile": of_textfile,
     "time": lambda root: derive_time(test_timesync.IN_STEP),
+    "updates": lambda root: derive_updates(
+        UpdatesOptions(), Pending(), Host(lists=NOW, services=()), UpdatesMemory(), NOW
+    ),
 }
 """A sample of each kind that holds all that it can measure."""
 

@@ -1,0 +1,143 @@
+"""What package managers and the kernel's files say of updates. Pure: text in, facts out.
+
+apt: the lines of `apt-get -s dist-upgrade`. dnf: `check-update` and `updateinfo list` (version 4).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+_INST = re.compile(r"Inst (?P<name>\S+) \[(?P<old>[^\]]+)\] \((?P<new>\S+) (?P<origins>[^\[\)]*)")
+"""`Inst openssl [1.0] (1.1 Debian-Security:12/stable-security [amd64])`: one without `[…]` before is new."""
+_SECURITY = re.compile(r"(?:^|[\s,])(?:Debian-Security:|\S*-security(?:$|[\s,]))")
+"""Debian's label, and the suites that Debian, Ubuntu and Ubuntu's extended maintenance keep for security."""
+_RPM = re.compile(r"(?P<name>[A-Za-z0-9][\w.+-]*)\.(?P<arch>[a-z0-9_]+)\s+(?P<version>\S+)\s+(?P<repository>\S+)")
+_ADVISORY = re.compile(r"\S+\s+(?:(?:\S+/)?Sec\.|security)\s+(?P<package>\S+)")
+"""`FEDORA-2023-1 Important/Sec. openssl-3.0-2.x86_64`."""
+_RELEASE = re.compile(r"(?P<version>[0-9][0-9.+~-]*[0-9]|[0-9])(?P<flavour>.*)")
+EXIT = "== exit "
+"""With which the output of each of several commands ends, followed by its exit code."""
+
+
+class PackagesError(ValueError):
+    """The package manager could not say; the text is its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Packages for which there is a newer version."""
+
+    names: frozenset[str] = field(default_factory=frozenset)
+    security: frozenset[str] = field(default_factory=frozenset)
+    """Those of `names` whose newer version comes from where security updates do."""
+
+
+def parse_apt(output: str) -> Pending:
+    """What `apt-get -s dist-upgrade` would upgrade."""
+    found = [match for line in output.splitlines() if (match := _INST.match(line))]
+    return Pending(
+        frozenset(match["name"] for match in found),
+        frozenset(match["name"] for match in found if _SECURITY.search(match["origins"])),
+    )
+
+
+def parse_dnf(output: str) -> Pending:
+    """What `check-update` and then `updateinfo list --updates --security` printed, each with its EXIT line.
+
+    The first ends with 100 where there are updates. Raises PackagesError where one of them failed.
+    """
+    parts: list[tuple[list[str], str]] = [([], "")]
+    for line in output.splitlines():
+        if line.startswith(EXIT):
+            parts[-1] = (parts[-1][0], line.removeprefix(EXIT).strip())
+            parts.append(([], ""))
+        else:
+            parts[-1][0].append(line)
+    said = [line for lines, _ in parts for line in lines if line.strip()]
+    # Where rpm's database cannot be opened, dnf says so and ends with 0 all the same.
+    failed = next((line for line in said if line.lower().startswith(("error:", "config error:"))), None)
+    if failed or len(parts) != 3 or parts[0][1] not in ("0", "100") or parts[1][1] != "0":
+        raise PackagesError(failed or next(iter(said), "it did not say why"))
+    updates: dict[str, str] = {}
+    for line in parts[0][0]:
+        if line.startswith("Obsoleting Packages"):
+            break
+        if match := _RPM.fullmatch(line.strip()):
+            version = match["version"].partition(":")[2] or match["version"]
+            updates[f"{match['name']}-{version}.{match['arch']}"] = match["name"]
+    advised = {match["package"] for line in parts[1][0] if (match := _ADVISORY.fullmatch(line.strip()))}
+    # An advisory may be for a version before the newest one: then its package's name and arch tell.
+    unversioned = {_without_version(package) for package in advised}
+    security = {name for package, name in updates.items() if _without_version(package) in unversioned}
+    return Pending(frozenset(updates.values()), frozenset(security))
+
+
+def parse_held(status: Iterable[str]) -> list[str]:
+    """The packages on hold, by the lines of /var/lib/dpkg/status."""
+    held = []
+    name = ""
+    for line in status:
+        if line.startswith("Package: "):
+            name = line[9:].strip()
+        elif line.startswith("Status: hold ") and line.rstrip().endswith(" installed"):
+            held.append(name)
+    return sorted(held)
+
+
+def newer_kernel(running: str, images: Iterable[str]) -> str | None:
+    """The newest of the installed kernels of the running one's flavour, where it is newer; else None.
+
+    Each is known by its release, as `uname -r` prints it. Kernels of another flavour are passed over.
+    """
+    mine = _RELEASE.fullmatch(running)
+    if mine is None:
+        return None
+    newest, found = _version(mine["version"]), None
+    for image in images:
+        match = _RELEASE.fullmatch(image)
+        if match and _flavour(match) == _flavour(mine) and _version(match["version"]) > newest:
+            newest, found = _version(match["version"]), image
+    return found
+
+
+def deleted_libraries(maps: str) -> list[str]:
+    """Of /proc/PID/maps, the program and libraries that were replaced on disk since they were loaded."""
+    found = set()
+    for line in maps.splitlines():
+        fields = line.split(maxsplit=5)
+        if len(fields) == 6 and "x" in fields[1] and fields[5].endswith(" (deleted)"):
+            path = fields[5].removesuffix(" (deleted)")
+            if path.startswith(("/usr/", "/lib", "/bin/", "/sbin/", "/opt/")):
+                found.add(path)
+    return sorted(found)
+
+
+def unit_of(cgroup: str) -> str:
+    """The unit in the text of /proc/PID/cgroup: the innermost service or scope; empty where there is none."""
+    for line in cgroup.splitlines():
+        for part in reversed(line.rpartition(":")[2].split("/")):
+            if part.endswith((".service", ".scope")):
+                return part
+    return ""
+
+
+def since(before: Mapping[str, float], names: Iterable[str], now: float) -> dict[str, float]:
+    """When each of `names` was first seen; what is no longer there is forgotten, and nothing is of the future."""
+    return {name: min(before.get(name, now), now) for name in sorted(names)}
+
+
+def _without_version(package: str) -> tuple[str, str]:
+    """`openssl-libs-3.0-2.x86_64` as openssl-libs and x86_64."""
+    full, _, arch = package.rpartition(".")
+    return full.rsplit("-", 2)[0], arch
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"[0-9]{1,18}", text))
+
+
+def _flavour(match: re.Match[str]) -> str:
+    """What follows the version, whatever numbers are in it: `-amd64`, `.el9_3.x86_64` as `.el9_4.x86_64`."""
+    return re.sub(r"[0-9]+", "#", match["flavour"])
