@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from collector.metrics.contract import Bounds
-from collector.settings import HistoryOptions, Settings, load_settings
+from collector.settings import ConnectionOptions, HistoryOptions, Settings, load_settings
 from kit.errors import ConfigurationError
 
 
@@ -50,3 +50,5 @@ def test_the_page_names_every_option(repository: Path) -> None:
     page = (repository / "docs/collector.md").read_text()
     for field in msgspec.structs.fields(HistoryOptions):
         assert f'{field.name} = "{field.default}"' in page
+    for field in msgspec.structs.fields(ConnectionOptions):
+        assert f"{field.name} = {field.default}" in page

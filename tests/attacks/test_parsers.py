@@ -1,0 +1,137 @@
+"""Every parser of what comes from outside, fed with anything: a value, or its one error."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.home import identity
+from collector.api.hosts import _Query
+from collector.api.problems import ApiError
+from collector.audit import Head
+from collector.metrics import blocks
+from collector.rules.login import network
+from collector.settings import Settings
+from collector.web import listing, location
+from kit.errors import UsageError
+from kit.options import tree
+from kit.options.decode import decode
+from kit.units import Duration, Size
+from wire import codec, signature
+from wire.errors import WireError
+
+text = st.text(max_size=300) | st.text("0123456789.:-+eE/\\%&=?#;,@[]\"'<> \t\r\n\x00", max_size=100)
+data = st.binary(max_size=400)
+
+
+@dataclass(frozen=True)
+class Parser:
+    """What is called, with what, and what it may raise."""
+
+    call: Callable[[Any], object]
+    given: st.SearchStrategy[Any]
+    errors: tuple[type[Exception], ...] = ()
+
+
+def options_of(content: str) -> object:
+    """A text as home's configuration file, which is on disk in reality."""
+    return decode(Settings, tree.parse("collector.toml", content))
+
+
+TRUSTED = {
+    "agent.checks.runner.decode_call": "what the daemon itself wrote for its own child",
+    "agent.metrics.node": "tables of the kernel; one that cannot be read is that collector's error",
+}
+"""Module, or function, to why it need not stand anything."""
+
+PARSERS: dict[str, Parser] = {
+    "wire.codec.decode": Parser(codec.decode, data, (WireError,)),
+    "wire.codec.decode_enrolled": Parser(codec.decode_enrolled, data, (ValueError,)),
+    "wire.codec.decode_enrolment": Parser(codec.decode_enrolment, data, (WireError,)),
+    "wire.codec.decode_refusal": Parser(codec.decode_refusal, data, (ValueError,)),
+    "wire.codec.decode_reply": Parser(codec.decode_reply, data, (ValueError,)),
+    "wire.codec.decompress": Parser(codec.decompress, data, (WireError,)),
+    "wire.signature.load_public_key": Parser(signature.load_public_key, text, (ValueError,)),
+    "wire.signature.parse": Parser(
+        signature.parse,
+        st.dictionaries(st.sampled_from(["signature", "signature-input", "content-digest"]), text),
+        (WireError,),
+    ),
+    "collector.audit.Head.parse": Parser(Head.parse, text, (ValueError,)),
+    "collector.metrics.blocks.decode_block": Parser(
+        blocks.decode_block, data | data.map(lambda body: blocks.MAGIC + body), (blocks.BlockError,)
+    ),
+    "collector.metrics.blocks.decode_row": Parser(
+        lambda body: list(blocks.decode_row(body, 500_000)), data, (blocks.BlockError,)
+    ),
+    "collector.web.listing.Query.parse": Parser(
+        listing.Query.parse, st.dictionaries(st.sampled_from(["q", "state", "page", "x"]), text)
+    ),
+    "kit.options.tree.parse": Parser(lambda content: tree.parse("x.toml", content), text, (tree.UnreadableError,)),
+    "kit.options.decode.decode": Parser(
+        options_of,
+        text | st.from_regex(r"\[(history|connections|x)\]\n(\w+ = .*\n)*", fullmatch=True),
+        (tree.UnreadableError,),
+    ),
+    "kit.units.Duration.parse": Parser(Duration.parse, text, (ValueError,)),
+    "kit.units.Size.parse": Parser(Size.parse, text, (ValueError,)),
+    # Not called parse, and read what comes from outside all the same.
+    "collector.api.hosts._Query.of": Parser(
+        lambda items: _Query.of(items, 1e9),
+        st.lists(st.tuples(st.sampled_from(["start", "end", "step", "check", "name", "label.x", "y"]), text)),
+        (ApiError,),
+    ),
+    "collector.rules.login.network": Parser(network, text),
+    "collector.web.location.local_path": Parser(location.local_path, text),
+    "collector.web.location.path_of": Parser(location.path_of, text),
+    "agent.home.identity.collector_url": Parser(identity.collector_url, text, (UsageError,)),
+}
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_a_parser_gives_a_value_or_its_error(name: str) -> None:
+    """Never another one, whatever it is given."""
+    parser = PARSERS[name]
+
+    @settings(max_examples=150)
+    @given(parser.given)
+    def try_it(value: Any) -> None:
+        with suppress(*parser.errors):
+            parser.call(value)
+
+    try_it()
+
+
+NAMES = re.compile(r"(parse|decode|decompress)(_\w+)?")
+
+
+def parsers(repository: Path) -> Iterator[tuple[str, str]]:
+    """Module and name of what is called like a parser and can be called from other modules."""
+    for room in ("agent", "collector", "kit", "wire"):
+        for file in sorted((repository / room).rglob("*.py")):
+            module = ".".join(file.relative_to(repository).with_suffix("").parts)
+            for node in ast.parse(file.read_text()).body:
+                if isinstance(node, ast.FunctionDef) and NAMES.fullmatch(node.name):
+                    yield module, node.name
+
+
+def test_every_parser_is_fed_with_anything_somewhere(repository: Path) -> None:
+    """In the table above, or by a test of its own that hypothesis drives."""
+    fuzzed = [content for file in (repository / "tests").rglob("*.py") if "@given(" in (content := file.read_text())]
+    missing = []
+    for module, name in parsers(repository):
+        if f"{module}.{name}" in PARSERS or any(f"{module}.{name}".startswith(known) for known in TRUSTED):
+            continue
+        last = module.rpartition(".")[2]
+        if not any(re.search(rf"\b{name}\b", text) and re.search(rf"\b{last}\b", text) for text in fuzzed):
+            missing.append(f"{module}.{name}")
+    assert missing == []
