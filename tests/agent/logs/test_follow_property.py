@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import tempfile
@@ -140,6 +141,21 @@ class Rotation(RuleBasedStateMachine):
         self.destroy(self.log)
         os.truncate(self.log, 0)
 
+    @rule(number=st.integers(0, KEEP - 1))
+    @precondition(lambda self: self.copying is None)
+    def compress(self, number: int) -> None:
+        """What was not read of a piece is in an archive, which is not read, but seen."""
+        piece = self.pieces()[number]
+        if piece.exists():
+            unseen = self.unseen_in(piece)
+            self.destroy(piece)
+            self.must_be_said |= bool(unseen & self.destroyed)
+            self.number += 1
+            archive = self.folder / f"app.log-{self.number}.gz"
+            archive.write_bytes(gzip.compress(piece.read_bytes()))
+            shutil.copystat(piece, archive)
+            piece.unlink()
+
     @rule()
     @precondition(lambda self: self.copying is None)
     def go_away_and_come_back(self) -> None:
@@ -193,8 +209,7 @@ class Rotation(RuleBasedStateMachine):
 
 TestRotation = Rotation.TestCase
 TestRotation.settings = settings(
-    max_examples=60,
-    report_multiple_bugs=False,
+    max_examples=100,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),
