@@ -144,8 +144,8 @@ def _bring_up_to_date(database: Database, path: Path, *, create: bool, upgrade: 
 def _without_tables(path: Path) -> HostwardError:
     """To begin anew would show an empty fleet, in which every host is a stranger."""
     return HostwardError(
-        f"{path} holds no collector's tables: it was emptied, or setting it up was not finished. Restore a backup, or "
-        "move it away and set up a collector that knows nothing of what the old one knew by "
+        f"{path} holds no collector's tables: it was emptied, or setting it up was not finished. Restore a backup, "
+        "or move it away and set up a collector that knows nothing of what the old one knew by "
         f"`hostward-collector init --data-dir {path.parent}`"
     )
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -46,44 +48,51 @@ def descriptors(agent: Agent) -> int:
     return len(open_descriptors(agent.process.pid))
 
 
-@pytest.mark.parametrize("what", ["nofile", "nproc", "as"])
+@pytest.mark.parametrize("what", ["nofile", "as"])
 def test_what_cannot_start_is_unknown_until_it_can(agent: Agent, what: str) -> None:
-    """No descriptor, no process or no memory is left for a child: its check says so, the others go on, and it comes
-    back by itself when there is some."""
-    if what == "nproc":
-        require_root()  # root is above this limit: the agent must be somebody else
-        agent.state.mkdir(mode=0o700)
-        os.chown(agent.state, OTHER, OTHER)
-        agent.within = [
-            "setpriv",
-            f"--reuid={OTHER}",
-            "--clear-groups",
-            "--bounding-set=-all",
-            "--inh-caps=-all",
-            "--",
-        ]
+    """No descriptor or no memory is left for a child: its check says so, the others go on, and it comes back by
+    itself when there is some."""
     agent.start()
     agent.wait_for_check("plugin", "ok")
     agent.wait_for_check("memory", "ok")
-    if what != "nproc":
-        agent.wait_for_check("port", "critical")  # the fork server runs
+    agent.wait_for_check("port", "critical")  # the fork server runs
     before = descriptors(agent)
     assert agent.process is not None
-    now = {
-        "nofile": f"--nofile={max(open_descriptors(agent.process.pid)) + 1}:4096",
-        "nproc": "--nproc=1:4096",
-        "as": "--as=1000000:unlimited",
-    }[what]
-    limit(agent, now)
-    reason = agent.wait_for_check("plugin", "unknown")["message"]
-    assert reason
-    during = agent.checks()["memory"]["time"]
-    wait_for(lambda: agent.checks()["memory"]["time"] > during)
-    limit(agent, {"nofile": "--nofile=4096:4096", "nproc": "--nproc=4096:4096", "as": "--as=unlimited"}[what])
+    highest = max(open_descriptors(agent.process.pid))
+    limit(agent, {"nofile": f"--nofile={highest + 1}:4096", "as": "--as=1000000:unlimited"}[what])
+    _expect_unknown(agent)
+    limit(agent, {"nofile": "--nofile=4096:4096", "as": "--as=unlimited"}[what])
     agent.wait_for_check("plugin", "ok")
     wait_for(lambda: descriptors(agent) <= before + 3)
     assert "Traceback" not in agent.said()
     assert agent.end() == 0
+
+
+@pytest.mark.root
+def test_without_processes_a_program_is_unknown_until_there_are_some(agent: Agent) -> None:
+    """Others of the same user have taken all that it may have; when they end, its check comes back by itself."""
+    require_root()  # which is above this limit: the agent must be somebody else
+    agent.state.mkdir(mode=0o700)
+    os.chown(agent.state, OTHER, OTHER)
+    other = ["setpriv", f"--reuid={OTHER}", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all", "--"]
+    agent.within = ["prlimit", "--nproc=60:60", *other]
+    agent.start()
+    agent.wait_for_check("plugin", "ok")
+    with ExitStack() as others:
+        for _ in range(60):
+            sleeper = others.enter_context(subprocess.Popen([*other, "sleep", "300"]))
+            others.callback(sleeper.kill)
+        _expect_unknown(agent)
+    agent.wait_for_check("plugin", "ok")
+    assert "Traceback" not in agent.said()
+    assert agent.end() == 0
+
+
+def _expect_unknown(agent: Agent) -> None:
+    """The check that is a program says why it is unknown, and the one in the loop goes on."""
+    assert agent.wait_for_check("plugin", "unknown")["message"]
+    during = agent.checks()["memory"]["time"]
+    wait_for(lambda: agent.checks()["memory"]["time"] > during)
 
 
 def test_ten_thousand_files_of_configuration(agent: Agent) -> None:
