@@ -15,6 +15,7 @@ from tests.fleet.fleet import HOSTS, fleet
 
 PROGRAMS = ("mmdebstrap", "systemd-nspawn", "ip", "ssh", "ssh-keygen")
 MOST = 50
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:
@@ -28,8 +29,7 @@ def main() -> int:
         print(f"fleet: hosts are made with {wanted}, and that is missing here", file=sys.stderr)
         return 1
     checkout = Path(__file__).resolve().parents[2]
-    ends = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    for number in ends:
+    for number in ENDS:
         signal.signal(number, _end)
     try:
         with fleet(checkout) as made, made.hosts(count) as hosts:
@@ -46,18 +46,18 @@ it is {made.address}. For a home, in another terminal:
 Ctrl-C ends the hosts, and removes all that they were.""",
                 flush=True,
             )
-            signal.sigwait(ends)
+            while True:
+                signal.pause()
     except FleetError as error:
         print(f"fleet: {error}", file=sys.stderr)
         return 1
-    return 0
 
 
 def _end(number: int, frame: object) -> None:
     """What was made so far is removed on the way out, and a second Ctrl-C does not stop that."""
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for each in ENDS:
         signal.signal(each, signal.SIG_IGN)
-    sys.exit(128 + number)
+    sys.exit(0)
 
 
 if __name__ == "__main__":
