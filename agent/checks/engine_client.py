@@ -41,8 +41,8 @@ class Engine:
         connection = _Connection("localhost", self.path, self.deadline)
         try:
             connection.request("GET", target)
-            answer = connection.getresponse()
-            body = _read(answer, connection, self.deadline)
+            with connection.getresponse() as answer:
+                body = _read(answer, connection, self.deadline)
         except TimeoutError:
             raise EngineError(f"no answer within {format_duration(self.patience)}") from None
         except FileNotFoundError:
@@ -67,11 +67,13 @@ class _Connection(http.client.HTTPConnection):
 
     def __init__(self, host: str, path: str, deadline: float) -> None:
         super().__init__(host)
+        self.socket: socket.socket
         self.path = path
         self.deadline = deadline
 
     def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
+        # The answer keeps the socket open after http.client has let go of it; its time limit is still ours to set.
+        self.sock = self.socket = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(_left(self.deadline))
         self.sock.connect(self.path)
 
@@ -80,8 +82,7 @@ def _read(answer: http.client.HTTPResponse, connection: _Connection, deadline: f
     """The body. `read1` gives what is there, so that drops cannot add up. Raises OSError, and EngineError."""
     body = bytearray()
     while True:
-        if connection.sock:
-            connection.sock.settimeout(_left(deadline))
+        connection.socket.settimeout(_left(deadline))
         chunk = answer.read1(65536)
         if not chunk:
             return bytes(body)

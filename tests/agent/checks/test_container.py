@@ -195,6 +195,13 @@ def endless(connection: socket.socket, target: str) -> None:
         connection.sendall(b" " * 65536)
 
 
+def drip_on(connection: socket.socket, target: str) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        connection.sendall(b" ")
+        time.sleep(0.02)
+
+
 def drip(connection: socket.socket, target: str) -> None:
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
     while True:
@@ -214,8 +221,9 @@ def drip(connection: socket.socket, target: str) -> None:
         (lambda c, t: c.recv(1), "no answer within 1s"),
         (endless, "an answer is larger than 8388608 bytes"),
         (drip, "no answer within 1s"),
+        (drip_on, "no answer within 1s"),
     ],
-    ids=["error", "refused", "nothing", "other", "ssh", "closed", "silent", "endless", "drip"],
+    ids=["error", "refused", "nothing", "other", "ssh", "closed", "silent", "endless", "drip", "drip without end"],
 )
 def test_what_is_no_engine_makes_the_check_unknown(
     answer: Callable[[socket.socket, str], None], message: str
