@@ -18,6 +18,8 @@ from collector.store import hosts
 
 SPAN = 3600.0
 """Seconds of readings that are given where no start is."""
+LATEST = 1e11
+"""Seconds since the epoch, the year 5138: the latest time that may be asked for."""
 
 
 class HostList(msgspec.Struct, frozen=True):
@@ -129,7 +131,7 @@ def _number(given: Mapping[str, str], name: str, default: float) -> float:
         value = float(given[name])
     except ValueError:
         value = math.nan
-    if not 0 <= value <= 1e11:
+    if not 0 <= value <= LATEST:
         raise _bad(f"{name} must be a number of seconds{'' if name == 'step' else ' since the epoch'}.")
     return value
 
@@ -145,7 +147,8 @@ def _no_host(request: Request) -> ApiError:
 
 
 _HOST = Parameter("host", "path", "The host's id or name.", {"type": "string"})
-_SECONDS = {"type": "number", "minimum": 0}
+_SECONDS = {"type": "number", "minimum": 0, "maximum": LATEST}
+_STEP = {"type": "number", "exclusiveMinimum": 0, "maximum": LATEST}
 
 ENDPOINTS = (
     Endpoint(method="GET", path="/api/v1/hosts", access="viewer", handler=list_hosts, answer=HostList),
@@ -168,7 +171,7 @@ ENDPOINTS = (
             _HOST,
             Parameter("start", "query", "Seconds since the epoch; an hour before `end` when left out.", _SECONDS),
             Parameter("end", "query", "Seconds since the epoch; now when left out.", _SECONDS),
-            Parameter("step", "query", "Seconds between points; each is the mean of its step.", _SECONDS),
+            Parameter("step", "query", "Seconds between points; each is the mean of its step.", _STEP),
             Parameter("check", "query", "Only readings of this check.", {"type": "string"}),
             Parameter("name", "query", "Only readings of this name, such as cpu_used_percent.", {"type": "string"}),
             Parameter(
