@@ -12,17 +12,20 @@ from types import FrameType
 
 from agent.logs.tally import Values
 
+TICK = 0.05
+"""Seconds of CPU after which it is looked whether a line takes too long."""
+
 
 class _TooLongError(Exception):
-    """A line takes more than its share of the CPU."""
+    """A line takes more than its share."""
 
 
 class Matcher:
     """Counts the lines in which patterns are found.
 
-    `passed_over` lines were not looked at, since an expression took too long on them (more than `share` to twice
-    that, in seconds of CPU), or because `deadline` (time.monotonic) had come. Works in the main thread only: a signal
-    is what interrupts an expression.
+    `passed_over` lines were not looked at, since the expressions took too long on them (more than `share` seconds),
+    or because `deadline` (time.monotonic) had come. Works in the main thread only: a signal is what interrupts an
+    expression.
     """
 
     def __init__(
@@ -33,7 +36,8 @@ class Matcher:
         self._deadline = deadline
         self._share = share
         self._longest = longest
-        self._seen_at_tick = -1
+        self._ticked = (-1, 0.0)
+        """At which line there was a tick, and when it was the first one of that line."""
         self.found: dict[str, Counter[Values]] = {name: Counter() for name in patterns}
         """Pattern to the values of its named groups to the number of lines."""
         self.lines = 0
@@ -62,9 +66,9 @@ class Matcher:
 
     @contextmanager
     def _ticking(self) -> Iterator[None]:
-        """A timer of CPU time that ticks once a `share`, whatever the number of lines: it costs them nothing."""
+        """A timer that ticks whatever the number of lines: it costs them nothing."""
         before = signal.signal(signal.SIGVTALRM, self._tick)
-        signal.setitimer(signal.ITIMER_VIRTUAL, self._share, self._share)
+        signal.setitimer(signal.ITIMER_VIRTUAL, TICK, TICK)
         try:
             yield
         finally:
@@ -72,6 +76,8 @@ class Matcher:
             signal.signal(signal.SIGVTALRM, before)
 
     def _tick(self, number: int, frame: FrameType | None) -> None:
-        if self._seen_at_tick == self.lines:
+        line, since = self._ticked
+        if line != self.lines:
+            self._ticked = (self.lines, time.monotonic())
+        elif time.monotonic() - since > self._share:
             raise _TooLongError
-        self._seen_at_tick = self.lines
