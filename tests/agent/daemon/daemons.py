@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 HOSTWARD = Path(sys.executable).parent / "hostward"
-PATIENCE = 30.0
+PATIENCE = 60.0
 QUIET = "[agent]\ndefault_checks = false\n"
 
 
