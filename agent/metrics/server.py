@@ -8,6 +8,7 @@ when there are too many, the one that has been silent for the longest makes room
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import selectors
 import socket
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 MOST_CONNECTIONS = 16
 HEAD_TIME = 10.0
 """Seconds from a request's first byte to the end of its head."""
+PAUSE = 0.1
+"""Seconds without a new connection after one that could not be accepted, as while descriptors have run out."""
 SEND_TIME = 30.0
 """Seconds for an answer to be taken."""
 IDLE_TIME = 150.0
@@ -42,24 +45,33 @@ Answer = tuple[str, bytes]
 
 
 class Server:
-    """A thread that answers on a listening socket until `stop`; the socket is the server's from `start` on."""
+    """A thread that answers on a listening socket until `stop`; the socket is the server's."""
 
     def __init__(self, listener: socket.socket, answer: Callable[[], Answer]) -> None:
+        """Raises OSError where descriptors have run out, and then the listener is closed."""
         self._listener = listener
         self._answer = answer
-        self._selector = selectors.DefaultSelector()
-        self._reader, self._writer = socket.socketpair()
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(listener.close)
+            self._selector = selectors.DefaultSelector()
+            on_failure.callback(self._selector.close)
+            self._reader, self._writer = socket.socketpair()
+            on_failure.pop_all()
         self._connections: dict[socket.socket, _Connection] = {}
         self._last: tuple[float, Answer] | None = None
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Begin to answer. Raises OSError where there can be no other thread, and then all is closed."""
         self._listener.setblocking(False)
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._reader, selectors.EVENT_READ)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # the limit on the unit's tasks
+            self._close_all()
+            raise OSError(errno.EAGAIN, "no thread can be started") from error
 
     def stop(self, timeout: float) -> None:
         """Free the port and end the thread; one that hangs in a scrape is left behind after `timeout` seconds."""
@@ -78,15 +90,18 @@ class Server:
                 for key, events in self._selector.select(self._patience()):
                     if key.fileobj is self._listener:
                         self._accept()
-                    elif isinstance(key.data, _Connection):
+                    elif key.fileobj in self._connections:  # and was not closed to make room a moment ago
                         self._serve(key.data, events)
                 self._end_overdue()
         finally:
-            for connection in list(self._connections.values()):
-                self._close(connection)
-            self._selector.close()
-            for end in (self._listener, self._reader, self._writer):
-                end.close()
+            self._close_all()
+
+    def _close_all(self) -> None:
+        for connection in list(self._connections.values()):
+            self._close(connection)
+        self._selector.close()
+        for end in (self._listener, self._reader, self._writer):
+            end.close()
 
     def _patience(self) -> float | None:
         deadline = min((each.deadline for each in self._connections.values()), default=None)
@@ -98,6 +113,7 @@ class Server:
         except OSError as error:  # it is gone again, or descriptors have run out: others may be closed meanwhile
             log.debug("metrics: a connection was not accepted: %s", error)
             self._make_room(1)
+            time.sleep(PAUSE)  # it still waits, so the listener stays readable
             return
         client.setblocking(False)
         self._make_room(MOST_CONNECTIONS)
@@ -136,7 +152,11 @@ class Server:
         elif found.method not in ("GET", "HEAD"):
             status, headers = HTTPStatus.METHOD_NOT_ALLOWED, {**TEXT, "Allow": "GET, HEAD"}
         elif found.path == "/metrics":
-            headers, body = self._metrics(gzip=found.gzip)
+            try:
+                headers, body = self._metrics(gzip=found.gzip)
+            except Exception as error:  # nothing that a scrape meets may end the thread
+                log.warning("metrics: no answer could be made: %s: %s", type(error).__name__, error)
+                status = HTTPStatus.INTERNAL_SERVER_ERROR
         elif found.path == "/":
             headers, body = {"Content-Type": "text/html; charset=utf-8"}, PAGE
         else:

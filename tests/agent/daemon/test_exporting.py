@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import subprocess
+import sys
 import urllib.parse
 from pathlib import Path
 from typing import Any
@@ -159,3 +160,42 @@ def test_a_real_prometheus_scrapes_it(tmp_path: Path) -> None:
             finally:
                 process.kill()
     assert b"duplicate" not in (tmp_path / "prometheus.log").read_bytes()
+
+
+SHORT_OF = """
+import os, resource, sys, threading
+from pathlib import Path
+import agent.metrics.server
+from agent.config.schema import MetricsOptions
+from agent.daemon.exporting import Exporting
+from agent.daemon.ledger import Ledger
+from agent.paths import System
+from agent.state import State
+
+folder, listen = Path(sys.argv[1]), sys.argv[2]
+ledger = Ledger(State.open(folder), "boot")
+exporting = Exporting(ledger, System(), folder)
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+for free in range(5):
+    used = max(map(int, os.listdir("/proc/self/fd")))
+    before = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + free, hard))
+    exporting.adopt(MetricsOptions(listen=listen), {})
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    print(ledger.checks["metrics"].state.state)
+    exporting.adopt(MetricsOptions(listen="off"), {})
+    assert len(os.listdir("/proc/self/fd")) == before
+"""
+
+
+def test_an_agent_out_of_descriptors_lives_without_metrics(tmp_path: Path) -> None:
+    """However few are left, it goes on, leaves none open, and says what is missing."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SHORT_OF, str(tmp_path), f"127.0.0.1:{free_port()}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
+    assert done.stdout.split()[0] == "warning"
+    assert done.stdout.split()[-1] == "ok"

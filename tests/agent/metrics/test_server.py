@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import gzip
 import http.client
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -200,3 +203,63 @@ def test_a_scrape_that_hangs_keeps_the_agent_from_nothing() -> None:
         socket.create_server(address).close()
         release.set()
         server.stop(30)
+
+
+def test_who_makes_room_for_another_may_have_asked_something(start: Start) -> None:
+    """A request and the connection for which its own is closed may come at the same moment."""
+    entered, release = threading.Event(), threading.Event()
+
+    def hang() -> serving.Answer:
+        entered.set()
+        release.wait(60)
+        return "text/plain", b""
+
+    address = start(hang)
+    with contextlib.ExitStack() as stack:
+        stack.callback(release.set)
+        clients = [
+            stack.enter_context(socket.create_connection(address, timeout=30)) for _ in range(MOST_CONNECTIONS)
+        ]
+        clients[-1].sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert entered.wait(30)
+        stack.enter_context(socket.create_connection(address, timeout=30))
+        clients[0].sendall(b"GET / HTTP/1.0\r\n\r\n")
+        release.set()
+        assert clients[-1].recv(15) == b"HTTP/1.1 200 OK"
+        assert answered(address)
+
+
+def test_an_answer_that_cannot_be_made_is_a_failure_of_one_request(start: Start) -> None:
+    """The thread lives on, and the next scrape is another attempt."""
+    attempts = iter([RuntimeError("out of luck"), MemoryError(), None])
+
+    def answer() -> serving.Answer:
+        if (error := next(attempts)) is not None:
+            raise error
+        return "text/plain", b"up 1\n"
+
+    address = start(answer)
+    ask = b"GET /metrics HTTP/1.0\r\n\r\n"
+    assert [status(raw(address, ask)) for _ in range(3)] == [500, 500, 200]
+
+
+def test_a_connection_that_cannot_be_accepted_is_not_asked_for_without_end() -> None:
+    """While descriptors have run out it would be a loop that takes a whole processor."""
+
+    class Exhausted(socket.socket):
+        attempts = 0
+
+        def accept(self) -> tuple[socket.socket, Any]:
+            Exhausted.attempts += 1
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    listener = Exhausted()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    server = Server(listener, lambda: ("text/plain", b""))
+    server.start()
+    with socket.create_connection(listener.getsockname(), timeout=30):
+        wait_for(lambda: Exhausted.attempts > 2)
+        threading.Event().wait(1)
+        server.stop(30)
+    assert Exhausted.attempts < 100
