@@ -36,6 +36,14 @@ def clean(text: str) -> str:
     return "".join(c if c == "\t" or unicodedata.category(c)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
+def bounded(text: str, length: int) -> str:
+    """One line of at most `length` characters, without control characters."""
+    if len(text) <= length and text.isprintable():
+        return text
+    line = clean(" ".join(text[: 4 * length].split()))
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
 def table(
     headings: Sequence[str],
     rows: Sequence[Sequence[str]],

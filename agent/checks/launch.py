@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from agent.checks.contract import Context, Finished
+from agent.checks.contract import Context, Finished, Sample
 from agent.checks.runner import (
     Failure,
     Outcome,
@@ -64,6 +64,11 @@ def _launch_privileged(jobs: Jobs, name: str, plan: Plan, context: Context, conc
 
     def ended(end: Ended) -> None:
         outcome = decode_outcome(end.output) if end.outcome == "done" else Failure(end.message)
+        if isinstance(outcome, Sample):
+            try:
+                encode_request("check", plan.name, Before(outcome.memory))
+            except ProtocolError as error:  # no next run could be given it
+                outcome = Failure(str(error))
         conclude(outcome, end.finished - end.started)
 
     try:

@@ -31,7 +31,7 @@ from agent.checks.registry import CHECKS, load
 from agent.checks.thresholds import Tracks, evaluate, forget_pending, resolve, say, worst
 from agent.paths import System
 from kit.errors import ConfigurationError, HostwardError
-from kit.terminal import clean
+from kit.terminal import bounded
 from kit.units import Duration, FromText
 from wire.limits import LABEL, MAX_LABEL_NAME, MAX_LABELS, MAX_MESSAGE, MAX_NAME, MAX_UNIT, MAX_VALUE, MEASUREMENT
 from wire.report import SEVERITY, CheckState, Event, Reading, State
@@ -400,14 +400,6 @@ def _joined(parts: Sequence[str]) -> str:
             return bounded(text, MAX_MESSAGE - len(rest)) + rest
         text = f"{text}; {part}"
     return text
-
-
-def bounded(text: str, length: int) -> str:
-    """One line of at most `length` characters, without control characters."""
-    if len(text) <= length and text.isprintable():
-        return text
-    line = clean(" ".join(text[: 4 * length].split()))
-    return line if len(line) <= length else line[: length - 1] + "…"
 
 
 def _plain(value: object) -> object:

@@ -13,6 +13,7 @@ from typing import Literal
 from agent.jobs import forkserver
 from agent.jobs.limits import Limits
 from agent.jobs.process import Child, why_not_started
+from kit.terminal import bounded
 
 Outcome = Literal["done", "failed", "timed_out", "killed", "lost"]
 
@@ -232,7 +233,7 @@ def _last_line(text: bytearray) -> str:
     """`: ` and the last line that says something, or nothing."""
     lines = bytes(text[-4 * MESSAGE_LIMIT :]).decode(errors="replace").split("\n")
     line = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    return f": {line[:MESSAGE_LIMIT]}" if line else ""
+    return f": {bounded(line, MESSAGE_LIMIT)}" if line else ""
 
 
 def _signal_name(number: int) -> str:

@@ -13,12 +13,14 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from kit.errors import HostwardError
+from kit.terminal import bounded
 from kit.units import format_size
+from wire.limits import MAX_COUNT, MAX_MESSAGE, MAX_TIME
 
 SOCKET = ("run", "hostward-jobs.sock")
 """Where root's half listens, as parts of a path under the host's root (agent.paths.System)."""
@@ -61,14 +63,15 @@ class Reply(msgspec.Struct, frozen=True):
     """How it ended; as agent.jobs.run.Ended has it, without the times that the daemon measures itself."""
 
     outcome: ReplyOutcome
-    exit_code: int | None = None
+    exit_code: Annotated[int, msgspec.Meta(ge=0, le=255)] | None = None
     output: bytes = b""
     """Of a check: what agent.checks.runner.decode_outcome reads."""
     error: bytes = b""
     truncated: bool = False
-    cpu: float = 0.0
-    peak_memory: int = 0
+    cpu: Annotated[float, msgspec.Meta(ge=0, le=MAX_TIME)] = 0.0
+    peak_memory: Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)] = 0
     message: str = ""
+    """One line, when it has been decoded."""
 
 
 def encode_request(kind: Kind, name: str, before: Before | None = None) -> bytes:
@@ -120,6 +123,4 @@ def decode_reply(data: bytes) -> Reply:
         reply = msgspec.msgpack.decode(data, type=Reply)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
         raise ProtocolError("root's half of the agent gave an answer that cannot be read") from None
-    if reply.outcome not in get_args(ReplyOutcome) or not (math.isfinite(reply.cpu) and reply.cpu >= 0):
-        raise ProtocolError("root's half of the agent gave an answer that makes no sense")
-    return reply
+    return msgspec.structs.replace(reply, message=bounded(reply.message, MAX_MESSAGE))

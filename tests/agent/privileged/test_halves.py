@@ -20,6 +20,7 @@ from agent.checks.runner import Failure, Outcome, plan
 from agent.config.load import load
 from agent.jobs import remote
 from agent.paths import System
+from agent.privileged import protocol
 from agent.privileged.protocol import Before, decode_reply, encode_request
 from agent.privileged.serve import USER
 from tests.agent.jobs.programs import descriptors, eventually, is_alive
@@ -242,6 +243,13 @@ def test_a_check_runs_there_and_its_sample_comes_back(half: RootHalf) -> None:
     second = check(half, "cpu", first.memory, 0.1)
     assert isinstance(second, Sample)
     assert second.measurements
+
+
+def test_what_a_check_may_not_remember_is_not_taken_from_it(half: RootHalf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could not be handed to the next run, nor to any after that; what was remembered before stays."""
+    half.configure("[checks.cpu]\nprivileged = {}\n")
+    monkeypatch.setattr(protocol, "MAX_BEFORE", 10)
+    assert check(half, "cpu") == Failure("the check remembered more than the 10B that it may")
 
 
 def test_a_plugin_runs_there_too(half: RootHalf) -> None:

@@ -23,6 +23,7 @@ from agent.privileged.protocol import (
     encode_reply,
     encode_request,
 )
+from wire.limits import MAX_MESSAGE
 
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}", fullmatch=True)
 
@@ -113,8 +114,8 @@ REPLIES = st.builds(
     error=st.binary(),
     truncated=st.booleans(),
     cpu=st.floats(0, 1e9),
-    peak_memory=st.integers(0, 2**60),
-    message=st.text(),
+    peak_memory=st.integers(0, 2**53),
+    message=st.text(st.characters(exclude_categories=("C", "Z")), max_size=MAX_MESSAGE),
 )
 
 
@@ -142,9 +143,29 @@ def test_a_reply_that_was_cut_is_refused(reply: Reply, data: st.DataObject) -> N
 
 
 @pytest.mark.parametrize(
-    "reply", [{"outcome": "fine"}, {"outcome": "done", "cpu": -1.0}, {"outcome": "done", "cpu": math.nan}, {}]
+    "reply",
+    [
+        {},
+        {"outcome": "fine"},
+        {"outcome": "done", "cpu": -1.0},
+        {"outcome": "done", "cpu": math.nan},
+        {"outcome": "done", "cpu": 1e300},
+        {"outcome": "failed", "exit_code": -1},
+        {"outcome": "failed", "exit_code": 256},
+        {"outcome": "done", "peak_memory": -1},
+        {"outcome": "done", "peak_memory": 2**64 - 1},
+    ],
 )
 def test_a_reply_that_makes_no_sense_is_refused(reply: dict[str, object]) -> None:
     """Its fields are judged, not only their types."""
     with pytest.raises(ProtocolError):
         decode_reply(msgspec.msgpack.encode(reply))
+
+
+def test_what_a_reply_says_is_one_short_line() -> None:
+    """Who runs inside as another user could write the reply, and the message goes into logs, events and reports."""
+    said = "failed\n<0>kernel: panic\x1b[2J\r" + "x" * 2**20
+    message = decode_reply(encode_reply(Reply(outcome="failed", message=said))).message
+    assert message.isprintable()
+    assert len(message) <= MAX_MESSAGE
+    assert message.startswith("failed <0>kernel: panic")
