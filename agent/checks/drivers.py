@@ -21,8 +21,8 @@ SPAN = 7 * DAY
 """How far back a trend looks."""
 SETTLED = 3600.0
 """Seconds that a trend must span before it says anything: what came in one minute is no rate for a day."""
-STEP = 6 * 3600.0
-"""Seconds between two points that are kept of a series."""
+STEP = DAY
+"""Seconds between two points that are kept: the oldest one is what counts, the others take its place one by one."""
 
 
 def missing(extra: str) -> CheckError:

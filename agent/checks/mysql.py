@@ -122,7 +122,10 @@ class Memory(msgspec.Struct, frozen=True):
     surveyed: float | None = None
     """When sizes were measured, in seconds since the epoch."""
     sizes: dict[str, float] = {}
+    """Of the databases that are shown."""
     trends: dict[str, Trend] = {}
+    remarks: list[Finding] = []
+    """Of those that are not."""
     counters: list[float] = []
 
 
@@ -224,17 +227,23 @@ def derive(options: MysqlOptions, answer: Answer, before: Memory, *, now: float,
     findings += remarks
     for channel in channels:
         measurements += _replication(channel, findings)
-    surveyed, sizes, trends = before.surveyed, before.sizes, before.trends
+    kept = before
     if answer.sizes is not None:
-        surveyed, sizes = now, answer.sizes
-        trends = {name: trends.get(name, Trend()).add(now, size) for name, size in sizes.items()}
-    meant = [name for name in sizes if is_chosen(name, options.databases, options.exclude)]
-    databases, remarks = largest(meant, lambda name: sizes[name], options.databases_max, "databases")
-    findings += remarks
+        meant = {name: size for name, size in answer.sizes.items() if _is_meant(options, name)}
+        # Of a server of thousands only those that are shown are remembered.
+        databases, remarks = largest(meant, lambda name: meant[name], options.databases_max, "databases")
+        kept = Memory(
+            surveyed=now,
+            sizes={name: meant[name] for name in databases},
+            trends={name: before.trends.get(name, Trend()).add(now, meant[name]) for name in databases},
+            remarks=remarks,
+        )
+    findings += kept.remarks
+    databases = [name for name in kept.sizes if _is_meant(options, name)]  # the options may be others than then
     for database in databases:
-        labels = {"database": database}
-        measurements.append(Measurement("mysql_database_size_bytes", sizes[database], "bytes", labels))
-        growth = trends[database].per_day(surveyed or now, sizes[database]) if database in trends else None
+        size, labels = kept.sizes[database], {"database": database}
+        measurements.append(Measurement("mysql_database_size_bytes", size, "bytes", labels))
+        growth = kept.trends[database].per_day(kept.surveyed or now, size) if database in kept.trends else None
         if growth is not None:
             measurements.append(Measurement("mysql_database_growth_bytes_per_day", growth, "bytes", labels))
     counters = [status[name] for name in COUNTERS]
@@ -243,8 +252,12 @@ def derive(options: MysqlOptions, answer: Answer, before: Memory, *, now: float,
         measurements,
         findings,
         f"{answer.version}, {connected:.0f} of {answer.connections_max:.0f} connections",
-        memory=Memory(surveyed=surveyed, sizes=sizes, trends=trends, counters=counters),
+        memory=msgspec.structs.replace(kept, counters=counters),
     )
+
+
+def _is_meant(options: MysqlOptions, database: str) -> bool:
+    return is_chosen(database, options.databases, options.exclude)
 
 
 def _replication(channel: Channel, findings: list[Finding]) -> list[Measurement]:

@@ -288,6 +288,10 @@ def derive(
     names = {row["database"] for row in databases}
     measurements += _sessions(answer.rows.get("sessions"), names, instance["slots"], findings)
     measurements += _replication(answer.rows, findings)
+    # Of a server of thousands only those that are shown are remembered.
+    survey = msgspec.structs.replace(
+        survey, sizes={name: size for name, size in survey.sizes.items() if name in names}
+    )
     trends = before.trends
     if answer.surveyed:
         trends = {name: trends.get(name, Trend()).add(now, size) for name, size in survey.sizes.items()}
@@ -300,7 +304,7 @@ def derive(
             text = f"{row['checksums']} pages of database {row['database']} failed their checksums"
             findings.append(Finding("critical", text))
     for database, table, dead, live in survey.tables:
-        if database in names and dead >= options.dead_rows_min:
+        if database in names and dead >= max(1, options.dead_rows_min):
             labels = {"database": database, "table": table}
             percent = 100 * dead / (dead + live)
             measurements.append(Measurement("postgresql_table_dead_rows_percent", percent, "percent", labels))

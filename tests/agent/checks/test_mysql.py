@@ -10,15 +10,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pymysql
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.checks.contract import CheckError, Sample
-from agent.checks.drivers import Trend
+from agent.checks.drivers import Trend, remembered
 from agent.checks.mysql import COUNTERS, Answer, Channel, Memory, Mysql, MysqlOptions, derive
 from agent.checks.mysql_session import channel, decoded, version
+from agent.privileged.protocol import MAX_BEFORE, Before, encode_request
 from kit.units import Duration
 from tests.agent.checks.daemons import Mariadb, folder_of, mariadb, until
 from tests.agent.checks.servers import certificate, listen
@@ -361,3 +363,22 @@ def test_options_that_contradict_each_other_are_refused() -> None:
         MysqlOptions(verify=False)
     with pytest.raises(ValueError, match="a Unix socket needs none"):
         MysqlOptions(tls=True, socket="/x")
+
+
+def test_a_server_of_many_databases_is_remembered_in_little_room() -> None:
+    """After weeks as well: root's half takes no more of a check's memory, and only those that are shown matter."""
+    sizes = {f"customer_{number:05}": 1e9 + number for number in range(3000)}
+    options, memory = MysqlOptions(databases_max=200), Memory()
+    status = dict.fromkeys(("Threads_connected", "Threads_running", "Uptime", *COUNTERS), 0.0)
+    for survey in range(14 * 4):
+        answer = Answer(version="MySQL 8", connections_max=1, status=status, sizes=sizes)
+        sample = derive(options, answer, memory, now=NOW + 6 * 3600 * survey, elapsed=None)
+        memory = sample.memory
+    assert len(encode_request("check", "mysql", Before(memory))) < MAX_BEFORE / 2
+    assert f"mysql_database_growth_bytes_per_day {max(sizes)}" in values(sample)
+    memory = remembered(msgspec.msgpack.decode(msgspec.msgpack.encode(memory)), Memory)
+    # Between two surveys the same ones are shown, and how many are not.
+    answer = Answer(version="MySQL 8", connections_max=1, status=status)
+    later = derive(options, answer, memory, now=NOW + 6 * 3600 * survey, elapsed=None)
+    assert values(later) == values(sample)
+    assert said(later) == said(sample) == [("ok", "2800 databases more than the 200 largest are not shown")]

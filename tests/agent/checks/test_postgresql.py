@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from agent.checks.contract import CheckError, Sample
 from agent.checks.drivers import Trend
 from agent.checks.postgresql import Answer, Memory, Postgresql, PostgresqlOptions, Survey, derive, is_due
+from agent.privileged.protocol import MAX_BEFORE, Before, encode_request
 from kit.units import Duration
 from tests.agent.checks.daemons import Postgres, postgres, until
 from tests.agent.checks.tree import NOW, collect, said, values
@@ -411,3 +412,44 @@ def test_verifying_needs_authorities() -> None:
         PostgresqlOptions(sslmode="verify-full")
     with pytest.raises(ValueError, match="need a ca_file"):
         PostgresqlOptions(ca_file="/etc/ssl/ca.pem")
+
+
+def test_a_server_of_many_databases_is_remembered_in_little_room() -> None:
+    """After weeks as well: root's half takes no more of a check's memory, and only those that are shown matter."""
+    names = [f"customer_{number:05}" for number in range(3000)]
+    (row,) = rows()["databases"]
+    answer = Answer(
+        rows={
+            "instance": rows()["instance"],
+            "databases": [row | {"database": name} for name in names],
+            "sizes": [{"database": name, "size": 1e9 + number} for number, name in enumerate(names)],
+        },
+        problems=[],
+        surveyed=True,
+        unseen=[],
+    )
+    options, memory = PostgresqlOptions(databases_max=50), Memory()
+    for survey in range(14 * 4):
+        sample = derive(options, answer, memory, now=NOW + 6 * 3600 * survey, elapsed=None)
+        memory = sample.memory
+    assert len(encode_request("check", "postgresql", Before(memory))) < MAX_BEFORE / 2
+    assert f"postgresql_database_growth_bytes_per_day {names[-1]}" in values(sample)
+    # Between two surveys the same ones are shown.
+    later = derive(
+        options, Answer(rows=answer.rows, problems=[], surveyed=False, unseen=[]), memory, now=NOW, elapsed=None
+    )
+    shown = {name for name in values(sample) if name.startswith("postgresql_database_size_bytes")}
+    assert len(shown) == 50
+    assert {name for name in values(later) if name.startswith("postgresql_database_size_bytes")} == shown
+
+
+def test_a_table_that_is_empty_has_no_share_of_dead_rows() -> None:
+    """Also where tables without dead rows are looked at."""
+    answer = Answer(
+        rows=rows() | {"tables": [{"database": "shop", "name": "public.new", "dead": 0.0, "live": 0.0, "due": 0}]},
+        problems=[],
+        surveyed=True,
+        unseen=[],
+    )
+    sample = derive(PostgresqlOptions(dead_rows_min=0), answer, Memory(), now=NOW, elapsed=None)
+    assert "postgresql_table_dead_rows_percent shop public.new" not in values(sample)
