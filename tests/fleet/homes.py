@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -69,9 +70,9 @@ def enroll(host: Host, home: RealHome, configuration: str = OFTEN) -> None:
     From before its first start on, the host's database remembers what is committed.
     """
     host.write("/etc/hostward/agent.toml", configuration)
-    host.write("/root/token", home.made("token", "create"), 0o600)
-    host.write("/root/ca.pem", (home.folder / "ca.pem").read_text())
-    host.run(["hostward", "enroll", "--collector", home.url, "--token-file", "/root/token", "--ca", "/root/ca.pem"])
+    host.write("token", home.made("token", "create"), 0o600)
+    host.write("ca.pem", (home.folder / "ca.pem").read_text())
+    host.run(["hostward", "enroll", "--collector", home.url, "--token-file", "token", "--ca", "ca.pem"])
     State.open(state(host)).close()
     witness_agent(state(host))
 
@@ -89,12 +90,19 @@ def state(host: Host) -> Path:
 
 def at_home(home: RealHome, host: Host) -> dict[str, Any]:
     """What home says of a host."""
-    token = home.made("api-token", "create")
     with home.client() as client:
-        answer = client.get(f"/api/v1/hosts/{host.name}", headers={"Authorization": f"Bearer {token}"})
+        answer = client.get(f"/api/v1/hosts/{host.name}", headers={"Authorization": f"Bearer {_token(home.folder)}"})
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
+
+
+@cache
+def _token(folder: Path) -> str:
+    """For the API of the home in a folder: made once, for that starts a program, and questions are asked often."""
+    done = run("api-token", "create", "--data-dir", str(folder))
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 def settle(*hosts: Host) -> None:
