@@ -467,8 +467,8 @@ def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
     try:
         if writable:
             # SQLite takes the mode, and for root the owner, of -wal and -shm from the file; its own default would let
-            # others read it.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            # others read it. Should root run this, a link that the folder's owner put there leads nowhere.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
             own_as_folder(path)
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={'rw' if writable else 'ro'}", uri=True, isolation_level=None, timeout=5

@@ -28,7 +28,8 @@ class Lock:
         """Raises StateError when another daemon holds it, or the folder cannot be written to."""
         path = folder / FILE
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            # Should root run this, a link that the folder's owner put there leads nowhere.
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             own_as_folder(path)
         except OSError as error:
             raise StateError(

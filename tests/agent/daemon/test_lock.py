@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.daemon.lock import Lock, is_held
-from agent.state import StateError
+from agent.state import State, StateError
 
 HOLD = """
 import sys
@@ -73,3 +73,14 @@ def test_a_folder_that_cannot_be_written_to_is_one_sentence(tmp_path: Path) -> N
     """With what to do about it."""
     with pytest.raises(StateError, match="cannot be used: No such file or directory; choose a folder"):
         Lock.take(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("file", ["agent.lock", "agent.db"])
+def test_a_link_in_the_folder_leads_nowhere(tmp_path: Path, file: str) -> None:
+    """The folder is the agent's user's: what it puts there must not have root make or change a file elsewhere."""
+    folder, elsewhere = tmp_path / "state", tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / file).symlink_to(elsewhere)
+    with pytest.raises(StateError, match="symbolic links"), Lock.take(folder):
+        State.open(folder)
+    assert not elsewhere.exists()
