@@ -54,7 +54,13 @@ class MysqlOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_field
             examples=["/etc/hostward/mysql.password"],
         ),
     ] = ""
-    tls: Annotated[bool, msgspec.Meta(description="Whether to use TLS.", examples=[True])] = False
+    tls: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Whether to use TLS; without it who is on the way, or answers instead, can have the password.",
+            examples=[True],
+        ),
+    ] = False
     verify: Annotated[
         bool, msgspec.Meta(description="false takes any TLS certificate: anybody may answer.", examples=[False])
     ] = True
