@@ -57,7 +57,7 @@ class MysqlOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_field
     tls: Annotated[
         bool,
         msgspec.Meta(
-            description="Whether to use TLS; without it who is on the way, or answers instead, can have the password.",
+            description="Whether to use TLS; without it anybody on the way can get the password.",
             examples=[True],
         ),
     ] = False

@@ -16,7 +16,7 @@ import pytest
 
 from agent.checks.contract import Context, Sample
 from agent.checks.launch import launch
-from agent.checks.runner import Failure, Outcome, plan
+from agent.checks.runner import Failure, Outcome, decode_outcome, plan
 from agent.config.load import load
 from agent.jobs import remote
 from agent.paths import System
@@ -265,16 +265,13 @@ def test_a_plugin_runs_there_too(half: RootHalf) -> None:
 
 
 def test_a_check_in_python_that_hangs_is_stopped_at_its_limit(half: RootHalf) -> None:
-    """One that waits for a server which takes its connection and never says a word."""
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        half.configure(
-            f'[checks.c]\ntype = "http"\nurl = "http://127.0.0.1:{silent.getsockname()[1]}/"\n'
-            'timeout = "1s"\nprivileged = { network = true }\n'
-        )
-        outcome = check(half, "c")
-    assert not isinstance(outcome, Sample) or outcome.findings
+    """By itself, before anybody has to end it: one that opens a pipe to which nobody ever writes."""
+    pipe = half.root / "pipe"
+    os.mkfifo(pipe)
+    half.configure(f'[checks.s]\ntype = "sqlite"\npath = "{pipe}"\ntimeout = "1s"\nprivileged = {{}}\n')
+    reply = decode_reply(half.ask(encode_request("check", "s")))
+    assert reply.outcome == "done"
+    assert decode_outcome(reply.output) == Failure("stopped at its time limit of 1s")
 
 
 @pytest.mark.parametrize("before", [b"", b"\xc1", b"\x91" * 50_000, b"\x82\xa8previous\xff\xa7elapsed\xff"])
