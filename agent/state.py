@@ -466,9 +466,7 @@ _EVENT = msgspec.json.Decoder(Event)
 def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
     try:
         if writable:
-            # SQLite takes the mode, and for root the owner, of -wal and -shm from the file; its own default would let
-            # others read it. Should root run this, a link that the folder's owner put there leads nowhere.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+            _make(path)
             own_as_folder(path)
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={'rw' if writable else 'ro'}", uri=True, isolation_level=None, timeout=5
@@ -482,6 +480,22 @@ def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
         connection.close()
         _raise(error, path)
     return connection
+
+
+def _make(path: Path) -> None:
+    """Make the file where there is none, for SQLite takes the mode, and for root the owner, of -wal and -shm from it.
+
+    One that is there is looked at and not opened: to close it again would give up the locks of all connections that
+    this process has to it (fcntl(2)), and the next program to look at the database would remove the log from under
+    them. Should root run this, a link that the folder's owner put there leads nowhere. Raises OSError.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
 
 
 def _raise(error: sqlite3.Error | OSError | UnicodeDecodeError, path: Path) -> NoReturn:

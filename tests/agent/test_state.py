@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -179,6 +181,22 @@ def test_another_thread_uses_a_connection_of_its_own(tmp_path: Path) -> None:
     thread.join()
     assert epochs == [state.epoch]
     assert state.get("from") == "thread"
+
+
+def test_another_program_that_looks_does_not_take_the_log_away(tmp_path: Path) -> None:
+    """An administrator's sqlite3 comes and goes beside an agent with two connections, and what they write stays."""
+    state = State.open(tmp_path)
+    other = state.sibling()
+    with state.transaction():
+        state.put("before", "1")
+    look = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM meta').fetchall()"
+    subprocess.run([sys.executable, "-c", look, str(tmp_path / module.FILE)], check=True)
+    with state.transaction():
+        state.put("after", "1")
+    beside = State.read(tmp_path)
+    assert (beside.get("before"), beside.get("after"), other.get("after")) == ("1", "1", "1")
+    for connection in (beside, other, state):
+        connection.close()
 
 
 def test_reading_needs_no_writer_and_disturbs_none(tmp_path: Path) -> None:
