@@ -6,6 +6,7 @@ for all of it, so that an answer that drips in byte by byte ends like one that n
 
 from __future__ import annotations
 
+import errno
 import http.client
 import ssl
 import time
@@ -122,6 +123,15 @@ class _Socket(ssl.SSLSocket):
     """A socket gives every call its full timeout again; this one has one deadline for all of them."""
 
     deadline: float
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        """Only wrap_socket calls this, for a connection that was reset before the handshake, and leaves it open."""
+        try:
+            return super().recv(buflen, flags)
+        except OSError as error:
+            if error.errno not in (errno.ENOTCONN, errno.EINVAL):  # by which it tells one that is not connected
+                self.close()
+            raise
 
     def send(self, data: ReadableBuffer, flags: int = 0) -> int:
         self.settimeout(_left(self.deadline))

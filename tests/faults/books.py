@@ -134,17 +134,23 @@ def is_settled(agent: Path, home: Path) -> bool:
     return all(produced[what] == arrived[what] + gone[what] for what in produced)
 
 
+def assert_nothing_twice(agent: Path, home: Path) -> None:
+    """Home has each item at most once, and none that was never committed; some may be under way."""
+    ours, theirs = committed(agent), stored(home)
+    for what in ("readings", "events", "job_results"):
+        more = getattr(theirs, what) - getattr(ours, what)
+        assert not more, f"{what} at home that were never committed, or twice: {more}"
+
+
 def assert_balanced(agent: Path, home: Path) -> Counter[str]:
     """Home has each item at most once and none that was never committed; what it lacks is what it counts as lost.
 
     Returns how many home has of each.
     """
+    assert_nothing_twice(agent, home)
     ours, theirs, gone = committed(agent), stored(home), lost(home)
     for what in ("readings", "events", "job_results"):
-        produced: Counter[tuple[object, ...]] = getattr(ours, what)
-        arrived: Counter[tuple[object, ...]] = getattr(theirs, what)
-        assert not arrived - produced, f"{what} at home that were never committed, or twice: {arrived - produced}"
-        missing = (produced - arrived).total()
+        missing = (getattr(ours, what) - getattr(theirs, what)).total()
         assert missing == gone[what], f"{missing} {what} are missing, {gone[what]} are counted as lost"
     return theirs.sizes()
 
