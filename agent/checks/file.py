@@ -80,13 +80,11 @@ class FileOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_fields
     ] = Threshold()
     newest: Annotated[
         Threshold,
-        msgspec.Meta(description="Bounds of the seconds since the newest file was modified: is something late?"),
+        msgspec.Meta(description="Bounds of the seconds since the newest file was modified, for what is late."),
     ] = Threshold()
     oldest: Annotated[
         Threshold,
-        msgspec.Meta(
-            description="Bounds of the seconds since the oldest file was modified: does something lie about?"
-        ),
+        msgspec.Meta(description="Bounds of the seconds since the oldest file was modified, for what lies about."),
     ] = Threshold()
     smallest: Annotated[
         Floor, msgspec.Meta(description="Bounds of the bytes of the smallest file: from these values on downwards.")
