@@ -101,9 +101,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         database.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, as the system has it: nothing is downloaded."""
+    """Chromium, as the system has it: nothing is downloaded.
+
+    Of one module: while it is there its driver's loop counts as running, and no other test could start a loop.
+    """
     program = require_program("chromium")
     require_library("libatomic.so.1")  # the driver of the browser is linked to it
     expect.set_options(timeout=PATIENCE)
