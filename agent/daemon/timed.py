@@ -130,7 +130,8 @@ class TimedJobs:
     def _due(self, timed: _Timed) -> None:
         timed.event = None
         now = self._clock()
-        late = now - timed.due.timestamp() if timed.due is not None else -1.0
+        # In whole microseconds, as the next due time is reckoned: else one that is missed by less is passed over.
+        late = (datetime.fromtimestamp(now, UTC) - timed.due).total_seconds() if timed.due is not None else -1.0
         if late >= 0:
             timed.met = timed.due
         # Early is what the clocks' drift makes of it. Late is a host that slept, or whose clock was set: from 1970

@@ -99,6 +99,18 @@ def test_a_job_runs_at_its_time_and_not_before(world: World) -> None:
     assert world.starts() == 3
 
 
+def test_a_run_that_is_called_for_a_moment_early_is_not_passed_over(world: World) -> None:
+    """By less than a due time can tell."""
+    world.configure(job=nightly())
+    world.ticks += at("2026-03-11 02:00") - world.wall
+    world.wall = at("2026-03-11 02:00") - 3e-7
+    world.scheduler.run(blocking=False)
+    world.turn()
+    assert world.starts() == 1
+    world.sleep_until("2026-03-11 03:00")
+    assert world.starts() == 1
+
+
 def test_a_clock_set_back_does_not_stop_the_jobs(world: World) -> None:
     """The next run is at the next 02:00 that the clock shows, and not a year later by the other clock."""
     world.configure(job=nightly())
