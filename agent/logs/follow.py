@@ -88,6 +88,8 @@ class Follower:
         """What can be read now."""
         self._apart: list[tuple[bytes, Place]] = []
         """Folder and place of what could not be looked at, or moved while it was: as it was, until the next look."""
+        self._moving: set[tuple[bytes, bytes]] = set()
+        """Folders and logs of which something could not be looked at: what may be a copy of that has to wait."""
         self._gone: list[tuple[bytes, Gone]] = []
         self._packed: list[Seen] = []
         self.losses: list[Loss] = []
@@ -136,6 +138,9 @@ class Follower:
         logs = {(path, place.family) for path, place in known.values()}
         logs |= {(folder.path, gone.place.family) for folder in remembered.folders for gone in folder.gone}
         seen = self._scan(known.keys(), logs)
+        if known.keys() - seen.keys():
+            # Whether a folder's list has a file that is renamed meanwhile is left to chance; of two lists one has it.
+            seen |= self._scan(known.keys(), logs)
         logs |= {(file.folder, file.family) for file in [*seen.values(), *self._packed]}
         self.missing = [
             os.fsdecode(pattern)
@@ -165,6 +170,7 @@ class Follower:
                 loose.append((file, None))
             elif (same := self._is_same(file, place)) is None:
                 self._apart.append((path, place))
+                self._moving.add((path, place.family))
             elif same:
                 place.name, place.family = file.name, file.family
                 self._files.append((file, place))
@@ -197,6 +203,7 @@ class Follower:
             for path in sorted(glob(head)) if has_magic(head) else [head]:  # noqa: PTH207 - bytes
                 wanted[path].append((tail, pattern in self._begun))
         found: dict[tuple[int, int], Seen] = {}
+        self._packed.clear()
         for path, tails in wanted.items():
             try:
                 with os.scandir(path) as entries:
@@ -234,14 +241,20 @@ class Follower:
         if not place.offset:
             return False  # what was there is there no more
         with self._open(file) as descriptor:
-            if descriptor is not None:
-                return holds(descriptor, place)
+            if descriptor is not None and holds(descriptor, place):
+                return True
+            # Where it changed since it was listed, its content may have gone to a file that is not in the list.
+            if descriptor is not None and _is_as_listed(descriptor, file):
+                return False
         return None
 
     def _place(self, file: Seen, before: Place | None, adrift: list[Gone], related: list[tuple[Seen, Place]]) -> None:
-        """Find out what a file is that is new, or was a copy, and where it is to be read on."""
+        """Find out what a file is that is new, or was a copy, and where it is to be read on. `related` is what it may
+        be a copy of."""
+        key = file.folder, file.family
         with self._open(file) as descriptor:
             if descriptor is None:
+                self._moving.add(key)
                 if before is not None:
                     self._apart.append((file.folder, before))
                 return
@@ -256,6 +269,8 @@ class Follower:
                     _go_on(place, before)
                 if file.is_rotated:
                     try:
+                        if key in self._moving:
+                            raise _MovingError
                         original = self._original(descriptor, related)
                     except _MovingError:
                         if before is not None:
@@ -270,7 +285,7 @@ class Follower:
                     place.offset, place.skipping = _end(descriptor, size, self._longest)
                     place.mark = mark(descriptor, place.offset) or b""
                 elif before is None and file.is_rotated:
-                    self._new_pieces.add((file.folder, file.family))
+                    self._new_pieces.add(key)
             self._files.append((file, place))
             if not file.is_rotated:
                 related.append((file, place))
@@ -434,6 +449,11 @@ def _meant(path: bytes, entry: os.DirEntry[bytes], tails: Sequence[tuple[bytes, 
     if not S_ISREG(stat.st_mode):
         return None
     return Seen(path, entry.name, kin[0][0], not any(begun for _, begun in kin), stat)
+
+
+def _is_as_listed(descriptor: int, file: Seen) -> bool:
+    stat = os.fstat(descriptor)
+    return (stat.st_size, stat.st_ctime_ns) == (file.stat.st_size, file.stat.st_ctime_ns)
 
 
 def _is_unchanged(file: Seen, place: Place) -> bool:
