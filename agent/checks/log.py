@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Literal
 
 import msgspec
@@ -27,7 +28,7 @@ from agent.logs import journal
 from agent.logs.follow import Follower, Loss
 from agent.logs.match import Matcher
 from agent.logs.place import Places
-from agent.logs.tally import Tally, added, count, most_frequent, moved
+from agent.logs.tally import Tally, Values, added, count, most_frequent, moved
 from kit.units import Duration, Size, format_duration, format_size
 from wire.limits import LABEL, MAX_LABEL_NAME, MAX_LABELS
 
@@ -70,16 +71,19 @@ class Pattern(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             examples=["Failed password for .* from (?P<address>[0-9a-f.:]+)"],
         ),
     ]
-    count: Annotated[Threshold, msgspec.Meta(description="Bounds of the number of matches in the window.")] = (
-        Threshold()
-    )
-    rate: Annotated[Threshold, msgspec.Meta(description="Bounds of the matches a second, over the window.")] = (
-        Threshold()
-    )
+    count: Annotated[
+        Threshold,
+        msgspec.Meta(description="Bounds of the number of matches in the window.", examples=[{"warning": 10}]),
+    ] = Threshold()
+    rate: Annotated[
+        Threshold,
+        msgspec.Meta(description="Bounds of the matches a second, over the window.", examples=[{"warning": 0.1}]),
+    ] = Threshold()
     each: Annotated[
         Threshold,
         msgspec.Meta(
-            description="Bounds of the number of matches in the window with the same words in the named groups."
+            description="Bounds of the number of matches in the window with the same words in the named groups.",
+            examples=[{"warning": 20}],
         ),
     ] = Threshold()
     top: Annotated[
@@ -100,6 +104,8 @@ class Pattern(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 raise ValueError(f"match has a group that cannot be a label: {group}")
         if len(self.groups) >= MAX_LABELS:
             raise ValueError(f"match has more than {MAX_LABELS - 1} named groups")
+        if self.each != Threshold() and not self.groups:
+            raise ValueError("each needs a named group in match, such as (?P<address>[0-9.]+)")
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -304,7 +310,7 @@ class Log(Check[LogOptions]):
         tallies = {}
         for pattern in options.patterns:
             tally = moved(memory.tallies.get(pattern.name, Tally()), passed, options.window)
-            tally = added(tally, matcher.found[pattern.name], options.window, pattern.top)
+            tally = added(tally, _by_named_groups(pattern, matcher.found[pattern.name]), options.window, pattern.top)
             tallies[pattern.name] = tally
             measurements += self._measure(pattern, tally)
             if in_window := count(tally):
@@ -355,8 +361,8 @@ class Log(Check[LogOptions]):
         findings += [Finding("unknown", f"{one.path} cannot be read: {one.reason}") for one in follower.troubles]
         findings += [Finding("unknown", f"there is no file {path}") for path in follower.missing]
         if follower.left_out:
-            findings.append(Finding("unknown", f"{follower.left_out} files more than can be followed"))
-        told = f"{follower.count} files" if is_first else ""
+            findings.append(Finding("unknown", f"files beyond those that can be followed: {follower.left_out}"))
+        told = f"{follower.count} file{'s' * (follower.count != 1)}" if is_first else ""
         if follower.behind:
             told = f"{format_size(follower.behind)} still to be read"
         measurements = [
@@ -395,6 +401,17 @@ def _remembered(context: Context) -> LogMemory:
         return LogMemory(context.now) if context.previous is None else msgspec.convert(context.previous, LogMemory)
     except msgspec.ValidationError:
         return LogMemory(context.now)
+
+
+def _by_named_groups(pattern: Pattern, found: Mapping[Values, int]) -> Mapping[Values, int]:
+    """Matches by what the named groups captured; an expression may have groups without a name besides."""
+    compiled = re.compile(pattern.match)
+    if compiled.groups == len(compiled.groupindex):
+        return found
+    counts: Counter[Values] = Counter()
+    for captured, number in found.items():
+        counts[tuple(captured[index - 1] for index in compiled.groupindex.values())] += number
+    return counts
 
 
 def _said(loss: Loss) -> Finding:

@@ -57,7 +57,7 @@ def test_what_was_there_before_is_history_and_what_comes_is_counted(log: Path) -
     """By pattern, and by the words of its named groups, of which the most frequent are told apart."""
     first = collect(of_files(log))
     assert values(first)["log_matches failed"] == 0
-    assert first.summary == "no match in 5m; 1 files"
+    assert first.summary == "no match in 5m; 1 file"
     add(log, failed("1.1.1.1", "1.1.1.1", "2.2.2.2", "2.2.2.2", "2.2.2.2", "3.3.3.3", "4.4.4.4") + "else\n")
     second = collect(of_files(log), after=first)
     assert values(second) == {
@@ -104,6 +104,16 @@ def test_a_pattern_is_judged_by_its_own_bounds(log: Path) -> None:
     )
     assert judged.state.state == "critical"
     assert judged.state.message == ("guess: 3 in 5m with 2.2.2.2, critical from 3; all: 4 in 5m, warning from 3")
+
+
+def test_groups_without_a_name_are_no_words(log: Path) -> None:
+    """Matches that differ in those alone are counted together."""
+    pattern = Pattern(name="p", match="(a|b) (?P<word>[xy])( z)?", each=Threshold(warning=2))
+    first = collect(of_files(log, patterns=(pattern,)))
+    add(log, "a x\nb x z\na y\n")
+    second = collect(of_files(log, patterns=(pattern,)), after=first)
+    found = {one.labels["word"]: one.value for one in second.measurements if one.name == "log_group_matches"}
+    assert found == {"x": 2, "y": 1}
 
 
 def test_lines_to_ignore_match_nothing(log: Path) -> None:
@@ -224,7 +234,7 @@ def test_ten_thousand_files_in_a_folder(tmp_path: Path) -> None:
     (folder / "service-instance-10000.log").write_bytes(b"new\n")
     second = collect(check, after=first)
     assert values(second)["log_matches p"] == 1
-    assert said(second) == [("unknown", "1 files more than can be followed")]
+    assert said(second) == [("unknown", "files beyond those that can be followed: 1")]
 
 
 ROTATIONS = {
@@ -417,6 +427,12 @@ def test_groups_must_be_names_of_labels(match: str) -> None:
     """And none that a reading has already."""
     with pytest.raises(ValueError, match=r"^match "):
         Pattern(name="p", match=match)
+
+
+def test_bounds_of_each_need_something_to_tell_matches_apart() -> None:
+    """Else they would judge nothing, unseen."""
+    with pytest.raises(ValueError, match="each needs a named group"):
+        Pattern(name="p", match="(a|b)", each=Threshold(warning=1))
 
 
 def test_the_root_of_the_tree_is_heeded(tmp_path: Path) -> None:
