@@ -28,8 +28,8 @@ STEP = DAY
 def missing(extra: str) -> CheckError:
     """What to say where the driver of an extra is not installed."""
     return CheckError(
-        f"the driver is not installed: run `make install EXTRAS={extra}` where the agent came from (the package's "
-        f"extra is hostward[{extra}])"
+        f"the driver is not installed: run `make install EXTRAS={extra}` in the checkout that the agent was "
+        f"installed from (the package's extra is hostward[{extra}])"
     )
 
 

@@ -76,21 +76,42 @@ class FileOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_fields
         Floor, msgspec.Meta(description="Bounds of the number of files: from these values on downwards.")
     ] = Floor(critical=0)
     too_many: Annotated[
-        Threshold, msgspec.Meta(description="Bounds of the number of files: from these values on upwards.")
+        Threshold,
+        msgspec.Meta(
+            description="Bounds of the number of files: from these values on upwards.", examples=[{"warning": 100}]
+        ),
     ] = Threshold()
     newest: Annotated[
         Threshold,
-        msgspec.Meta(description="Bounds of the seconds since the newest file was modified, for what is late."),
+        msgspec.Meta(
+            description="Bounds of the seconds since the newest file was modified, for what is late.",
+            examples=[{"warning": 93600}],
+        ),
     ] = Threshold()
     oldest: Annotated[
         Threshold,
-        msgspec.Meta(description="Bounds of the seconds since the oldest file was modified, for what lies about."),
+        msgspec.Meta(
+            description="Bounds of the seconds since the oldest file was modified, for what lies about.",
+            examples=[{"warning": 900}],
+        ),
     ] = Threshold()
     smallest: Annotated[
-        Floor, msgspec.Meta(description="Bounds of the bytes of the smallest file: from these values on downwards.")
+        Floor,
+        msgspec.Meta(
+            description="Bounds of the bytes of the smallest file: from these values on downwards.",
+            examples=[{"critical": 0}],
+        ),
     ] = Floor()
-    largest: Annotated[Threshold, msgspec.Meta(description="Bounds of the bytes of the largest file.")] = Threshold()
-    total: Annotated[Threshold, msgspec.Meta(description="Bounds of the bytes of all files together.")] = Threshold()
+    largest: Annotated[
+        Threshold,
+        msgspec.Meta(description="Bounds of the bytes of the largest file.", examples=[{"warning": 1_000_000_000}]),
+    ] = Threshold()
+    total: Annotated[
+        Threshold,
+        msgspec.Meta(
+            description="Bounds of the bytes of all files together.", examples=[{"warning": 10_000_000_000}]
+        ),
+    ] = Threshold()
     owner: Annotated[
         str, msgspec.Meta(description="The user, by name or number, to whom each must belong.", examples=["root"])
     ] = ""
@@ -129,14 +150,16 @@ class File(Check[FileOptions]):
         options = self.options
         if options.absent:
             return []
+        where = _where(options).replace("{", "{{").replace("}", "}}")
+        number = f"files at {where}: {{value}}"
         return [
-            Rule("file_count", options.too_few, "{value} files"),
-            Rule("file_count", options.too_many, "{value} files"),
-            Rule("file_newest_age_seconds", options.newest, "the newest is {value} old"),
-            Rule("file_oldest_age_seconds", options.oldest, "the oldest is {value} old"),
-            Rule("file_smallest_bytes", options.smallest, "the smallest has {value}"),
-            Rule("file_largest_bytes", options.largest, "the largest has {value}"),
-            Rule("file_size_bytes", options.total, "all together have {value}"),
+            Rule("file_count", options.too_few, number),
+            Rule("file_count", options.too_many, number),
+            Rule("file_newest_age_seconds", options.newest, f"the newest of {where} is {{value}} old"),
+            Rule("file_oldest_age_seconds", options.oldest, f"the oldest of {where} is {{value}} old"),
+            Rule("file_smallest_bytes", options.smallest, f"the smallest of {where} has {{value}}"),
+            Rule("file_largest_bytes", options.largest, f"the largest of {where} has {{value}}"),
+            Rule("file_size_bytes", options.total, f"all of {where} together have {{value}}"),
         ]
 
     def collect(self, context: Context) -> Sample:
@@ -157,12 +180,11 @@ class File(Check[FileOptions]):
 def derive(files: Sequence[Found], options: FileOptions, now: float) -> Sample:
     """What the files that count come to."""
     measurements = [Measurement("file_count", len(files))]
-    where = options.paths[0] if len(options.paths) == 1 else f"{options.paths[0]} and others"
     if options.absent:
         findings = _named("is there", [file.path for file in files])
-        return Sample(measurements, findings, f"{where} is not there")
+        return Sample(measurements, findings, f"{_where(options)} is not there")
     findings = _misfits(files, options)
-    summary = f"{len(files)} files"
+    summary = f"{len(files)} file{'s' * (len(files) != 1)}"
     if files:
         newest = max(0.0, now - max(file.modified for file in files))
         oldest = max(0.0, now - min(file.modified for file in files))
@@ -180,6 +202,11 @@ def derive(files: Sequence[Found], options: FileOptions, now: float) -> Sample:
         ]
         summary += f", {format_size(sum(sizes))}"
     return Sample(measurements, findings, summary)
+
+
+def _where(options: FileOptions) -> str:
+    """Which files, for a message."""
+    return options.paths[0] if len(options.paths) == 1 else f"{options.paths[0]} and others"
 
 
 def look_at(path: str, kind: Kind | None) -> Found | None:

@@ -91,9 +91,10 @@ class MysqlOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_field
     connections: Annotated[
         Threshold, msgspec.Meta(description="Bounds of the connections used, in percent of `max_connections`.")
     ] = Threshold(warning=80, critical=95, hysteresis=2)
-    query: Annotated[Threshold, msgspec.Meta(description="Bounds of the longest running statement, in seconds.")] = (
-        Threshold()
-    )
+    query: Annotated[
+        Threshold,
+        msgspec.Meta(description="Bounds of the longest running statement, in seconds.", examples=[{"warning": 600}]),
+    ] = Threshold()
     transaction: Annotated[
         Threshold, msgspec.Meta(description="Bounds of the longest open transaction, in seconds.")
     ] = Threshold(warning=3600, critical=6 * 3600)
@@ -106,14 +107,24 @@ class MysqlOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_field
     lag: Annotated[Threshold, msgspec.Meta(description="Bounds of replication's delay, in seconds.")] = Threshold(
         warning=60, critical=600
     )
-    size: Annotated[Threshold, msgspec.Meta(description="Bounds of the size of a database, in bytes.")] = Threshold()
-    growth: Annotated[Threshold, msgspec.Meta(description="Bounds of the growth of a database, in bytes a day.")] = (
-        Threshold()
-    )
+    size: Annotated[
+        Threshold,
+        msgspec.Meta(
+            description="Bounds of the size of a database, in bytes.", examples=[{"warning": 50_000_000_000}]
+        ),
+    ] = Threshold()
+    growth: Annotated[
+        Threshold,
+        msgspec.Meta(
+            description="Bounds of the growth of a database, in bytes a day.", examples=[{"warning": 5_000_000_000}]
+        ),
+    ] = Threshold()
     aborted: Annotated[
         Threshold, msgspec.Meta(description="Bounds of the attempts to connect that failed, a second.")
     ] = Threshold(warning=1, for_=Duration(300))
-    slow: Annotated[Threshold, msgspec.Meta(description="Bounds of slow queries a second.")] = Threshold()
+    slow: Annotated[
+        Threshold, msgspec.Meta(description="Bounds of slow queries a second.", examples=[{"warning": 1}])
+    ] = Threshold()
 
     def __post_init__(self) -> None:
         if (self.ca_file or not self.verify) and not self.tls:

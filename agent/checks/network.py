@@ -32,7 +32,10 @@ class NetworkOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_fie
         msgspec.Meta(description="Bounds of broken packets a second, received or being sent."),
     ] = Threshold(warning=1, for_=Duration(300))
     drops: Annotated[
-        Threshold, msgspec.Meta(description="Bounds of packets dropped a second, received or being sent.")
+        Threshold,
+        msgspec.Meta(
+            description="Bounds of packets dropped a second, received or being sent.", examples=[{"warning": 100}]
+        ),
     ] = Threshold()
 
 

@@ -112,9 +112,10 @@ class PostgresqlOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_
     connections: Annotated[
         Threshold, msgspec.Meta(description="Bounds of the connections used, in percent of those for ordinary roles.")
     ] = Threshold(warning=80, critical=95, hysteresis=2)
-    query: Annotated[Threshold, msgspec.Meta(description="Bounds of the longest running query, in seconds.")] = (
-        Threshold()
-    )
+    query: Annotated[
+        Threshold,
+        msgspec.Meta(description="Bounds of the longest running query, in seconds.", examples=[{"warning": 600}]),
+    ] = Threshold()
     transaction: Annotated[
         Threshold, msgspec.Meta(description="Bounds of the longest open transaction, in seconds.")
     ] = Threshold(warning=3600, critical=6 * 3600)
@@ -132,19 +133,32 @@ class PostgresqlOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_
         warning=60, critical=600
     )
     lag_bytes: Annotated[
-        Threshold, msgspec.Meta(description="Bounds of what a replica has not replayed, in bytes.")
+        Threshold,
+        msgspec.Meta(
+            description="Bounds of what a replica has not replayed, in bytes.", examples=[{"warning": 1_000_000_000}]
+        ),
     ] = Threshold()
-    replicas: Annotated[Floor, msgspec.Meta(description="Bounds of the number of streaming replicas.")] = Floor()
+    replicas: Annotated[
+        Floor, msgspec.Meta(description="Bounds of the number of streaming replicas.", examples=[{"critical": 0}])
+    ] = Floor()
     slot_retained: Annotated[
         Threshold, msgspec.Meta(description="Bounds of the log that a replication slot keeps back, in bytes.")
     ] = Threshold(warning=16 * 2**30, critical=64 * 2**30)
     slots_inactive: Annotated[
         Threshold, msgspec.Meta(description="Bounds of the number of replication slots that nobody reads.")
     ] = Threshold(warning=1, for_=Duration(1800))
-    size: Annotated[Threshold, msgspec.Meta(description="Bounds of the size of a database, in bytes.")] = Threshold()
-    growth: Annotated[Threshold, msgspec.Meta(description="Bounds of the growth of a database, in bytes a day.")] = (
-        Threshold()
-    )
+    size: Annotated[
+        Threshold,
+        msgspec.Meta(
+            description="Bounds of the size of a database, in bytes.", examples=[{"warning": 50_000_000_000}]
+        ),
+    ] = Threshold()
+    growth: Annotated[
+        Threshold,
+        msgspec.Meta(
+            description="Bounds of the growth of a database, in bytes a day.", examples=[{"warning": 5_000_000_000}]
+        ),
+    ] = Threshold()
     dead_rows: Annotated[
         Threshold, msgspec.Meta(description="Bounds of the dead rows of a table, in percent of all its rows.")
     ] = Threshold(warning=40, for_=Duration(3600))
@@ -156,15 +170,25 @@ class PostgresqlOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_
         warning=0.1, for_=Duration(300)
     )
     rollbacks: Annotated[
-        Threshold, msgspec.Meta(description="Bounds of the transactions that are rolled back, in percent.")
+        Threshold,
+        msgspec.Meta(
+            description="Bounds of the transactions that are rolled back, in percent.", examples=[{"warning": 20}]
+        ),
     ] = Threshold()
     temporary: Annotated[
-        Threshold, msgspec.Meta(description="Bounds of the bytes a second that go to temporary files.")
+        Threshold,
+        msgspec.Meta(
+            description="Bounds of the bytes a second that go to temporary files.",
+            examples=[{"warning": 100_000_000}],
+        ),
     ] = Threshold()
 
     def __post_init__(self) -> None:
-        if self.sslmode.startswith("verify") != bool(self.ca_file):
-            raise ValueError('sslmode = "verify-ca" and "verify-full" need a ca_file, and only they read one')
+        verifies = self.sslmode.startswith("verify")
+        if verifies and not self.ca_file:
+            raise ValueError(f'sslmode = "{self.sslmode}" needs a ca_file')
+        if self.ca_file and not verifies:
+            raise ValueError(f'sslmode = "{self.sslmode}" reads no ca_file: expected "verify-ca" or "verify-full"')
 
 
 class Survey(msgspec.Struct, frozen=True):

@@ -61,18 +61,26 @@ class ProcessOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_fie
         Floor, msgspec.Meta(description="Bounds of the number of processes: from these values on downwards.")
     ] = Floor(critical=0)
     too_many: Annotated[
-        Threshold, msgspec.Meta(description="Bounds of the number of processes: from these values on upwards.")
+        Threshold,
+        msgspec.Meta(
+            description="Bounds of the number of processes: from these values on upwards.", examples=[{"warning": 20}]
+        ),
     ] = Threshold()
     memory: Annotated[
-        Threshold, msgspec.Meta(description="Bounds of the resident memory of all of them together, in bytes.")
+        Threshold,
+        msgspec.Meta(
+            description="Bounds of the resident memory of all of them together, in bytes.",
+            examples=[{"warning": 1_000_000_000}],
+        ),
     ] = Threshold()
     cpu: Annotated[
         Threshold,
         msgspec.Meta(description="Bounds of the CPU time of all of them together, in percent of one CPU."),
     ] = Threshold()
-    restarts: Annotated[Threshold, msgspec.Meta(description="Bounds of the restarts within `restart_window`.")] = (
-        Threshold()
-    )
+    restarts: Annotated[
+        Threshold,
+        msgspec.Meta(description="Bounds of the restarts within `restart_window`.", examples=[{"warning": 3}]),
+    ] = Threshold()
     restart_window: Annotated[
         Duration,
         msgspec.Meta(

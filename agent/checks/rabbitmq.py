@@ -87,10 +87,17 @@ class RabbitmqOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_fi
     ] = ("*.dlq", "*.dead", "*-dlq", "dead-letter*", "dead_letter*")
     ready: Annotated[
         Threshold,
-        msgspec.Meta(description="Bounds of the messages that wait in a queue; not of one that holds dead letters."),
+        msgspec.Meta(
+            description="Bounds of the messages that wait in a queue; not of one that holds dead letters.",
+            examples=[{"warning": 1000}],
+        ),
     ] = Threshold()
     unacknowledged: Annotated[
-        Threshold, msgspec.Meta(description="Bounds of the messages of a queue that consumers have and keep.")
+        Threshold,
+        msgspec.Meta(
+            description="Bounds of the messages of a queue that consumers have and keep.",
+            examples=[{"warning": 1000}],
+        ),
     ] = Threshold()
     dead_lettered: Annotated[
         Threshold, msgspec.Meta(description="Bounds of the messages in a queue that holds dead letters.")
@@ -99,7 +106,9 @@ class RabbitmqOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_fi
         Threshold,
         msgspec.Meta(description="Bounds of the messages in a queue that has no consumer."),
     ] = Threshold(warning=1, for_=Duration(300))
-    connections: Annotated[Threshold, msgspec.Meta(description="Bounds of the number of connections.")] = Threshold()
+    connections: Annotated[
+        Threshold, msgspec.Meta(description="Bounds of the number of connections.", examples=[{"warning": 500}])
+    ] = Threshold()
     memory: Annotated[
         Threshold,
         msgspec.Meta(description="Bounds of a node's memory, in percent of where it stops taking messages."),

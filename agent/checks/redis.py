@@ -83,22 +83,32 @@ class RedisOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_field
     length: Annotated[
         Threshold,
         msgspec.Meta(
-            description="Bounds of the length of a queue; `overrides` by the label `queue` for single ones."
+            description="Bounds of the length of a queue; `overrides` by the label `queue` for single ones.",
+            examples=[{"warning": 1000}],
         ),
     ] = Threshold()
     pending: Annotated[
         Threshold,
-        msgspec.Meta(description="Bounds of what a stream's group has been given and not acknowledged."),
+        msgspec.Meta(
+            description="Bounds of what a stream's group has been given and not acknowledged.",
+            examples=[{"warning": 1000}],
+        ),
     ] = Threshold()
-    lag: Annotated[Threshold, msgspec.Meta(description="Bounds of what a stream's group has not been given yet.")] = (
-        Threshold()
-    )
+    lag: Annotated[
+        Threshold,
+        msgspec.Meta(
+            description="Bounds of what a stream's group has not been given yet.", examples=[{"warning": 100}]
+        ),
+    ] = Threshold()
     memory: Annotated[
         Threshold,
         msgspec.Meta(description="Bounds of the memory used, in percent of `maxmemory`, where there is one."),
     ] = Threshold()
     evictions: Annotated[
-        Threshold, msgspec.Meta(description="Bounds of the keys a second that went because memory was full.")
+        Threshold,
+        msgspec.Meta(
+            description="Bounds of the keys a second that went because memory was full.", examples=[{"warning": 10}]
+        ),
     ] = Threshold()
     clients: Annotated[
         Threshold, msgspec.Meta(description="Bounds of the connections used, in percent of `maxclients`.")
@@ -111,7 +121,11 @@ class RedisOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_field
         Threshold, msgspec.Meta(description="Bounds of the seconds since primary and replica heard of each other.")
     ] = Threshold(warning=30, critical=120)
     save_age: Annotated[
-        Threshold, msgspec.Meta(description="Bounds of the seconds since the last snapshot was saved (RDB).")
+        Threshold,
+        msgspec.Meta(
+            description="Bounds of the seconds since the last snapshot was saved (RDB).",
+            examples=[{"warning": 86400}],
+        ),
     ] = Threshold()
 
     def __post_init__(self) -> None:

@@ -55,7 +55,10 @@ class SqliteOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_fiel
         Duration,
         msgspec.Meta(description="How often the file is verified.", examples=["7d"], extra={"minimum": Duration(1)}),
     ] = Duration(86400)
-    size: Annotated[Threshold, msgspec.Meta(description="Bounds of the size of the file, in bytes.")] = Threshold()
+    size: Annotated[
+        Threshold,
+        msgspec.Meta(description="Bounds of the size of the file, in bytes.", examples=[{"warning": 2_000_000_000}]),
+    ] = Threshold()
     wal: Annotated[Threshold, msgspec.Meta(description="Bounds of the size of the write-ahead log, in bytes.")] = (
         Threshold(warning=256 * 2**20)
     )
@@ -111,17 +114,16 @@ class Sqlite(Check[SqliteOptions]):
 
 
 def judged(
-    memory: Memory, measurements: list[Measurement], findings: list[Finding], summary: str, *, now: float
+    path: str, memory: Memory, measurements: list[Measurement], findings: list[Finding], summary: str, *, now: float
 ) -> Sample:
     """What is known of the file's integrity holds until it is verified again."""
     if (attempt := memory.attempt) is not None:
         if attempt.problems is None:
-            findings.append(Finding("unknown", f"the file could not be verified: {attempt.reason}"))
+            findings.append(Finding("unknown", f"{path} could not be verified: {attempt.reason}"))
         else:
             measurements.append(Measurement("sqlite_integrity_ok", float(not attempt.problems)))
             findings += [
-                Finding("critical", f"the database is damaged: {problem}")
-                for problem in attempt.problems[:PROBLEMS_MAX]
+                Finding("critical", f"{path} is damaged: {problem}") for problem in attempt.problems[:PROBLEMS_MAX]
             ]
     if memory.success is not None:
         age = max(0.0, now - memory.success)

@@ -66,7 +66,7 @@ def look(options: SqliteOptions, before: Memory, *, now: float, deadline: float)
         if not is_damage(error):
             raise CheckError(f"{file}: {told(error)}") from None
         memory = Memory(attempt=Verified(now, options.integrity, [told(error)]), success=before.success)
-    return judged(memory, [Measurement("sqlite_up", 1), *measurements], findings, summary, now=now)
+    return judged(options.path, memory, [Measurement("sqlite_up", 1), *measurements], findings, summary, now=now)
 
 
 def is_damage(error: sqlite3.Error) -> bool:

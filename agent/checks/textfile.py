@@ -143,7 +143,7 @@ def derive(options: TextfileOptions, found: PromFolder, now: float) -> Sample:
             Finding("warning", f"{len(series)} series, of which {options.series_max} are taken (series_max)")
         )
     missing = sorted(bounded - {measurement.name for measurement in series})
-    findings += [Finding("unknown", f"no file has a value of {name}") for name in missing]
+    findings += [Finding("unknown", f"no file has the metric {name}") for name in missing]
     measurements.append(Measurement("textfile_series", len(series)))
     measurements.append(Measurement("textfile_files", len(found.files)))
     return Sample([*measurements, *series[: options.series_max]], findings, _summary(found.files, len(series)))

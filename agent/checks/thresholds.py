@@ -136,7 +136,8 @@ def _in_force(level: Level, value: float, threshold: float, bounds: Bounds, unit
 
 def _pending(threshold: float, bounds: Bounds, track: Track, ticks: float, unit: str) -> str:
     passed = f"{format_duration(ticks - track.since)} of {format_duration(bounds.for_)}"
-    return f"{bounds.worse} {say(threshold, unit)} for {passed}"
+    way = "above" if bounds.worse == "above" else "at or below"
+    return f"{way} {say(threshold, unit)} for {passed}"
 
 
 def say(value: float, unit: str) -> str:

@@ -44,7 +44,8 @@ class TimeOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_fields
         Threshold,
         msgspec.Meta(
             description="Bounds of the seconds that the clock may be off at most; they grow between the answers of a "
-            "server."
+            "server.",
+            examples=[{"warning": 1}],
         ),
     ] = Threshold()
 

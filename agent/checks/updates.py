@@ -78,10 +78,12 @@ class UpdatesOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_fie
         Threshold,
         msgspec.Meta(description="Bounds of the seconds for which the oldest security update has been waiting."),
     ] = Threshold(warning=3 * DAY, critical=14 * DAY)
-    pending: Annotated[Threshold, msgspec.Meta(description="Bounds of the number of updates.")] = Threshold()
-    security: Annotated[Threshold, msgspec.Meta(description="Bounds of the number of security updates.")] = (
-        Threshold()
-    )
+    pending: Annotated[
+        Threshold, msgspec.Meta(description="Bounds of the number of updates.", examples=[{"warning": 100}])
+    ] = Threshold()
+    security: Annotated[
+        Threshold, msgspec.Meta(description="Bounds of the number of security updates.", examples=[{"warning": 1}])
+    ] = Threshold()
     lists_age: Annotated[
         Threshold,
         msgspec.Meta(description="Bounds of the seconds since the host last asked what updates there are."),

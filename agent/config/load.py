@@ -82,7 +82,7 @@ def check_chooser(system: System) -> Chooser:
         if not isinstance(kind, str) or kind not in registry.CHECKS:
             known = nearest(str(kind), list(registry.CHECKS))
             if table.get("type"):
-                raise UnfitError(f"expected a kind of check{known}", "type")
+                raise UnfitError(f'expected a kind of check, found the text "{kind}"{known}', "type")
             raise UnfitError(f"is not a kind of check, so it needs a type{known}")
         check = registry.load(kind)
         return Choice(check.Options, check.default(system) if name == kind else None)

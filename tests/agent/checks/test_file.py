@@ -56,7 +56,8 @@ def test_one_that_is_not_there_is_critical(tmp_path: Path) -> None:
     """By its name as by a pattern."""
     for path in (tmp_path / "x", tmp_path / "*", tmp_path / "no" / "such" / "*"):
         result = judged(of(path))
-        assert (result.state.state, result.state.message) == ("critical", "0 files, critical at or below 0")
+        said = f"files at {path}: 0, critical at or below 0"
+        assert (result.state.state, result.state.message) == ("critical", said)
 
 
 def test_one_that_must_not_be_there_is_critical(tmp_path: Path) -> None:
@@ -76,9 +77,12 @@ def test_one_that_must_not_be_there_is_critical(tmp_path: Path) -> None:
 def test_each_figure_has_its_bounds(tmp_path: Path) -> None:
     """A backup that is late, and one that is empty."""
     make(tmp_path, dump=100_000)
-    check = of(tmp_path / "dump", newest=Threshold(warning=93_600), smallest=Floor(critical=1000))
+    dump = tmp_path / "{dump}"
+    (tmp_path / "dump").rename(dump)
+    check = of(dump, newest=Threshold(warning=93_600), smallest=Floor(critical=1000))
     assert judged(check).state.message == (
-        "the smallest has 10B, critical at or below 1000B; the newest is 1d3h46m40s old, warning from 1d2h"
+        f"the smallest of {dump} has 10B, critical at or below 1000B; "
+        f"the newest of {dump} is 1d3h46m40s old, warning from 1d2h"
     )
 
 

@@ -182,7 +182,7 @@ def test_a_damaged_database_is_critical_until_it_is_mended(tmp_path: Path, mode:
     bad = collect(check(file, integrity_every=Duration(1), integrity="full"), after=not_yet)
     assert values(bad)["sqlite_integrity_ok"] == 0
     assert {state for state, _ in said(bad)} == {"critical"}
-    assert all(message.startswith("the database is damaged: ") for _, message in said(bad))
+    assert all(message.startswith(f"{file} is damaged: ") for _, message in said(bad))
     assert len(said(bad)) <= 3
     later = collect(check(file, integrity="full"), after=bad)
     assert said(later) == said(bad)
@@ -201,7 +201,7 @@ def test_a_file_that_is_no_database_is_critical(tmp_path: Path, content: bytes) 
     file.write_bytes(content)
     ((state, message),) = said(collect(check(file)))
     assert state == "critical"
-    assert message.startswith("the database is damaged: ")
+    assert message.startswith(f"{file} is damaged: ")
 
 
 def test_an_empty_file_is_an_empty_database(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_a_verification_that_takes_too_long_is_not_tried_again_at_once(tmp_path:
     slow = check(file, timeout=Duration(0.001))
     sample = collect(slow)
     assert said(sample) == [
-        ("unknown", "the file could not be verified: quick_check takes longer than 0ms; raise `timeout`")
+        ("unknown", f"{file} could not be verified: quick_check takes longer than 0ms; raise `timeout`")
     ]
     assert values(sample)["sqlite_up"] == 1
     again = collect(check(file), after=sample)

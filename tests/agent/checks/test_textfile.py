@@ -140,7 +140,7 @@ def test_metrics_have_bounds_by_their_name(folder: Path) -> None:
     state, message = verdict(sample, values=bounds)
     assert state == "critical"
     assert message == (
-        "free_disks 1, critical at or below 1; no file has a value of nowhere; "
+        "free_disks 1, critical at or below 1; no file has the metric nowhere; "
         'age_seconds{job="b"} 8m20s, warning from 5m'
     )
 

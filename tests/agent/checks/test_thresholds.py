@@ -151,7 +151,7 @@ def test_pending_time_is_forgotten_and_what_is_in_force_is_not() -> None:
         (Threshold(warning=80, hysteresis=2), [(81, 0), (79, 1)], "warning until below 78 %"),
         (Floor(critical=10), [(9, 0)], "critical at or below 10 %"),
         (Floor(warning=10, hysteresis=5), [(9, 0), (12, 1)], "warning until above 15 %"),
-        (Floor(warning=10, for_=Duration(60)), [(9, 0), (9, 30)], "below 10 % for 30s of 1m"),
+        (Floor(warning=10, for_=Duration(60)), [(9, 0), (9, 30)], "at or below 10 % for 30s of 1m"),
         (
             Threshold(warning=70, critical=85, for_=Duration(60)),
             [(75, 0), (90, 60), (90, 90)],

@@ -80,7 +80,10 @@ JOB = '[jobs.x]\ndaily = "02:00"\n'
     [
         ("[chekcs]", '1: chekcs: there is no such key here; did you mean "checks"?'),
         ("[checks.cpuu]", '1: checks.cpuu: is not a kind of check, so it needs a type; did you mean "cpu"?'),
-        ('[checks.x]\ntype = "dsk"', '2: checks.x.type: expected a kind of check; did you mean "disk"?'),
+        (
+            '[checks.x]\ntype = "dsk"',
+            '2: checks.x.type: expected a kind of check, found the text "dsk"; did you mean "disk"?',
+        ),
         (
             "[checks.cpu.used]\nwarnign = 1",
             '2: checks.cpu.used.warnign: there is no such key here; did you mean "warning"?',
