@@ -174,7 +174,7 @@ class Chart {
       {
         width,
         height: this.canvas.clientHeight,
-        padding: [6, 6, 0, 0],
+        padding: [6, 18, 0, 0], // half a time fits right of the last line, where one may stand
         legend: { show: false },
         cursor: { sync: { key: sync.key, setSeries: false }, drag: { x: false, y: false }, y: false, points: { size: 6 } },
         scales: { x: { time: true }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), scaleTop(unit, high ?? 0)] } },
