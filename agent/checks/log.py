@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Annotated, Literal
 
 import msgspec
@@ -28,7 +27,7 @@ from agent.logs import journal
 from agent.logs.follow import Follower, Loss
 from agent.logs.match import Matcher
 from agent.logs.place import Places
-from agent.logs.tally import Tally, Values, added, count, most_frequent, moved
+from agent.logs.tally import Tally, added, count, most_frequent, moved
 from kit.units import Duration, Size, format_duration, format_size
 from wire.limits import LABEL, MAX_LABEL_NAME, MAX_LABELS
 
@@ -310,7 +309,7 @@ class Log(Check[LogOptions]):
         tallies = {}
         for pattern in options.patterns:
             tally = moved(memory.tallies.get(pattern.name, Tally()), passed, options.window)
-            tally = added(tally, _by_named_groups(pattern, matcher.found[pattern.name]), options.window, pattern.top)
+            tally = added(tally, matcher.found[pattern.name], options.window, pattern.top)
             tallies[pattern.name] = tally
             measurements += self._measure(pattern, tally)
             if in_window := count(tally):
@@ -401,17 +400,6 @@ def _remembered(context: Context) -> LogMemory:
         return LogMemory(context.now) if context.previous is None else msgspec.convert(context.previous, LogMemory)
     except msgspec.ValidationError:
         return LogMemory(context.now)
-
-
-def _by_named_groups(pattern: Pattern, found: Mapping[Values, int]) -> Mapping[Values, int]:
-    """Matches by what the named groups captured; an expression may have groups without a name besides."""
-    compiled = re.compile(pattern.match)
-    if compiled.groups == len(compiled.groupindex):
-        return found
-    counts: Counter[Values] = Counter()
-    for captured, number in found.items():
-        counts[tuple(captured[index - 1] for index in compiled.groupindex.values())] += number
-    return counts
 
 
 def _said(loss: Loss) -> Finding:

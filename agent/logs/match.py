@@ -60,9 +60,9 @@ class Matcher:
         for pattern in self._ignore:
             if pattern.search(line):
                 return
-        found = [(name, match.groups("")) for name, p in self._patterns.items() if (match := p.search(line))]
-        for name, values in found:
-            self.found[name][values] += 1
+        found = [(name, match) for name, pattern in self._patterns.items() if (match := pattern.search(line))]
+        for name, match in found:
+            self.found[name][tuple(match.groupdict("").values())] += 1
 
     @contextmanager
     def _ticking(self) -> Iterator[None]:

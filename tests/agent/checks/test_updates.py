@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -52,17 +51,6 @@ def parsed(check: Updates, system: System, done: subprocess.CompletedProcess[str
     return check.parse(Context(system=system, now=NOW), Finished(done.returncode, done.stdout, done.stderr))
 
 
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder that every user may look into."""
-    folder = Path(tempfile.mkdtemp(prefix="updates-", dir="/var/tmp"))
-    folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
-
-
 CONTROL = "Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: Test <t@example.com>\nDescription: x\n"
 INSTALLED = {"editor": "install", "library": "install", "kept": "hold", "current": "install"}
 SUITES: Mapping[str, tuple[str, Mapping[str, str]]] = {
@@ -96,7 +84,10 @@ def apt_root(place: Path) -> Path:
     )
     for name in ("etc/apt/apt.conf.d", "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"):
         (place / name).mkdir(parents=True)
-    tree(place, {"etc/apt/sources.list": "\n".join(sources), "var/lib/dpkg/status": status, "usr/bin/apt-get": "x"})
+    tree(
+        place,
+        {"etc/apt/sources.list": "\n".join(sources), "var/lib/dpkg/status": status, "usr/bin/apt-get": "x"},
+    )
     (place / "proc").mkdir()
     (place / "apt.conf").write_text(
         f'Dir "{place}";\nDir::State::status "{place}/var/lib/dpkg/status";\nAPT::Sandbox::User "root";\n'
