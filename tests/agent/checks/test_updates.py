@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -330,6 +331,8 @@ def test_a_real_process_whose_library_was_replaced_is_seen(place: Path) -> None:
     shutil.copy(require_program("sleep").resolve(), program)
     sleeper = subprocess.Popen([program, "60"])
     try:
+        while str(program) not in Path(f"/proc/{sleeper.pid}/maps").read_text():
+            time.sleep(0.01)  # it was started before it was mapped
         program.unlink()
         found = tree(place / "host", {f"proc/{sleeper.pid}/cgroup": "0::/system.slice/sleep.service\n"})
         Path(place, "host/proc", str(sleeper.pid), "maps").symlink_to(f"/proc/{sleeper.pid}/maps")
