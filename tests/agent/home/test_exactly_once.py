@@ -35,7 +35,10 @@ reporter = Reporter(state, spool, host="host-1", boot="boot-1")
 sender = Sender(state, identity.load(folder), timeout=5, uniform=lambda low, high: random.uniform(0, 0.01))
 sender.start()
 end = time.monotonic() + 60
-while time.monotonic() < end and (producing or state.outbox(1) or spool.waiting().reports or state.gaps(reported=False)):
+while time.monotonic() < end:
+    left = state.outbox(1) or state.gaps(reported=False)
+    if not (producing or left or spool.waiting().reports):
+        break
     with state.transaction():
         readings, events = int(state.get("readings") or 0), int(state.get("events") or 0)
         if producing:
@@ -43,7 +46,7 @@ while time.monotonic() < end and (producing or state.outbox(1) or spool.waiting(
             state.enqueue(Event(time=1, kind="k", message=str(events)))
             state.put("readings", str(readings + 7))
             state.put("events", str(events + 1))
-    if producing or state.outbox(1) or state.gaps(reported=False):
+    if producing or left:
         reporter.compose(facts={}, interval=15, now=time.time(), max_size=random.choice([1500, 100000]), max_age=1e9)
     sender.wake()
     print("turn", flush=True)
