@@ -39,7 +39,7 @@ def mentions(pattern: re.Pattern[bytes], name: str, data: bytes) -> list[str]:
 
 def test_no_file_names_a_path_of_the_machine_it_was_written_on(repository: Path) -> None:
     """Neither people's folders nor this very checkout's."""
-    here = re.compile(re.escape(str(repository).encode()) + rb"\b")
+    here = re.compile(rb"(?<![\w.-])" + re.escape(str(repository).encode()) + rb"\b")
     assert [
         line
         for name, data in published(repository)

@@ -90,15 +90,15 @@ def committed(folder: Path) -> Books:
 def stored(folder: Path) -> Books:
     """What home took in, of all its hosts."""
     books = Books()
+    # The series after what is told of them: home goes on meanwhile.
+    told = _rows(folder / "collector.db", "SELECT kind, host, one, two, three FROM witness")
     series = {
         (host, number): (check, name, msgspec.json.decode(labels))
         for host, number, check, name, labels in _rows(
             folder / "collector.db", "SELECT host_id, number, check_name, name, labels FROM history_series"
         )
     }
-    for kind, host, one, two, three in _rows(
-        folder / "collector.db", "SELECT kind, host, one, two, three FROM witness"
-    ):
+    for kind, host, one, two, three in told:
         if kind == "readings":
             for number, offset, value in decode_row(two, one):
                 check, name, labels = series[host, number]

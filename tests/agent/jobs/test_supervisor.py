@@ -36,6 +36,7 @@ class Run:
         self.selector = selectors.DefaultSelector()
         self.jobs = Jobs(self.selector)
         self.ended: list[Ended] = []
+        self.strangers = {child.pid for child in psutil.Process().children()}
 
     def command(self, *argv: str, name: str = "job", **limits: Any) -> bool:
         return self.jobs.start_command(
@@ -71,11 +72,18 @@ class Run:
         assert self.call(function, argument, **limits)
         return self.finish()
 
+    def children(self, *, recursive: bool = False) -> list[psutil.Process]:
+        """Those that came since: servers of other tests may run beside."""
+        found = [child for child in psutil.Process().children() if child.pid not in self.strangers]
+        return (
+            found if not recursive else found + [below for child in found for below in child.children(recursive=True)]
+        )
+
     def server(self) -> int:
         """The pid of the fork server, which runs."""
 
         def servers() -> list[int]:
-            return [child.pid for child in psutil.Process().children() if "agent.jobs.forkserver" in child.cmdline()]
+            return [child.pid for child in self.children() if "agent.jobs.forkserver" in child.cmdline()]
 
         eventually(lambda: len(servers()) == 1, "the server's start")
         return servers()[0]
@@ -91,7 +99,7 @@ def run() -> Iterator[Run]:
     assert not run.jobs.running
     assert not run.selector.get_map()
     run.selector.close()
-    assert not psutil.Process().children()
+    assert not run.children()
     assert not descriptors() - before  # what an earlier test left may go meanwhile
 
 
@@ -256,7 +264,7 @@ def test_two_thousand_jobs_leave_nothing(run: Run) -> None:
     assert sorted(int(ended.name) for ended in run.ended) == list(range(2000))
     assert {ended.outcome for ended in run.ended} == {"done", "failed"}
     assert not descriptors() - before  # what an earlier test left may go meanwhile
-    assert not psutil.Process().children()
+    assert not run.children()
 
 
 def test_a_child_that_sigkill_does_not_end_keeps_its_name(
@@ -273,7 +281,7 @@ def test_a_child_that_sigkill_does_not_end_keeps_its_name(
     assert ended.message == "stopped at its time limit of 200ms, but it hangs and cannot be ended"
     assert not run.jobs.running
     assert not run.command("true")
-    [stuck] = psutil.Process().children()
+    [stuck] = run.children()
     stuck.kill()
     run.until(lambda: run.command("true"), "the name's release")
     assert run.finish().outcome == "done"
@@ -460,7 +468,6 @@ def test_a_server_killed_at_any_moment_leaves_no_call_without_outcome(run: Run) 
     """At forty random moments, with calls at every stage: each call ends once, and no process is left."""
     moments = random.Random(2)
     started = 0
-    me = psutil.Process()
     for _ in range(40):
         for _ in range(5):
             started += 1
@@ -468,7 +475,7 @@ def test_a_server_killed_at_any_moment_leaves_no_call_without_outcome(run: Run) 
         end = time.monotonic() + moments.uniform(0, 0.2)
         while (left := end - time.monotonic()) > 0 and run.jobs.running:
             run.jobs.wait(left)
-        children = me.children(recursive=True)
+        children = run.children(recursive=True)
         os.kill(run.server(), signal.SIGKILL)
         run.finish()
         for child in children:
