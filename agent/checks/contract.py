@@ -20,6 +20,8 @@ from kit.errors import HostwardError
 from kit.units import Duration
 from wire.report import State
 
+M = TypeVar("M", bound=msgspec.Struct)
+
 Worse = Literal["above", "below"]
 """Which way is bad: "above" for used space, "below" for days left."""
 
@@ -221,6 +223,14 @@ class Rule:
     def holds_for(self, name: str, labels: Mapping[str, str]) -> bool:
         """Whether it is for the reading of this name and these labels."""
         return name == self.measurement and self.labels.items() <= labels.items()
+
+
+def remembered(previous: Any, kind: type[M]) -> M:
+    """`context.previous` as a struct; an empty one at the first run, and where another version left another."""
+    try:
+        return msgspec.convert(previous, kind) if previous is not None else kind()
+    except msgspec.ValidationError:
+        return kind()
 
 
 class CheckError(HostwardError):

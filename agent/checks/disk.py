@@ -26,6 +26,7 @@ from agent.checks.contract import (
     Rule,
     Sample,
     Threshold,
+    remembered,
 )
 from agent.checks.mounts import Mount, once_each, parse_fstab, parse_mountinfo, rank
 from agent.checks.patterns import is_chosen, named
@@ -111,7 +112,7 @@ class Disk(Check[DiskOptions]):
         chosen, findings = choose(mounts, self.options.mounts, self.options.exclude, remote=self.remote)
         answers = self.ask(chosen)
         wanted = parse_fstab(_text(context.system.path("etc", "fstab"), missing=""))
-        memory = _remembered(context.previous)
+        memory = remembered(context.previous, DiskMemory)
         seen_writable = set() if context.elapsed is None else set(memory.writable)
         trends: dict[str, tuple[int, Trend]] = {}
         measurements: list[Measurement] = []
@@ -263,13 +264,6 @@ def foresee(mount: Mount, answer: os.statvfs_result, trend: Trend) -> list[Measu
 
 def _labels(mount: Mount) -> dict[str, str]:
     return {"mount": mount.point, "device": mount.device, "fstype": mount.fstype}
-
-
-def _remembered(previous: object) -> DiskMemory:
-    try:
-        return DiskMemory() if previous is None else msgspec.convert(previous, DiskMemory)
-    except msgspec.ValidationError:
-        return DiskMemory()
 
 
 def _is_folder(mount: Mount) -> bool:

@@ -5,7 +5,7 @@ that stay short, and what is measured less often than the rest.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -14,7 +14,6 @@ from agent.credentials import read_secret
 from kit.errors import HostwardError
 
 T = TypeVar("T")
-M = TypeVar("M", bound=msgspec.Struct)
 
 DAY = 86400.0
 SPAN = 7 * DAY
@@ -81,11 +80,3 @@ class Trend(msgspec.Struct, frozen=True, array_like=True):
             return None
         since, before = self.points[0]
         return (value - before) / (now - since) * DAY
-
-
-def remembered(previous: Any, kind: type[M]) -> M:
-    """`context.previous` as a struct; an empty one at the first run, and where another version left another."""
-    try:
-        return msgspec.convert(previous, kind) if previous is not None else kind()
-    except msgspec.ValidationError:
-        return kind()

@@ -10,9 +10,20 @@ from typing import Annotated, Any
 
 import msgspec
 
-from agent.checks.contract import Check, CheckOptions, Context, Every, Finding, Measurement, Rule, Sample, Threshold
+from agent.checks.contract import (
+    Check,
+    CheckOptions,
+    Context,
+    Every,
+    Finding,
+    Measurement,
+    Rule,
+    Sample,
+    Threshold,
+    remembered,
+)
 from agent.checks.counters import rates
-from agent.checks.drivers import Trend, largest, missing, remembered
+from agent.checks.drivers import Trend, largest, missing
 from agent.checks.patterns import is_chosen
 from kit.units import Duration
 

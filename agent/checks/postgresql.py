@@ -21,9 +21,10 @@ from agent.checks.contract import (
     Rule,
     Sample,
     Threshold,
+    remembered,
 )
 from agent.checks.counters import rates
-from agent.checks.drivers import Trend, largest, missing, remembered
+from agent.checks.drivers import Trend, largest, missing
 from agent.checks.patterns import is_chosen
 from kit.units import Duration, format_duration
 

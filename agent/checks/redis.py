@@ -13,9 +13,20 @@ from typing import Annotated
 
 import msgspec
 
-from agent.checks.contract import Check, CheckOptions, Context, Every, Finding, Measurement, Rule, Sample, Threshold
+from agent.checks.contract import (
+    Check,
+    CheckOptions,
+    Context,
+    Every,
+    Finding,
+    Measurement,
+    Rule,
+    Sample,
+    Threshold,
+    remembered,
+)
 from agent.checks.counters import rates
-from agent.checks.drivers import largest, missing, remembered
+from agent.checks.drivers import largest, missing
 from kit.units import Duration
 
 QUEUES_MAX = 100

@@ -20,8 +20,8 @@ from agent.checks.contract import (
     Rule,
     Sample,
     Threshold,
+    remembered,
 )
-from agent.checks.drivers import remembered
 from kit.units import Duration, format_duration
 
 MAGIC = b"SQLite format 3\x00"

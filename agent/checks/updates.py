@@ -24,6 +24,7 @@ from agent.checks.contract import (
     Rule,
     Sample,
     Threshold,
+    remembered,
 )
 from agent.checks.packages import (
     EXIT,
@@ -170,7 +171,7 @@ class Updates(CommandCheck[UpdatesOptions]):
                 pending = parse_dnf(finished.output)
         except PackagesError as error:
             raise CheckError(f"{manager} failed: {error}") from None
-        before = UpdatesMemory() if context.previous is None else msgspec.convert(context.previous, UpdatesMemory)
+        before = remembered(context.previous, UpdatesMemory)
         sample = derive(self.options, pending, look(context.system, manager), before, context.now)
         if not finished.truncated:
             return sample

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.checks.contract import Check, CheckError, Finding
-from agent.checks.drivers import DAY, SETTLED, SPAN, STEP, Trend, largest, read_password, remembered, told
+from agent.checks.contract import Check, CheckError, Finding, remembered
+from agent.checks.drivers import DAY, SETTLED, SPAN, STEP, Trend, largest, read_password, told
 from agent.checks.mysql import Mysql, MysqlOptions
 from agent.checks.postgresql import Postgresql, PostgresqlOptions
 from agent.checks.redis import Redis, RedisOptions

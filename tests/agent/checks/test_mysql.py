@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.checks.contract import CheckError, Sample
-from agent.checks.drivers import Trend, remembered
+from agent.checks.contract import CheckError, Sample, remembered
+from agent.checks.drivers import Trend
 from agent.checks.mysql import COUNTERS, Answer, Channel, Memory, Mysql, MysqlOptions, derive
 from agent.checks.mysql_session import channel, decoded, version
 from agent.privileged.protocol import MAX_BEFORE, Before, encode_request
