@@ -55,7 +55,7 @@ lock: $(VENV)/dev.stamp
 			print(*project["optional-dependencies"][sys.argv[1]], sep="\n")' $$extra | \
 		$(BIN)/uv pip compile - $(LOCK_OPTIONS) -c requirements/dev.txt -o requirements/extras/$$extra.txt || exit; \
 	done
-DRIVERS := dns mysql postgresql redis
+DRIVERS := dns fuse mysql postgresql redis s3 sftp
 LOCK_OPTIONS := --quiet --no-header --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
 
 $(VENV)/bin/python:

@@ -1,0 +1,1 @@
+"""Backups: repositories in restic's format, version 2, written, read, checked, pruned and restored."""

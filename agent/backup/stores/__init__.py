@@ -1,0 +1,1 @@
+"""Where repositories lie: one contract, one file per kind of place, wrappers for retry, bandwidth and cache."""
