@@ -18,6 +18,7 @@ from collector.store.database import Database, open_database
 from tests.collector import support
 from tests.collector.conftest import home as home
 from tests.require import require_library, require_program
+from tests.web.apart import apart
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 PATIENCE = 30_000
@@ -102,7 +103,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Chromium, as the system has it: nothing is downloaded.
 
     Of one module: while it is there its driver's loop counts as running, and no other test could start a loop.
@@ -110,8 +111,10 @@ def browser() -> Iterator[Browser]:
     program = require_program("chromium")
     require_library("libatomic.so.1")  # the driver of the browser is linked to it
     expect.set_options(timeout=PATIENCE)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(program), args=ARGUMENTS)
+    port = httpx.URL(site.real.url).port
+    assert port is not None
+    with apart(program, port, tmp_path_factory.mktemp("browser")) as start, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(start), args=ARGUMENTS)
         yield browser
         browser.close()
 

@@ -49,15 +49,20 @@ def row(page: Page, host: support.Host) -> Any:
 
 @both_widths
 def test_a_login_leads_to_the_fleet_and_a_logout_back(visit: Open, width: int) -> None:
-    """By keyboard alone: the name has the focus, and Enter sends."""
+    """By keyboard alone: the name has the focus, after a failure the password, and Enter sends."""
     one = visit(width, logged_in=False)
     page = one.page
+    name, password = page.get_by_label("Name"), page.get_by_label("Password")
     one.open("/?state=warning")
+    expect(name).to_be_focused()
     page.keyboard.type(one.site.name)
     page.keyboard.press("Tab")
+    expect(password).to_be_focused()
     page.keyboard.type("wrong")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_have_text("The name or the password is wrong.")
+    expect(name).to_have_value(one.site.name)
+    expect(password).to_be_focused()
     assert one.sticking_out() == []
     assert all("401" in complaint for complaint in one.complaints)  # the browser notes every such status
     one.complaints.clear()
@@ -258,6 +263,7 @@ def test_a_search_narrows_the_fleet_as_one_types_and_the_address_with_it(visit: 
     page = one.page
     one.open("/")
     page.get_by_role("searchbox").click()
+    expect(page.get_by_role("searchbox")).to_be_focused()
     page.keyboard.type("search-a")
     expect(page.locator("[data-host]")).to_have_count(2)
     expect(page).to_have_url(re.compile(r"\?q=search-a$"))
@@ -282,9 +288,9 @@ def test_a_hidden_page_asks_nothing_and_one_that_is_seen_again_asks_at_once(visi
     page = one.page
     page.context.add_init_script("Object.defineProperty(document, 'hidden', { get: () => window.away === true });")
     one.open("/")
+    page.evaluate("window.away = true")
     asked: list[Request] = []
     page.on("request", lambda request: asked.append(request))
-    page.evaluate("window.away = true")
     page.wait_for_timeout(6500)
     assert [request.url for request in asked if "/static/" not in request.url] == []
     with page.expect_request("**/*"):
@@ -300,7 +306,9 @@ def test_the_keyboard_reaches_what_matters(visit: Open, site: Site) -> None:
     one.open("/?q=keyboard")
     page.keyboard.press("Tab")
     expect(page.get_by_text("Skip to content")).to_be_focused()
-    row(page, host).get_by_role("link").focus()
+    link = row(page, host).get_by_role("link")
+    link.focus()
+    expect(link).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("keyboard")
     expect(page.get_by_role("main")).to_have_count(1)
