@@ -1,0 +1,145 @@
+"""Where every blob is: the content of all index files, in memory.
+
+Repositories hold millions of blobs, and a Python object for each would take some 250 bytes. This is one flat table
+with open addressing in an anonymous shared mapping: 52 bytes a slot, at most three quarters full, and nothing for the
+reference counter to touch, so that forked workers share its pages.
+
+A blob may be in several packs (two backups at once); each place has a slot of its own.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from agent.backup.format.pack import BlobKind, PackedBlob
+
+_SLOT = struct.Struct("<32sIIIII")
+"""Blob id; kind + 1 (0: empty); pack number; offset; stored length; plain length."""
+_SIZE = _SLOT.size
+_SMALLEST = 1 << 10
+
+
+class Location(NamedTuple):
+    """Where a blob is."""
+
+    pack: bytes
+    """The id of the pack."""
+    offset: int
+    length: int
+    """Bytes as stored, sealed and perhaps compressed."""
+    plain_length: int
+    """Bytes after decompression; 0: it is not compressed."""
+
+
+class BlobIndex:
+    """Finds blobs by kind and id.
+
+    After a fork the child sees all that was added before it, and also what the parent adds later until the table
+    grows; what a child misses it will save again, which is legal. Only one process may add.
+    """
+
+    def __init__(self, expected: int = 0) -> None:
+        self.packs: list[bytes] = []
+        """Pack ids; a slot has the place in this list."""
+        self._numbers: dict[bytes, int] = {}
+        self._count = 0
+        self._allocate(expected)
+
+    def _allocate(self, expected: int) -> None:
+        capacity = _SMALLEST
+        while capacity * 3 < expected * 4:
+            capacity *= 2
+        self._mask = capacity - 1
+        self._room = capacity // 4 * 3
+        self._memory = mmap.mmap(-1, capacity * _SIZE)
+
+    def __len__(self) -> int:
+        """Places of blobs; a blob in two packs counts twice."""
+        return self._count
+
+    def reserve(self, more: int) -> None:
+        """Make room for `more` blobs at once: growing copies the table, and a fork ends the sharing of a new one."""
+        if self._count + more > self._room:
+            self._grow(self._count + more)
+
+    def add(self, pack: bytes, blobs: Sequence[PackedBlob]) -> None:
+        """Add the blobs of a pack; a place that is known already is left out."""
+        number = self._numbers.get(pack)
+        known = number is not None
+        if number is None:
+            number = self._numbers[pack] = len(self.packs)
+            self.packs.append(pack)
+        self.reserve(len(blobs))
+        memory, mask, pack_into = self._memory, self._mask, _SLOT.pack_into
+        unpack_from = _SLOT.unpack_from
+        added = 0
+        for kind, id, offset, length, plain_length in blobs:
+            tag = kind + 1
+            slot = int.from_bytes(id[:8], "little") & mask
+            while True:
+                position = slot * _SIZE
+                if memory[position + 32] == 0:
+                    pack_into(memory, position, id, tag, number, offset, length, plain_length)
+                    added += 1
+                    break
+                if known and unpack_from(memory, position)[:4] == (id, tag, number, offset):
+                    break
+                slot = (slot + 1) & mask
+        self._count += added
+
+    def _grow(self, expected: int) -> None:
+        old = self._memory
+        self._allocate(expected + expected // 2)
+        memory, mask, pack_into = self._memory, self._mask, _SLOT.pack_into
+        for entry in _SLOT.iter_unpack(old):
+            if entry[1]:
+                slot = int.from_bytes(entry[0][:8], "little") & mask
+                while memory[slot * _SIZE + 32]:
+                    slot = (slot + 1) & mask
+                pack_into(memory, slot * _SIZE, *entry)
+
+    def has(self, kind: BlobKind, id: bytes) -> bool:
+        """Whether a blob is anywhere."""
+        memory, mask = self._memory, self._mask
+        tag = kind + 1
+        slot = int.from_bytes(id[:8], "little") & mask
+        while found := memory[(position := slot * _SIZE) + 32]:
+            if found == tag and memory[position : position + 32] == id:
+                return True
+            slot = (slot + 1) & mask
+        return False
+
+    def find(self, kind: BlobKind, id: bytes) -> Location | None:
+        """A place of a blob."""
+        return next(self.find_all(kind, id), None)
+
+    def find_all(self, kind: BlobKind, id: bytes) -> Iterator[Location]:
+        """Every place of a blob."""
+        memory, mask = self._memory, self._mask
+        tag = kind + 1
+        slot = int.from_bytes(id[:8], "little") & mask
+        while found := memory[(position := slot * _SIZE) + 32]:
+            if found == tag and memory[position : position + 32] == id:
+                _, _, number, offset, length, plain_length = _SLOT.unpack_from(memory, position)
+                yield Location(self.packs[number], offset, length, plain_length)
+            slot = (slot + 1) & mask
+
+    def __iter__(self) -> Iterator[tuple[BlobKind, bytes, Location]]:
+        """(kind, id, place) of every place, in no order."""
+        kinds = (BlobKind.DATA, BlobKind.DATA, BlobKind.TREE)
+        packs = self.packs
+        for id, tag, number, offset, length, plain_length in _SLOT.iter_unpack(self._memory):
+            if tag:
+                yield kinds[tag], id, Location(packs[number], offset, length, plain_length)
+
+    def by_pack(self) -> dict[bytes, list[PackedBlob]]:
+        """The blobs of every pack, sorted by their offset. Takes some 300 bytes a blob."""
+        found: dict[bytes, list[PackedBlob]] = {pack: [] for pack in self.packs}
+        for kind, id, (pack, offset, length, plain_length) in self:
+            found[pack].append(PackedBlob(kind, id, offset, length, plain_length))
+        for blobs in found.values():
+            blobs.sort(key=lambda blob: blob.offset)
+        return found

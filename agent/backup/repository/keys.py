@@ -1,0 +1,110 @@
+"""The passwords of a repository: each has a key file of its own that holds the same master key."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+
+from agent.backup.errors import DamagedError, RepositoryError, WrongPasswordError
+from agent.backup.format.crypto import MasterKey
+from agent.backup.format.gotime import Moment
+from agent.backup.format.keyfile import (
+    Cost,
+    KeyFile,
+    derive,
+    encode_key_file,
+    new_key_file,
+    open_key_file,
+    parse_key_file,
+)
+from agent.backup.repository.files import content_of, name_of
+from agent.backup.repository.locks import who
+from agent.backup.stores.contract import FileKind, Store
+
+_MOST = 20
+"""Keys that a password is tried on, as restic does: each costs half a second."""
+_SECONDS = 0.5
+"""What trying one password should cost whoever guesses them, as restic has it."""
+
+
+def read_keys(store: Store) -> Iterator[tuple[str, KeyFile]]:
+    """(name, content) of every key file, sorted by name. Raises DamagedError for one that is not one."""
+    for name in sorted(name for name, _ in store.list(FileKind.KEY)):
+        yield name, parse_key_file(content_of(store, FileKind.KEY, name))
+
+
+def search_key(store: Store, password: bytes, *, hint: str = "") -> tuple[str, MasterKey]:
+    """(name, master key) of the key file that opens with the password; those that begin with `hint` come first.
+
+    Raises WrongPasswordError. A key file that is damaged only counts when none opens.
+    """
+    names = sorted(
+        (name for name, _ in store.list(FileKind.KEY)), key=lambda name: not (hint and name.startswith(hint))
+    )
+    damaged: DamagedError | None = None
+    for name in names[:_MOST]:
+        try:
+            return name, open_key_file(parse_key_file(content_of(store, FileKind.KEY, name)), password)
+        except WrongPasswordError:
+            continue
+        except DamagedError as error:
+            damaged = error
+    if damaged is not None:
+        raise damaged
+    if not names:
+        raise DamagedError(f"the repository {store.location} has no key file; without one nobody can open it")
+    if len(names) > _MOST:
+        raise WrongPasswordError(
+            f"wrong password for the first {_MOST} of {len(names)} keys; --key-hint names another"
+        )
+    raise WrongPasswordError(f"wrong password for {store.location}: none of its {len(names)} keys opens with it")
+
+
+def add_key(
+    store: Store,
+    master: MasterKey,
+    password: bytes,
+    *,
+    username: str = "",
+    hostname: str = "",
+    cost: Cost | None = None,
+    now: int | None = None,
+) -> str:
+    """Make another password open the repository; returns the name of its key file.
+
+    `now` in nanoseconds since 1970.
+    """
+    file = new_key_file(
+        master,
+        password,
+        created=Moment(time.time_ns() if now is None else now, time.localtime().tm_gmtoff),
+        username=username or who()[0],
+        hostname=hostname or socket.gethostname(),
+        cost=cost or calibrated_cost(),
+        random=os.urandom,
+    )
+    data = encode_key_file(file)
+    name = name_of(data)
+    store.save(FileKind.KEY, name, data)
+    # What cannot be opened again would be found out only when it is the last one.
+    if open_key_file(parse_key_file(content_of(store, FileKind.KEY, name)), password) != master:
+        raise DamagedError(f"the new key {name[:8]} does not open; it was left in place, and the old ones work")
+    return name
+
+
+def remove_key(store: Store, name: str, *, current: str) -> None:
+    """Remove a password's key file. Raises RepositoryError for the one that the repository was opened with."""
+    if name == current:
+        raise RepositoryError(f"key {name[:8]} is the one in use; open the repository by another to remove it")
+    store.remove(FileKind.KEY, name)
+
+
+def calibrated_cost() -> Cost:
+    """Parameters that take about half a second and 32 MiB here."""
+    one = Cost(32768, 8, 1)
+    started = time.process_time()
+    derive(b"", bytes(64), one)
+    taken = max(time.process_time() - started, 1e-3)
+    return one._replace(p=max(1, min(16, round(_SECONDS / taken))))

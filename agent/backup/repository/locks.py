@@ -1,0 +1,243 @@
+"""Locking a repository as restic does, so that both respect each other (doc/design.rst, "Locks").
+
+A lock is a file. Whoever wants one looks for locks that exclude it, writes its own, waits a little, and looks again:
+of two that wrote at the same time, at least one sees the other. The second look happens while the caller reads; it is
+waited for before the first change (`Held.check`).
+
+A lock is refreshed every five minutes. One that could not be refreshed for so long that others may soon judge it
+stale is lost, and the work ends: `check` raises before every change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from agent.backup.errors import DamagedError, LockedError, RepositoryError
+from agent.backup.format.gotime import Moment
+from agent.backup.format.lock import STALE_AFTER, Lock, encode_lock, is_stale, parse_lock
+from agent.backup.stores.contract import FileKind, FileMissingError, StoreError
+
+SETTLE = 0.2
+"""Seconds between writing a lock and looking once more."""
+REFRESH_EVERY = 300.0
+"""Seconds."""
+LOST_AFTER = STALE_AFTER / 1e9 - 1.5 * REFRESH_EVERY
+"""Seconds without a refresh after which a lock counts as lost, some time before others call it stale."""
+_POLL = 5.0
+"""Seconds between looks at the clock: a wait does not count the time in which the host sleeps."""
+_RETRY_FIRST, _RETRY_MOST = 5.0, 60.0
+_TAKEN = "the lock on the repository was removed by somebody else; nothing more is changed"
+
+
+class Files(Protocol):
+    """What locking needs of a repository."""
+
+    def load_file(self, kind: FileKind, name: str) -> bytes: ...
+    def save_file(self, kind: FileKind, data: bytes) -> str: ...
+    def names(self, kind: FileKind) -> Iterator[tuple[str, int]]: ...
+    def remove_file(self, kind: FileKind, name: str) -> None: ...
+
+
+class Held:
+    """A lock that is ours, and the thread that keeps it. Give it back by `release`."""
+
+    def __init__(self, files: Files, *, exclusive: bool, now: Callable[[], int] = time.time_ns) -> None:
+        """Write a lock. Raises LockedError where another excludes it."""
+        self._files = files
+        self._exclusive = exclusive
+        self._now = now
+        self._failure: RepositoryError | None = None
+        self._refreshing = threading.Lock()
+        self._ended = threading.Event()
+        self._settled = threading.Event()
+        self._owner = os.getpid()
+        self._look(excluding="")
+        self._refreshed = _boot_time()
+        self._name = self._write()
+        self._thread = threading.Thread(target=self._keep, name="lock", daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        """Wait until the lock is sure. Raises LockedError if it is not, or no longer."""
+        if os.getpid() != self._owner:
+            return  # a forked worker: its parent answers for the lock
+        self._settled.wait()
+        if self._failure is not None:
+            raise self._failure
+        if _boot_time() - self._refreshed > LOST_AFTER:  # the host slept, or the store was away
+            self._refresh_if_due()
+        if self._failure is not None:
+            raise self._failure
+        if _boot_time() - self._refreshed > LOST_AFTER:
+            raise LockedError(
+                "the lock on the repository could not be refreshed in time, and others may have taken it for left"
+                " behind; nothing more is changed"
+            )
+
+    def release(self) -> None:
+        """Take the lock away. What fails is left to the next `unlock`."""
+        self._ended.set()
+        self._thread.join()
+        with contextlib.suppress(StoreError):
+            self._files.remove_file(FileKind.LOCK, self._name)
+
+    def _look(self, *, excluding: str) -> None:
+        for name, lock in read_locks(self._files):
+            if name != excluding and lock.excludes(exclusive=self._exclusive):
+                raise LockedError(describe(lock, self._now()))
+
+    def _write(self) -> str:
+        moment = Moment(self._now(), time.localtime().tm_gmtoff)
+        user, uid, gid = who()
+        lock = Lock(moment, self._exclusive, socket.gethostname(), user, os.getpid(), uid, gid)
+        return self._files.save_file(FileKind.LOCK, encode_lock(lock))
+
+    def _keep(self) -> None:
+        try:
+            self._ended.wait(SETTLE)
+            self._look(excluding=self._name)
+        except RepositoryError as error:
+            self._failure = error
+        finally:
+            self._settled.set()
+        while self._failure is None and not self._ended.wait(_POLL):
+            self._refresh_if_due()
+
+    def _refresh_if_due(self) -> None:
+        with self._refreshing, contextlib.suppress(StoreError):
+            started = _boot_time()
+            if started - self._refreshed < REFRESH_EVERY:
+                return
+            # Where the old one is gone, somebody judged it stale and may have begun what it should have kept out.
+            # So it must be there before the new one is written, and still after it.
+            old = self._name
+            if not self._is_there(old):
+                self._failure = LockedError(_TAKEN)
+                return
+            self._name = self._write()
+            try:
+                self._files.remove_file(FileKind.LOCK, old)
+            except FileMissingError:
+                self._failure = LockedError(_TAKEN)
+            else:
+                self._refreshed = started
+
+    def _is_there(self, name: str) -> bool:
+        return any(found == name for found, _ in self._files.names(FileKind.LOCK))
+
+
+@contextlib.contextmanager
+def locked(
+    files: Files,
+    *,
+    exclusive: bool,
+    wait: float = 0.0,
+    now: Callable[[], int] = time.time_ns,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Held]:
+    """Hold a lock; where another excludes it, try again for `wait` seconds. Raises LockedError."""
+    deadline = _boot_time() + wait
+    pause = min(_RETRY_FIRST, wait)
+    while True:
+        try:
+            held = Held(files, exclusive=exclusive, now=now)
+            if exclusive:
+                _settle(held)
+        except LockedError:
+            left = deadline - _boot_time()
+            if left <= 0:
+                raise
+            sleep(min(pause, left))
+            pause = min(pause * 2, _RETRY_MOST)
+            continue
+        break
+    try:
+        yield held
+    finally:
+        held.release()
+
+
+def _settle(held: Held) -> None:
+    """An exclusive lock is sure before its work begins: what it reads must not change under it."""
+    try:
+        held.check()
+    except RepositoryError:
+        held.release()
+        raise
+
+
+def read_locks(files: Files) -> Iterator[tuple[str, Lock]]:
+    """(name, lock) of all that there are; one that disappears meanwhile is left out, and so is an empty file.
+
+    Raises LockedError for one that cannot be read, since nobody knows what it says; `unlock --remove-all` ends that.
+    """
+    for name, size in files.names(FileKind.LOCK):
+        if size == 0:
+            continue  # an upload that never got further, on a store that is not atomic
+        try:
+            yield name, parse_lock(files.load_file(FileKind.LOCK, name))
+        except FileMissingError:
+            continue
+        except DamagedError as error:
+            raise LockedError(
+                f"lock {name[:8]} cannot be read ({error}); `unlock --remove-all` removes it, when surely nobody works"
+                " on the repository"
+            ) from None
+
+
+def remove_locks(files: Files, *, all: bool, now: int) -> int:
+    """Remove locks that were left behind, or every one. Returns how many."""
+    removed = 0
+    hostname = socket.gethostname()
+    for name, _ in list(files.names(FileKind.LOCK)):
+        try:
+            if not all:
+                lock = parse_lock(files.load_file(FileKind.LOCK, name))
+                if not is_stale(lock, now=now, hostname=hostname, is_alive=_is_alive):
+                    continue
+            files.remove_file(FileKind.LOCK, name)
+        except (FileMissingError, DamagedError):
+            continue
+        removed += 1
+    return removed
+
+
+def describe(lock: Lock, now: int) -> str:
+    """Who holds it, for people."""
+    kind = "exclusively " if lock.exclusive else ""
+    minutes = max(now - lock.time.nanoseconds, 0) // 60_000_000_000
+    return (
+        f"the repository is locked {kind}by {lock.username} on {lock.hostname}, process {lock.pid}, since {minutes} min;"
+        " `unlock` removes locks of processes that are gone"
+    )
+
+
+def who() -> tuple[str, int, int]:
+    """(name, uid, gid) of whoever runs this; the name is the number where it has none."""
+    uid = os.getuid()
+    try:
+        return pwd.getpwuid(uid).pw_name, uid, os.getgid()
+    except KeyError:
+        return str(uid), uid, os.getgid()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def _boot_time() -> float:
+    # Counts while the host sleeps, and nobody can set it.
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
