@@ -187,8 +187,8 @@ def read_locks(files: Files) -> Iterator[tuple[str, Lock]]:
             continue
         except DamagedError as error:
             raise LockedError(
-                f"lock {name[:8]} cannot be read ({error}); `unlock --remove-all` removes it, when surely nobody works"
-                " on the repository"
+                f"lock {name[:8]} cannot be read ({error}); when surely nobody works on the repository,"
+                " `unlock --remove-all` removes it"
             ) from None
 
 
@@ -214,7 +214,7 @@ def describe(lock: Lock, now: int) -> str:
     kind = "exclusively " if lock.exclusive else ""
     minutes = max(now - lock.time.nanoseconds, 0) // 60_000_000_000
     return (
-        f"the repository is locked {kind}by {lock.username} on {lock.hostname}, process {lock.pid}, since {minutes} min;"
+        f"the repository is locked {kind}by {lock.username} on {lock.hostname}, process {lock.pid}, {minutes} min ago;"
         " `unlock` removes locks of processes that are gone"
     )
 
