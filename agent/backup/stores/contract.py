@@ -7,13 +7,19 @@ lists and removes.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from agent.backup.errors import RepositoryError
+
+PIECE = 64 * 1024
+"""Bytes. What goes over a network goes in pieces of at most this, each told to the store's `pace`."""
+
+_NAME = re.compile(r"[0-9a-f]{64}")
 
 
 class FileKind(StrEnum):
@@ -57,16 +63,33 @@ class SpooledFile:
     """Bytes."""
 
 
-class Store(ABC):
-    """A place that holds one repository. Operations may be called by several threads at once, never across a fork.
+def is_name(kind: FileKind, name: str) -> bool:
+    """Whether a file of this kind can have this name: a SHA-256 in hexadecimal, or `config`."""
+    return name == "config" if kind is FileKind.CONFIG else _NAME.fullmatch(name) is not None
 
-    Every operation raises StoreError, of the kinds above, and nothing else.
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Who is told of all that is sent and received, in pieces of bytes, and may make the store wait."""
+
+    before_sending: Callable[[int], None]
+    after_receiving: Callable[[int], None]
+
+
+class Store(ABC):
+    """A place that holds one repository.
+
+    Operations may be called by several threads at once. After a fork the child may go on with the store, provided
+    that no operation ran at that moment: connections are the process's own, and made where there is none yet.
+    Every operation raises StoreError, of the kinds above, and nothing else; so does one with a name that `is_name`
+    refuses, which is never looked for.
     """
 
     location: str
     """As shown to people, without secrets: `/srv/repo`, `sftp:user@host:/srv/repo`, `rest:https://host/repo/`."""
     connections: int = 5
     """How many operations at once make sense."""
+    pace: Pace | None = None
 
     @abstractmethod
     def create(self) -> None:
@@ -74,7 +97,7 @@ class Store(ABC):
 
     @abstractmethod
     def save(self, kind: FileKind, name: str, content: bytes | SpooledFile) -> None:
-        """Store a file, durable when this returns, visible under its name only as a whole.
+        """Store a file, durable when this returns (as far as the place promises), visible only as a whole.
 
         A file of that name is replaced (its content is the same by its name), but for `config`:
         FileExistsStoreError. A spooled file is gone after success and still there after a failure.
@@ -93,15 +116,27 @@ class Store(ABC):
 
     @abstractmethod
     def list(self, kind: FileKind) -> Iterator[tuple[str, int]]:
-        """(name, size in bytes) of every file of a kind, in any order; what is not named like one is left out."""
+        """(name, size in bytes) of every file of a kind, in any order; what is not named like one is left out.
+
+        The whole is there, or this raises, perhaps only after some were yielded. What is saved or removed meanwhile
+        may be among them or not.
+        """
 
     @abstractmethod
     def remove(self, kind: FileKind, name: str) -> None:
         """Remove a file. Raises FileMissingError."""
 
     def spool_folder(self) -> Path | None:
-        """A folder from which a spooled file is saved by a mere rename; None where there is none."""
+        """A folder from which a spooled file is saved by a mere rename; None where there is none. See spool.py."""
         return None
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  # many stores hold nothing
         """Give back connections. Operations after this are errors of the caller."""
+
+    def _sending(self, count: int) -> None:
+        if self.pace is not None:
+            self.pace.before_sending(count)
+
+    def _received(self, count: int) -> None:
+        if self.pace is not None:
+            self.pace.after_receiving(count)

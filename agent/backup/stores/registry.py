@@ -1,0 +1,73 @@
+"""The kinds of stores, by the beginning of their locations; each is imported on first use.
+
+Locations are written as restic's are, so that RESTIC_REPOSITORY and scripts go on to work.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from importlib import import_module
+
+from agent.backup.stores.contract import Store
+from kit.errors import HostwardError, UsageError
+from kit.terminal import clean
+
+STORES: dict[str, str] = {
+    "local": "agent.backup.stores.local",
+    "rest": "agent.backup.stores.rest",
+    "s3": "agent.backup.stores.s3",
+    "sftp": "agent.backup.stores.sftp",
+}
+"""Scheme to module. Each has `open_location(text, environment)`: a Store, from what follows `scheme:`."""
+
+EXTRAS = {"s3": "minio", "sftp": "paramiko"}
+"""Schemes that take a package which not every host has. The extra is called like the scheme."""
+
+EXPECTED = "expected /PATH, sftp:USER@HOST:/PATH, s3:HOST/BUCKET/PREFIX or rest:https://HOST/PATH/"
+
+_SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+-]*):(.*)", re.DOTALL)
+_SECRET = re.compile(r"(//|:)([^/@:]*):([^/]*)@")
+
+
+def open_store(location: str, environment: Mapping[str, str] | None = None) -> Store:
+    """The store that a location names; what it needs besides (credentials, certificates) is in `environment`.
+
+    Nothing is connected to, nothing need be there. Raises UsageError for what is no location, HostwardError where the
+    package that the store takes is not installed.
+    """
+    scheme, text = _split(location)
+    try:
+        module = import_module(STORES[scheme])
+    except ModuleNotFoundError as error:
+        package = EXTRAS.get(scheme)
+        if package is None or (error.name or "").partition(".")[0] != package:
+            raise
+        raise HostwardError(
+            f"repositories at {scheme}: need the package {package}, which is not installed: run `make install "
+            f"EXTRAS={scheme}` in the checkout that the agent was installed from (the package's extra is "
+            f"hostward[{scheme}])"
+        ) from None
+    store: Store = module.open_location(text, os.environ if environment is None else environment)
+    return store
+
+
+def shown(location: str) -> str:
+    """A location without its password, for messages about one that could not be opened."""
+    return clean(_SECRET.sub(r"\1\2:***@", location))
+
+
+def _split(location: str) -> tuple[str, str]:
+    if not location or "\0" in location:
+        raise UsageError(f"no repository is named: {EXPECTED}")
+    matched = _SCHEME.fullmatch(location)
+    if matched is None or location.startswith(("/", "./", "../")):
+        return "local", location
+    scheme, text = matched.groups()
+    if scheme not in STORES:
+        raise UsageError(
+            f"{shown(location)}: there is no kind of repository {clean(scheme)}: {EXPECTED}; "
+            f"a folder with a colon in its name is written local:PATH"
+        )
+    return scheme, text

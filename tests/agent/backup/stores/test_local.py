@@ -1,0 +1,229 @@
+"""A repository in a folder: modes, links, what a kill and a full disk leave, what restic makes of it."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from agent.backup.stores.contract import FileKind, FileMissingError, PermanentStoreError, SpooledFile, StoreError
+from agent.backup.stores.local import LocalStore
+from agent.backup.stores.spool import ABANDONED, clean_spool, open_spool
+from tests.agent.tmpfs import small_disk
+from tests.require import require_root
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    store = LocalStore(tmp_path / "repository")
+    store.create()
+    return store
+
+
+@pytest.fixture
+def root(store: LocalStore) -> Path:
+    return Path(store.location)
+
+
+def name_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def spooled(store: LocalStore, content: bytes) -> SpooledFile:
+    file, path = open_spool(store.spool_folder())
+    with file:
+        file.write(content)
+    return SpooledFile(path, len(content))
+
+
+def test_creates_the_folders_that_restic_creates(root: Path) -> None:
+    """All are for their owner alone, with one for every first byte of a pack's name."""
+    folders = {str(path.relative_to(root)) for path in root.rglob("*")}
+    assert folders == {"data", "index", "keys", "locks", "snapshots"} | {f"data/{n:02x}" for n in range(256)}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (root, *root.rglob("*"))} == {0o700}
+
+
+def test_files_are_read_only_and_where_restic_looks(store: LocalStore, root: Path) -> None:
+    """A pack lies in the folder of its first two digits; nobody but the owner can read it, nobody can write it."""
+    name = name_of(b"pack")
+    store.save(FileKind.PACK, name, b"pack")
+    path = root / "data" / name[:2] / name
+    assert path.read_bytes() == b"pack"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o400
+
+
+def test_a_group_that_may_read_config_may_read_all(store: LocalStore, root: Path) -> None:
+    """As restic has it: who shares a repository with a group gives its config to the group."""
+    store.save(FileKind.CONFIG, "config", b"c")
+    (root / "config").chmod(0o440)
+    name = name_of(b"key")
+    LocalStore(root).save(FileKind.KEY, name, b"key")
+    assert stat.S_IMODE((root / "keys" / name).stat().st_mode) == 0o440
+
+
+def test_a_spooled_file_is_moved_not_copied(store: LocalStore, root: Path) -> None:
+    """Its inode is the same afterwards, so that a pack is written once."""
+    file = spooled(store, b"x" * 1000)
+    inode = file.path.stat().st_ino
+    name = name_of(b"x" * 1000)
+    store.save(FileKind.PACK, name, file)
+    assert (root / "data" / name[:2] / name).stat().st_ino == inode
+
+
+def test_a_spooled_file_of_another_file_system_is_copied(store: LocalStore, root: Path) -> None:
+    """A spool elsewhere (/dev/shm is one of its own here) takes longer and does as well."""
+    shared = Path("/dev/shm")
+    if not shared.is_dir() or shared.stat().st_dev == root.stat().st_dev:
+        pytest.skip("/dev/shm is no file system of its own here")
+    file, path = open_spool(shared)
+    with file:
+        file.write(b"elsewhere")
+    name = name_of(b"elsewhere")
+    try:
+        store.save(FileKind.PACK, name, SpooledFile(path, 9))
+        assert not path.exists()
+    finally:
+        path.unlink(missing_ok=True)
+    assert store.load(FileKind.PACK, name) == b"elsewhere"
+    assert [entry.name for entry in (root / "data" / name[:2]).iterdir()] == [name]
+
+
+def test_a_link_under_a_name_that_is_written_is_replaced(store: LocalStore, root: Path, tmp_path: Path) -> None:
+    """Whoever planted it does not have another file overwritten."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    name = name_of(b"key")
+    (root / "keys" / name).symlink_to(victim)
+    store.save(FileKind.KEY, name, b"key")
+    assert victim.read_bytes() == b"precious"
+    assert stat.S_IMODE(victim.stat().st_mode) == 0o644
+    assert store.load(FileKind.KEY, name) == b"key"
+
+
+def test_a_link_for_config_is_not_written_through(store: LocalStore, root: Path, tmp_path: Path) -> None:
+    """It counts as a config that is there."""
+    (root / "config").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(PermanentStoreError):
+        store.save(FileKind.CONFIG, "config", b"c")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_link_for_the_spool_folder_is_refused(store: LocalStore, root: Path, tmp_path: Path) -> None:
+    """Else files would be made in a folder of somebody else's choice."""
+    (tmp_path / "elsewhere").mkdir()
+    (root / "tmp").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PermanentStoreError, match="symbolic link"):
+        store.save(FileKind.KEY, name_of(b"key"), b"key")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_what_is_no_regular_file_is_neither_listed_nor_read(store: LocalStore, root: Path, tmp_path: Path) -> None:
+    """A link, a pipe (which would be waited for) and a folder under names of files."""
+    link, pipe, folder = (name_of(bytes([number])) for number in range(3))
+    (tmp_path / "secret").write_bytes(b"secret")
+    (root / "keys" / link).symlink_to(tmp_path / "secret")
+    os.mkfifo(root / "keys" / pipe)
+    (root / "keys" / folder).mkdir()
+    assert list(store.list(FileKind.KEY)) == []
+    for name in (link, pipe, folder):
+        with pytest.raises(StoreError):
+            store.load(FileKind.KEY, name)
+
+
+@pytest.mark.parametrize("failure", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("way", ["bytes", "spooled"])
+def test_a_full_disk_leaves_nothing(
+    store: LocalStore, root: Path, monkeypatch: pytest.MonkeyPatch, failure: int, way: str
+) -> None:
+    """What did not fit is not there, not even in part; that it will not fit the next time either is said."""
+    content: bytes | SpooledFile = spooled(store, b"pack") if way == "spooled" else b"pack"
+
+    def full(descriptor: int) -> None:
+        raise OSError(failure, os.strerror(failure))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(PermanentStoreError, match=os.strerror(failure)):
+            store.save(FileKind.PACK, name_of(b"pack"), content)
+    left = [path for path in root.rglob("*") if path.is_file()]
+    assert left == ([content.path] if isinstance(content, SpooledFile) else [])
+
+
+def test_a_really_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    """A file system of 1 MiB that is filled: as above, by the kernel itself."""
+    require_root()
+    with small_disk(tmp_path / "disk", size="1m") as disk:
+        store = LocalStore(disk / "repository")
+        store.create()
+        with pytest.raises(PermanentStoreError, match="No space left"):
+            store.save(FileKind.PACK, name_of(b"x"), b"x" * (2 << 20))
+        assert [path for path in disk.rglob("*") if path.is_file()] == []
+        store.save(FileKind.PACK, name_of(b"x"), b"x" * 1000)
+
+
+def test_an_input_error_may_pass(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Network file systems come back; permission does not."""
+    name = name_of(b"key")
+    store.save(FileKind.KEY, name, b"key")
+
+    def broken(*_: object) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "pread", broken)
+    with pytest.raises(StoreError) as caught:
+        store.load(FileKind.KEY, name)
+    assert not caught.value.permanent
+
+
+def test_a_folder_that_is_not_there_is_not_made_again(tmp_path: Path) -> None:
+    """It may be where a disk is not mounted: writing there would fill the disk beneath."""
+    store = LocalStore(tmp_path / "unmounted")
+    with pytest.raises(PermanentStoreError, match="no such folder"):
+        store.save(FileKind.KEY, name_of(b"key"), b"key")
+    with pytest.raises(PermanentStoreError, match="no such folder"):
+        list(store.list(FileKind.SNAPSHOT))
+    assert not (tmp_path / "unmounted").exists()
+
+
+def test_folders_that_are_missing_are_made(store: LocalStore, root: Path) -> None:
+    """A copy of a repository without its empty folders is written to all the same."""
+    name = name_of(b"pack")
+    (root / "data" / name[:2]).rmdir()
+    store.save(FileKind.PACK, name, b"pack")
+    assert list(store.list(FileKind.PACK)) == [(name, 4)]
+
+
+def test_what_a_dead_process_spooled_is_removed_by_a_later_one(store: LocalStore) -> None:
+    """Once it is old and nobody has it open; what is being written and what is not ours stays."""
+    folder = store.spool_folder()
+    dead, other = folder / "spool-dead", folder / "somebody's"
+    dead.write_bytes(b"x")
+    other.write_bytes(b"x")
+    file, alive = open_spool(folder)
+    now = alive.stat().st_mtime
+    with file:
+        clean_spool(folder, now=now + 1)
+        assert dead.exists()
+        clean_spool(folder, now=now + ABANDONED + 1)
+        assert not dead.exists()
+        assert alive.exists()
+    clean_spool(folder, now=now + ABANDONED + 1)
+    assert [path.name for path in folder.iterdir()] == ["somebody's"]
+
+
+def test_the_spool_folder_goes_when_the_store_is_closed(store: LocalStore, root: Path) -> None:
+    """Nothing is left in a repository that restic would not have made."""
+    store.save(FileKind.KEY, name_of(b"key"), b"key")
+    store.close()
+    assert not (root / "tmp").exists()
+
+
+def test_a_spooled_file_that_is_gone_is_not_taken_for_a_missing_file_of_the_repository(store: LocalStore) -> None:
+    """FileMissingError speaks of the repository alone."""
+    with pytest.raises(PermanentStoreError) as caught:
+        store.save(FileKind.PACK, name_of(b"x"), SpooledFile(Path("/nowhere/x"), 1))
+    assert not isinstance(caught.value, FileMissingError)
