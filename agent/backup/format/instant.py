@@ -1,0 +1,75 @@
+"""Times of files as trees hold them: RFC 3339, up to nine digits behind the point, as Go's RFC3339Nano prints it."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+from agent.backup.errors import DamagedError
+
+NANOSECONDS = 1_000_000_000
+_DAY = 86_400
+_EPOCH = date(1970, 1, 1).toordinal()
+_CYCLE = 146_097
+"""Days of the 400 years after which the calendar repeats; Python's own ends at the years 1 and 9999."""
+
+# Days up to 31 in every month: a 30th of February is two days after the 28th, so that no text that passes can fail.
+_INSTANT = re.compile(
+    r"(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(?:\.(\d{1,9}))?"
+    r"(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))",
+    re.ASCII,
+)
+is_instant = _INSTANT.fullmatch
+
+
+def format_minute(minute: int, offset: int) -> tuple[str, str]:
+    """What stands before and after the seconds, for a minute since 1970 (UTC) in a zone `offset` seconds east of it.
+
+    A year beyond 0 to 9999 becomes the nearest of them, as restic has it: the format has four digits. An offset with
+    seconds (local mean times of the 19th century) cannot be written; such times are given in UTC, so that they
+    stay exact.
+    """
+    if offset % 60:
+        offset = 0
+    days, minute_of_day = divmod(minute + offset // 60, 1440)
+    cycles, day_of_cycle = divmod(days, _CYCLE)
+    day = date.fromordinal(_EPOCH + day_of_cycle)
+    year, month, day_of_month = min(max(day.year + 400 * cycles, 0), 9999), day.month, day.day
+    if year == 9999 and month == 2 and day_of_month == 29:
+        month, day_of_month = 3, 1
+    if offset:
+        sign, east = ("-", -offset) if offset < 0 else ("+", offset)
+        zone = f"{sign}{east // 3600:02d}:{east // 60 % 60:02d}"
+    else:
+        zone = "Z"
+    return f"{year:04d}-{month:02d}-{day_of_month:02d}T{minute_of_day // 60:02d}:{minute_of_day % 60:02d}:", zone
+
+
+def format_second(second: int, nanosecond: int) -> str:
+    """The seconds of a minute with their fraction, without its trailing zeros."""
+    if nanosecond:
+        return f"{second:02d}.{nanosecond:09d}".rstrip("0")
+    return f"{second:02d}"
+
+
+def format_instant(nanoseconds: int, offset: int = 0) -> str:
+    """Nanoseconds since 1970 as text, in a zone `offset` seconds east of UTC."""
+    seconds, fraction = divmod(nanoseconds, NANOSECONDS)
+    minute, second = divmod(seconds, 60)
+    before, after = format_minute(minute, offset)
+    return before + format_second(second, fraction) + after
+
+
+def instant_nanoseconds(text: str) -> int:
+    """Nanoseconds since 1970. Raises DamagedError where `is_instant` says no."""
+    found = _INSTANT.fullmatch(text)
+    if found is None:
+        raise DamagedError(f"{text[:40]!r} is no time: expected one like 2024-05-06T07:08:09.123456789+02:00.")
+    year, month, day, hour, minute, second, fraction, sign, east_hours, east_minutes = found.groups()
+    # Python's calendar begins with the year 1.
+    days = date(int(year) + 400, int(month), 1).toordinal() + int(day) - 1 - _CYCLE - _EPOCH
+    seconds = days * _DAY + int(hour) * 3600 + int(minute) * 60 + int(second)
+    if sign is not None:
+        east = int(east_hours) * 3600 + int(east_minutes) * 60
+        seconds += east if sign == "-" else -east
+    return seconds * NANOSECONDS + (int(fraction.ljust(9, "0")) if fraction else 0)
