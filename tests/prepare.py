@@ -7,19 +7,25 @@ import shutil
 import subprocess
 import sys
 
+from tests import newer
+
 PACKAGES = {
+    "acl": "files with access control lists are backed up",
     "apt-utils": "makes repositories for apt",
+    "attr": "files with extended attributes are backed up",
     "chrony": "a time server to ask",
     "chromium": "the pages are looked at in a real browser",
     "busybox-static": "what runs in the containers",
     "createrepo-c": "makes repositories for dnf",
     "dnf": "a package manager to ask, also on Debian",
     "crun": "starts the containers of podman",
+    "fuse3": "backups are mounted",
     "iproute2": "namespaces for tests of the network",
     "libatomic1": "what drives the browser is linked to it",
     "mariadb-server": "the mysql check asks a real one",
     "mmdebstrap": "the hosts of the fleet are made by it",
     "openssh-client": "how the hosts of the fleet are reached",
+    "openssh-server": "backups are sent to a real one",
     "podman": "a container engine to ask",
     "postgresql": "the postgresql check asks a real one, with a replica",
     "nftables": "a network that drops packets",
@@ -31,6 +37,7 @@ PACKAGES = {
     "rabbitmq-server": "the rabbitmq check asks a real one",
     "redis-server": "the redis check asks a real one, with a replica",
     "systemd-journal-remote": "the journal that is read is a real one",
+    "restic": "reads backups of ours, and makes those that are read",
     "rpm": "makes packages for dnf",
     "systemd": "the units are verified by the real one",
     "systemd-container": "the hosts of the fleet run in it",
@@ -42,22 +49,33 @@ PACKAGES = {
 def main() -> int:
     """Install what is missing; 0 also when it could not be, for then the tests that need it say so themselves."""
     missing = [package for package in PACKAGES if not is_installed(package)]
-    if not missing:
+    fetched = newer.RESTIC.exists()
+    if not missing and fetched:
         return 0
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        print(f"tests that need these packages will be skipped: {' '.join(missing)} (root on Debian installs them)")
+        named = " ".join([*missing, *([] if fetched else ["restic (a newer one)"])])
+        print(f"tests that need these packages will be skipped: {named} (root on Debian installs them)")
         return 0
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    print(f"installing {' '.join(missing)}", flush=True)
-    for command in (
-        ["apt-get", "update", "-qq"],
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing],
-    ):
-        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        if done.returncode != 0:
-            print(f"{' '.join(command[:2])} failed:\n{done.stdout[-2000:]}", file=sys.stderr)
-            return 0
+    if apt("update", "-qq") and missing:
+        print(f"installing {' '.join(missing)}", flush=True)
+        apt("install", "-y", "-qq", "--no-install-recommends", *missing)
+    if not fetched:
+        print("fetching a newer restic", flush=True)
+        try:
+            newer.fetch()
+        except newer.FetchError as error:
+            print(f"a newer restic cannot be had: {error}", file=sys.stderr)
     return 0
+
+
+def apt(*words: str) -> bool:
+    """Run apt-get, and show the end of what it said when it fails. Returns whether it did not."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    command = ["apt-get", *words]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        print(f"{' '.join(command[:2])} failed:\n{done.stdout[-2000:]}", file=sys.stderr)
+    return done.returncode == 0
 
 
 def is_installed(package: str) -> bool:

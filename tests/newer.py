@@ -1,0 +1,112 @@
+"""A newer restic than this machine's release has, from newer releases of Debian.
+
+It is taken from the mirror that apt is configured with and checked by Debian's keys, and lies in a folder of its own:
+neither apt's configuration nor what is installed changes.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+FOLDER = Path("/opt/hostward-tests")
+RESTIC = FOLDER / "restic/usr/bin/restic"
+"""Where `fetch` puts it: restic/ is the unpacked package."""
+RELEASES = ("sid", "trixie")
+"""The newest first; what it has may need a newer C library than is here."""
+KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+PATIENCE = 600
+"""Seconds for one run of apt, which fetches 30 MB at most."""
+
+
+class FetchError(Exception):
+    """It could not be had; the text says why."""
+
+
+def fetch() -> None:
+    """Put restic where `RESTIC` says, in the newest version that runs here. Raises FetchError."""
+    address = mirror()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=FOLDER, prefix=".fetching-") as name:
+        work = Path(name)
+        work.chmod(0o755)  # apt downloads as a user of its own
+        options = configure(work, address)
+        run(work, "apt-get", *options, "update", "-qq")
+        failures = []
+        for release in RELEASES:
+            try:
+                tree = unpacked(work / release, options, release)
+            except FetchError as error:
+                failures.append(f"{release}: {error}")
+                continue
+            if not RESTIC.exists():  # or else another run has put it there meanwhile
+                tree.rename(FOLDER / "restic")
+            return
+    raise FetchError("\n".join(failures))
+
+
+def mirror() -> str:
+    """The address of Debian's archive in apt's configuration. Raises FetchError where this is not a Debian."""
+    fields = "$(ORIGIN) $(LABEL) $(COMPONENT) $(REPO_URI)"  # the label of security updates is another one
+    listed = run(Path("/"), "apt-get", "indextargets", "--format", fields, "Created-By: Packages")
+    for line in listed.splitlines():
+        if line.startswith("Debian Debian main "):
+            return line.split()[3]
+    raise FetchError("apt is configured with no mirror of Debian")
+
+
+def configure(work: Path, address: str) -> list[str]:
+    """Sources, lists and caches of our own in a folder; what the machine says of proxies and the like stays.
+
+    Returns the options that make apt use them.
+    """
+    sources = work / "sources.list"
+    sources.write_text("".join(f"deb [signed-by={KEYS}] {address} {release} main\n" for release in RELEASES))
+    for folder in ("lists/partial", "cache/archives/partial"):
+        (work / folder).mkdir(parents=True)
+    options = {
+        "Dir::Etc::SourceList": sources,
+        "Dir::Etc::SourceParts": "/dev/null",
+        "Dir::State::Lists": work / "lists",
+        "Dir::Cache": work / "cache",
+        "Acquire::Languages": "none",
+    }
+    return [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+
+
+def unpacked(folder: Path, options: list[str], release: str) -> Path:
+    """The package of a release, unpacked in a new folder. Raises FetchError, also where its restic does not run."""
+    tree = folder / "tree"
+    tree.mkdir(parents=True)
+    run(folder, "apt-get", *options, "download", "-qq", f"restic/{release}")
+    (archive,) = folder.glob("*.deb")
+    run(folder, "dpkg-deb", "--extract", archive.name, str(tree))
+    version_of(tree / RESTIC.relative_to(FOLDER / "restic"))
+    return tree
+
+
+def version_of(program: Path) -> tuple[int, int]:
+    """The version that a program says it has: (0, 18) for 0.18.0. Raises FetchError when it does not run."""
+    found = re.search(r"(\d+)\.(\d+)", run(Path("/"), str(program), "version"))
+    if found is None:
+        raise FetchError(f"{program} does not say its version")
+    return int(found[1]), int(found[2])
+
+
+def run(folder: Path, *command: str) -> str:
+    """What a command prints; it is tried twice. Raises FetchError with the end of what it said."""
+    said = ""
+    for _ in range(2):
+        try:
+            done = subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            said = str(error)
+            continue
+        if done.returncode == 0:
+            return done.stdout
+        said = (done.stdout + done.stderr)[-1000:].strip()
+    raise FetchError(f"{command[0]} failed: {said}")
