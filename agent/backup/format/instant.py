@@ -66,8 +66,9 @@ def instant_nanoseconds(text: str) -> int:
     if found is None:
         raise DamagedError(f"{text[:40]!r} is no time: expected one like 2024-05-06T07:08:09.123456789+02:00.")
     year, month, day, hour, minute, second, fraction, sign, east_hours, east_minutes = found.groups()
-    # Python's calendar begins with the year 1.
-    days = date(int(year) + 400, int(month), 1).toordinal() + int(day) - 1 - _CYCLE - _EPOCH
+    # Python's calendar begins with the year 1 and ends with 9999.
+    cycles, year_of_cycle = divmod(int(year), 400)
+    days = date(year_of_cycle + 400, int(month), 1).toordinal() + int(day) - 1 + (cycles - 1) * _CYCLE - _EPOCH
     seconds = days * _DAY + int(hour) * 3600 + int(minute) * 60 + int(second)
     if sign is not None:
         east = int(east_hours) * 3600 + int(east_minutes) * 60

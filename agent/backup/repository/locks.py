@@ -214,8 +214,8 @@ def describe(lock: Lock, now: int) -> str:
     kind = "exclusively " if lock.exclusive else ""
     minutes = max(now - lock.time.nanoseconds, 0) // 60_000_000_000
     return (
-        f"the repository is locked {kind}by {lock.username} on {lock.hostname}, process {lock.pid}, {minutes} min ago;"
-        " `unlock` removes locks of processes that are gone"
+        f"the repository is locked {kind}by {lock.username} on {lock.hostname}, process {lock.pid}, {minutes} min ago"
+        "; `unlock` removes locks of processes that are gone"
     )
 
 
