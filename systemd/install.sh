@@ -29,7 +29,7 @@ extras=$( (printf '%s\n' "$@"; cat "$prefix/current/extras" 2>/dev/null || true)
 locks="requirements/$lock.txt"
 for extra in $extras; do
     case $extra in
-        *[!a-z]*) known= ;;
+        *[!a-z0-9]*) known= ;;
         *) known=requirements/extras/$extra.txt ;;
     esac
     [ -f "$known" ] || {
