@@ -20,6 +20,8 @@ _SLOT = struct.Struct("<32sIIIII")
 """Blob id; kind + 1 (0: empty); pack number; offset; stored length; plain length."""
 _SIZE = _SLOT.size
 _SMALLEST = 1 << 10
+_KINDS = (BlobKind.DATA, BlobKind.DATA, BlobKind.TREE)
+"""By kind + 1."""
 
 
 class Location(NamedTuple):
@@ -127,13 +129,39 @@ class BlobIndex:
                 yield Location(self.packs[number], offset, length, plain_length)
             slot = (slot + 1) & mask
 
+    @property
+    def capacity(self) -> int:
+        """How many slots there are. A blob keeps its slot until the next `add` or `reserve`."""
+        return self._mask + 1
+
+    def slot_of(self, kind: BlobKind, id: bytes) -> int:
+        """The slot of a blob's first place, always the same one; -1 where there is none."""
+        memory, mask = self._memory, self._mask
+        tag = kind + 1
+        slot = int.from_bytes(id[:8], "little") & mask
+        while found := memory[(position := slot * _SIZE) + 32]:
+            if found == tag and memory[position : position + 32] == id:
+                return slot
+            slot = (slot + 1) & mask
+        return -1
+
+    def at(self, slot: int) -> PackedBlob:
+        """What a slot holds, which must not be empty."""
+        id, tag, _, offset, length, plain_length = _SLOT.unpack_from(self._memory, slot * _SIZE)
+        return PackedBlob(_KINDS[tag], id, offset, length, plain_length)
+
+    def slots(self) -> Iterator[tuple[int, int, PackedBlob]]:
+        """(slot, number of the pack in `packs`, blob) of every place, in no order."""
+        for slot, (id, tag, number, offset, length, plain_length) in enumerate(_SLOT.iter_unpack(self._memory)):
+            if tag:
+                yield slot, number, PackedBlob(_KINDS[tag], id, offset, length, plain_length)
+
     def __iter__(self) -> Iterator[tuple[BlobKind, bytes, Location]]:
         """(kind, id, place) of every place, in no order."""
-        kinds = (BlobKind.DATA, BlobKind.DATA, BlobKind.TREE)
         packs = self.packs
         for id, tag, number, offset, length, plain_length in _SLOT.iter_unpack(self._memory):
             if tag:
-                yield kinds[tag], id, Location(packs[number], offset, length, plain_length)
+                yield _KINDS[tag], id, Location(packs[number], offset, length, plain_length)
 
     def by_pack(self) -> dict[bytes, list[PackedBlob]]:
         """The blobs of every pack, sorted by their offset. Takes some 300 bytes a blob."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import signal
 import socket
 import threading
 import time
@@ -143,6 +144,13 @@ def locked(
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Held]:
     """Hold a lock; where another excludes it, try again for `wait` seconds. Raises LockedError."""
+    with _deaf_to_hangups():
+        yield from _locked(files, exclusive=exclusive, wait=wait, now=now, sleep=sleep)
+
+
+def _locked(
+    files: Files, *, exclusive: bool, wait: float, now: Callable[[], int], sleep: Callable[[float], None]
+) -> Iterator[Held]:
     deadline = _boot_time() + wait
     pause = min(_RETRY_FIRST, wait)
     while True:
@@ -162,6 +170,19 @@ def locked(
         yield held
     finally:
         held.release()
+
+
+@contextlib.contextmanager
+def _deaf_to_hangups() -> Iterator[None]:
+    """restic asks whether a lock's process is alive by sending it SIGHUP, which would end it."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGHUP) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGHUP, lambda number, frame: None)  # unlike SIG_IGN, not inherited by programs
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _settle(held: Held) -> None:

@@ -1,0 +1,201 @@
+"""Locks: who excludes whom, who is left behind, and what happens to whoever lost one."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from agent.backup.errors import LockedError
+from agent.backup.format.gotime import Moment
+from agent.backup.format.keyfile import Cost
+from agent.backup.format.lock import STALE_AFTER, Lock, encode_lock
+from agent.backup.repository import locks
+from agent.backup.repository.repository import Repository
+from agent.backup.stores.contract import FileKind
+from agent.backup.stores.memory import MemoryStore
+
+CHEAP = Cost(2, 1, 1)
+
+
+@pytest.fixture
+def repository() -> Repository:
+    return Repository.create(MemoryStore(), b"secret", cost=CHEAP)
+
+
+@pytest.fixture
+def boot_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    """A clock that the test sets."""
+    clock = [1000.0]
+    monkeypatch.setattr(locks, "_boot_time", lambda: clock[0])
+    yield clock
+
+
+def names(repository: Repository) -> set[str]:
+    return {name for name, _ in repository.names(FileKind.LOCK)}
+
+
+def put(repository: Repository, *, exclusive: bool, age: int = 0, host: str = "elsewhere", pid: int = 1) -> str:
+    lock = Lock(Moment(time.time_ns() - age), exclusive, host, "somebody", pid)
+    return repository.save_file(FileKind.LOCK, encode_lock(lock))
+
+
+def dead_process() -> int:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return child.pid
+
+
+def test_a_lock_is_there_while_it_is_held(repository: Repository) -> None:
+    """And gone afterwards, also after an error."""
+    with pytest.raises(ZeroDivisionError), repository.lock():
+        assert len(names(repository)) == 1
+        raise ZeroDivisionError
+    assert names(repository) == set()
+
+
+@pytest.mark.parametrize("theirs", [False, True])
+@pytest.mark.parametrize("ours", [False, True])
+def test_only_shared_locks_get_along(repository: Repository, theirs: bool, ours: bool) -> None:
+    """The message says who has it; no lock of ours stays."""
+    before = put(repository, exclusive=theirs, age=120 * 10**9)
+    if theirs or ours:
+        with (
+            pytest.raises(LockedError, match=r"by somebody on elsewhere, process 1, 2 min ago"),
+            repository.lock(exclusive=ours),
+        ):
+            pytest.fail("it was locked")
+    else:
+        with repository.lock(exclusive=ours):
+            pass
+    assert names(repository) == {before}
+
+
+def test_of_two_that_lock_at_once_the_second_look_tells(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each writes its lock after the first look of the other."""
+    monkeypatch.setattr(locks.Held, "_write", rival_writes_too(locks.Held._write, repository))
+    with pytest.raises(LockedError), repository.lock():
+        repository.save_file(FileKind.SNAPSHOT, b"{}")
+    assert list(repository.names(FileKind.SNAPSHOT)) == []
+    assert len(names(repository)) == 1, "only the rival's"
+
+
+def rival_writes_too(write, repository):  # type: ignore[no-untyped-def]
+    def both(held: locks.Held) -> str:
+        name = write(held)
+        put(repository, exclusive=True)
+        return str(name)
+
+    return both
+
+
+def test_waiting_for_a_lock_ends_when_it_is_free(repository: Repository) -> None:
+    """Tried again after a pause."""
+    other = put(repository, exclusive=True)
+    pauses = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        repository.remove_file(FileKind.LOCK, other)
+
+    with locks.locked(repository, exclusive=False, wait=60, sleep=sleep):
+        assert len(names(repository)) == 1
+    assert pauses == [5.0]
+
+
+def test_waiting_for_a_lock_ends_in_time(repository: Repository, boot_time: list[float]) -> None:
+    """With pauses that grow up to a minute, and one last try."""
+    put(repository, exclusive=True)
+    pauses = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        boot_time[0] += seconds
+
+    with pytest.raises(LockedError), locks.locked(repository, exclusive=False, wait=200, sleep=sleep):
+        pytest.fail("it was locked")
+    assert pauses == [5, 10, 20, 40, 60, 60, 5]
+
+
+def test_a_lock_is_refreshed_by_a_new_one(repository: Repository, boot_time: list[float]) -> None:
+    """Every five minutes, with the time of then."""
+    with repository.lock():
+        held = repository._held
+        assert held is not None
+        held.check()
+        before = names(repository)
+        boot_time[0] += locks.REFRESH_EVERY - 1
+        held._refresh_if_due()
+        assert names(repository) == before
+        boot_time[0] += 1
+        held._refresh_if_due()
+        after = names(repository)
+        assert len(after) == 1
+        assert after != before
+    assert names(repository) == set()
+
+
+def test_a_lock_outlives_the_sleep_of_its_host_if_nobody_took_it(
+    repository: Repository, boot_time: list[float]
+) -> None:
+    """It is refreshed before the next change."""
+    with repository.lock():
+        boot_time[0] += 10 * 3600
+        repository.save_file(FileKind.SNAPSHOT, b"{}")
+        assert len(names(repository)) == 1
+
+
+def test_whoever_lost_its_lock_changes_nothing_more(repository: Repository, boot_time: list[float]) -> None:
+    """Somebody judged it stale while the host slept, and may be pruning."""
+    with pytest.raises(LockedError, match="removed by somebody else"), repository.lock():
+        for name in names(repository):
+            repository.remove_file(FileKind.LOCK, name)
+        boot_time[0] += 10 * 3600
+        repository.save_file(FileKind.SNAPSHOT, b"{}")
+    assert list(repository.names(FileKind.SNAPSHOT)) == []
+
+
+@pytest.mark.parametrize(
+    ("age", "here", "alive", "removed"),
+    [
+        (0, True, True, False),
+        (0, True, False, True),
+        (0, False, False, False),
+        (STALE_AFTER + 10**9, False, False, True),
+        (STALE_AFTER + 10**9, True, True, True),
+    ],
+)
+def test_unlock_removes_what_was_left_behind(
+    repository: Repository, age: int, here: bool, alive: bool, removed: bool
+) -> None:
+    """By restic's rule; with `all`, everything, whatever it is."""
+    put(
+        repository,
+        exclusive=True,
+        age=age,
+        host=socket.gethostname() if here else "elsewhere",
+        pid=os.getpid() if alive else dead_process(),
+    )
+    assert locks.remove_locks(repository, all=False, now=time.time_ns()) == removed
+    assert len(names(repository)) == (not removed)
+    repository.store.save(FileKind.LOCK, "ab" * 32, b"rubbish")
+    assert locks.remove_locks(repository, all=False, now=time.time_ns()) == 0
+    assert locks.remove_locks(repository, all=True, now=time.time_ns()) == 1 + (not removed)
+    assert names(repository) == set()
+
+
+def test_a_lock_that_nobody_can_read_keeps_everybody_out(repository: Repository) -> None:
+    """Nobody knows what it says; an empty one is an upload that was cut off, and says nothing."""
+    repository.store.save(FileKind.LOCK, "00" * 32, b"")
+    with repository.lock():
+        pass
+    repository.store.save(FileKind.LOCK, "ab" * 32, b"rubbish")
+    with pytest.raises(LockedError, match="--remove-all"), repository.lock():
+        pytest.fail("it was locked")

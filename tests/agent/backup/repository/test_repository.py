@@ -1,0 +1,270 @@
+"""Repositories that restic opens, and opening those that it made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.backup.errors import DamagedError, LockedError, NoRepositoryError, RepositoryError, WrongPasswordError
+from agent.backup.format.gotime import Moment
+from agent.backup.format.keyfile import Cost
+from agent.backup.format.pack import BlobKind
+from agent.backup.format.snapshot import Snapshot
+from agent.backup.repository import keys
+from agent.backup.repository.repository import Repository
+from agent.backup.stores.contract import FileKind, StoreError
+from agent.backup.stores.local import LocalStore
+from agent.backup.stores.memory import MemoryStore
+from tests.peers import every_restic, newest_restic
+
+PASSWORD = b"a pass\xc3\xa4word"
+CHEAP = Cost(1024, 1, 1)
+VERSIONS = ["debian", "newest"]
+
+
+def restic(program: Path, repository: Path, *words: str, code: int = 0, password: bytes = PASSWORD) -> str:
+    """What restic printed."""
+    done = subprocess.run(
+        [program, "--no-cache", "-r", repository, *words],
+        env={**os.environb, b"RESTIC_PASSWORD": password},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(params=VERSIONS, scope="session")
+def program(request: pytest.FixtureRequest) -> Path:
+    """Each version of restic."""
+    return dict(zip(VERSIONS, every_restic(), strict=True))[request.param]
+
+
+@pytest.fixture(scope="session")
+def theirs(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository that restic made, with two snapshots of a folder of three files. Not to be changed."""
+    place = tmp_path_factory.mktemp("theirs")
+    source = place / "source"
+    source.mkdir()
+    (source / "text").write_bytes(b"a line of text\n" * 1000)
+    (source / "random").write_bytes(os.urandom(100_000))
+    (source / "empty").touch()
+    made = place / "repository"
+    restic(program, made, "init")
+    restic(program, made, "backup", str(source), "--tag", "first", "--host", "one")
+    (source / "more").write_bytes(b"more")
+    restic(program, made, "backup", str(source), "--host", "one")
+    return made
+
+
+def walk(repository: Repository, id: bytes, path: bytes = b"") -> dict[bytes, bytes]:
+    """Path to content of all files below a tree."""
+    found = {}
+    for node in repository.load_tree(id):
+        if node.subtree is not None:
+            found.update(walk(repository, node.subtree, path + b"/" + node.name))
+        elif node.content is not None:
+            content = [repository.load_blob(BlobKind.DATA, id) for id in node.content]
+            found[path + b"/" + node.name] = b"".join(content)
+    return found
+
+
+def test_what_restic_wrote_reads_here(theirs: Path) -> None:
+    """Every snapshot, with the content of every file."""
+    repository = Repository.open(LocalStore(theirs), PASSWORD)
+    first, second = repository.snapshots()
+    assert (first.hostname, first.tags, second.tags) == ("one", ("first",), ())
+    assert second.parent == first.id
+    source = theirs.parent / "source"
+    assert first.paths == (str(source),)
+    assert second.tree is not None
+    expected = {os.fsencode(file): file.read_bytes() for file in source.iterdir()}
+    assert walk(repository, second.tree) == expected
+    assert first.tree is not None
+    assert os.fsencode(source / "more") not in walk(repository, first.tree)
+
+
+def test_a_pack_tells_what_the_index_tells(theirs: Path) -> None:
+    """By its own header."""
+    repository = Repository.open(LocalStore(theirs), PASSWORD)
+    packs = repository.blobs.by_pack()
+    assert len(packs) == 4
+    for pack, blobs in packs.items():
+        size = repository.store.size(FileKind.PACK, pack.hex())
+        assert repository.read_pack_header(pack, size) == blobs
+
+
+def test_restic_opens_what_is_made_here(program: Path, tmp_path: Path) -> None:
+    """And works in it: its chunker takes our polynomial."""
+    place = tmp_path / "repository"
+    made = Repository.create(LocalStore(place), PASSWORD, cost=CHEAP)
+    config = json.loads(restic(program, place, "cat", "config"))
+    assert config == {"version": 2, "id": made.config.id, "chunker_polynomial": made.config.chunker_polynomial}
+    (tmp_path / "file").write_bytes(os.urandom(3 << 20))
+    restic(program, place, "backup", str(tmp_path / "file"))
+    restic(program, place, "check", "--read-data")
+    (snapshot,) = Repository.open(LocalStore(place), PASSWORD).snapshots()
+    assert snapshot.tree is not None
+    assert list(walk(made, snapshot.tree).values()) == [(tmp_path / "file").read_bytes()]
+
+
+def test_passwords_are_added_and_removed_from_both_sides(tmp_path: Path) -> None:
+    """Each opens the same master key; the one in use stays."""
+    restic_program = newest_restic()
+    place = tmp_path / "repository"
+    store = LocalStore(place)
+    repository = Repository.create(store, PASSWORD, cost=CHEAP)
+    added = keys.add_key(store, repository.key, b"second", cost=CHEAP, username="me", hostname="here")
+    (tmp_path / "third").write_text("third\n")
+    restic(restic_program, place, "key", "add", "--new-password-file", str(tmp_path / "third"), password=b"second")
+    assert Repository.open(store, b"third").key == repository.key
+    listed: list[dict[str, Any]] = json.loads(restic(restic_program, place, "key", "list", "--json"))
+    assert {"userName": "me", "hostName": "here"}.items() <= next(
+        key for key in listed if added.startswith(key["id"])
+    ).items()
+    assert {name for name, _ in keys.read_keys(store)} >= {added, repository.key_name}
+    with pytest.raises(RepositoryError, match="is the one in use"):
+        keys.remove_key(store, repository.key_name, current=repository.key_name)
+    keys.remove_key(store, added, current=repository.key_name)
+    with pytest.raises(WrongPasswordError, match="none of its 2 keys opens"):
+        Repository.open(store, b"second")
+    restic(restic_program, place, "cat", "config", password=b"second", code=12)
+
+
+def test_a_hint_spares_trying_other_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each try costs half a second."""
+    store = MemoryStore()
+    repository = Repository.create(store, b"0", cost=CHEAP)
+    added = [keys.add_key(store, repository.key, b"%d" % number, cost=CHEAP) for number in (1, 2, 3)]
+    tried: list[bytes] = []
+    derive = keys.open_key_file
+    monkeypatch.setattr(keys, "open_key_file", lambda file, word: tried.append(word) or derive(file, word))
+    assert Repository.open(store, b"2", key_hint=added[1][:10]).key_name == added[1]
+    assert len(tried) == 1
+
+
+def test_a_place_without_a_repository_is_named(tmp_path: Path) -> None:
+    """With what to do; its exit code is restic's."""
+    with pytest.raises(NoRepositoryError, match=r"init` makes one") as raised:
+        Repository.open(LocalStore(tmp_path), PASSWORD)
+    assert raised.value.exit_code == 10
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_repository_is_not_made_over_another(tmp_path: Path) -> None:
+    """Nor over the keys of one whose config is lost: that would end all hope for it."""
+    store = LocalStore(tmp_path / "repository")
+    Repository.create(store, PASSWORD, cost=CHEAP)
+    before = sorted((tmp_path / "repository").rglob("*"))
+    with pytest.raises(RepositoryError, match="already"):
+        Repository.create(store, b"other", cost=CHEAP)
+    (tmp_path / "repository/config").unlink()
+    with pytest.raises(RepositoryError, match="no config"):
+        Repository.create(store, b"other", cost=CHEAP)
+    assert len(before) - len(sorted((tmp_path / "repository").rglob("*"))) == 1
+
+
+@pytest.mark.parametrize("kind", ["snapshots", "index", "keys", "data", "config"])
+def test_a_flipped_bit_is_found_and_named(tmp_path: Path, theirs: Path, kind: str) -> None:
+    """In any file of a repository."""
+    place = tmp_path / "repository"
+    subprocess.run(["cp", "-r", theirs, place], check=True)
+    victims = [place / "config"] if kind == "config" else sorted(f for f in (place / kind).rglob("*") if f.is_file())
+    for victim in victims:
+        content = bytearray(victim.read_bytes())
+        content[len(content) // 3] ^= 1
+        victim.chmod(0o600)
+        victim.write_bytes(content)
+    named = "config" if kind == "config" else ""
+    with pytest.raises((DamagedError, WrongPasswordError)) as raised:
+        repository = Repository.open(LocalStore(place), PASSWORD)
+        for snapshot in repository.snapshots():
+            assert snapshot.tree is not None
+            walk(repository, snapshot.tree)
+    assert named in str(raised.value) or any(victim.name[:8] in str(raised.value) for victim in victims)
+
+
+def test_what_one_pack_lost_another_may_have(tmp_path: Path, theirs: Path) -> None:
+    """A blob that two backups stored at once is read from where it is sound."""
+    place = tmp_path / "repository"
+    subprocess.run(["cp", "-r", theirs, place], check=True)
+    repository = Repository.open(LocalStore(place), PASSWORD)
+    kind, id, first = next(iter(repository.blobs))
+    content = repository.load_blob(kind, id)
+    second = hashlib.sha256(b"copy").digest()
+    (place / "data" / second.hex()[:2] / second.hex()).write_bytes(
+        (place / "data" / first.pack.hex()[:2] / first.pack.hex()).read_bytes()
+    )
+    blobs = [blob for blob in repository.blobs.by_pack()[first.pack] if blob.id == id]
+    repository.save_index([(second, blobs)])
+    (place / "data" / first.pack.hex()[:2] / first.pack.hex()).unlink()
+    again = Repository.open(LocalStore(place), PASSWORD)
+    assert len(list(again.blobs.find_all(kind, id))) == 2
+    assert again.load_blob(kind, id) == content
+
+
+def test_restic_respects_our_locks_and_we_its(tmp_path: Path, program: Path) -> None:
+    """An exclusive one keeps the other out; `unlock` of restic takes ours for alive while we are."""
+    place = tmp_path / "repository"
+    repository = Repository.create(LocalStore(place), PASSWORD, cost=CHEAP)
+    (tmp_path / "file").write_text("x")
+    with repository.lock(exclusive=True):
+        restic(program, place, "unlock")
+        done = subprocess.run(
+            [program, "--no-cache", "-r", place, "backup", tmp_path / "file"],
+            env={**os.environb, b"RESTIC_PASSWORD": PASSWORD},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode in (1, 11)
+        assert "repository is already locked" in done.stderr
+    with repository.lock():
+        restic(program, place, "backup", str(tmp_path / "file"))
+        assert subprocess.run(
+            [program, "--no-cache", "-r", place, "prune"],
+            env={**os.environb, b"RESTIC_PASSWORD": PASSWORD},
+            capture_output=True,
+        ).returncode in (1, 11)
+    reader = subprocess.Popen(
+        [program, "--no-cache", "-r", place, "backup", "--stdin"],
+        env={**os.environb, b"RESTIC_PASSWORD": PASSWORD},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        while not list(repository.names(FileKind.LOCK)):
+            assert reader.poll() is None
+        with pytest.raises(LockedError, match=f"process {reader.pid}"), repository.lock(exclusive=True):
+            pytest.fail("it was locked")
+        with repository.lock():
+            pass
+    finally:
+        reader.kill()
+        reader.communicate()
+
+
+def test_a_snapshot_that_is_damaged_hides_no_other(tmp_path: Path) -> None:
+    """Whoever wants them all is told; whoever can do without goes on."""
+    repository = Repository.create(MemoryStore(), PASSWORD, cost=CHEAP)
+    names = [repository.save_snapshot(Snapshot(Moment(time), bytes(32), ("/x",))) for time in (2, 1)]
+    assert [snapshot.id for snapshot in repository.snapshots()] == names[::-1]
+    repository.store.save(FileKind.SNAPSHOT, "ab" * 32, b"rubbish")
+    with pytest.raises(DamagedError, match="snapshots/abababab"):
+        repository.snapshots()
+    told: dict[str, RepositoryError] = {}
+    assert len(repository.snapshots(on_damaged=told.__setitem__)) == 2
+    assert list(told) == ["ab" * 32]
+
+
+def test_a_blob_that_is_nowhere_is_named() -> None:
+    """By its kind and the beginning of its id."""
+    repository = Repository.create(MemoryStore(), PASSWORD, cost=CHEAP)
+    with pytest.raises(DamagedError, match="tree 01010101 is in no index"):
+        repository.load_tree(b"\x01" * 32)
+    assert issubclass(StoreError, RepositoryError)
