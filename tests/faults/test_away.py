@@ -76,7 +76,7 @@ def test_a_day_without_home(tmp_path: Path, folder: Path, bound: str, max_size: 
         reporter.compose(facts={}, interval=INTERVAL, now=now, max_size=max_size, max_age=max_age)
         sender.wake()
         wait_for(lambda: not spool.waiting().reports)
-        assert sender.stop(10)
+        assert sender.stop(60)
         assert state.outbox(1) == [] and state.gaps(reported=False) == []
     taken = home.marks.taken
     arrived = sum((count(report) for report in taken), Counter[str]())

@@ -177,7 +177,7 @@ def test_a_state_that_may_not_be_used_is_left_alone(agent: Agent, home: Home) ->
     database.chmod(0o000)
     agent.within = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--reuid=65534", "--clear-groups", "--"]
     process = agent.launch()
-    assert process.wait(30) == 1
+    assert process.wait(60) == 1
     assert "cannot be used" in agent.said() and "Traceback" not in agent.said()
     database.chmod(mode)
     assert database.read_bytes() == content

@@ -67,7 +67,7 @@ def test_a_home_that_is_killed_at_any_commit_loses_and_repeats_nothing(
         books.assert_nothing_twice(agent.state, home.folder)  # the next start takes what this one left
     home.start()
     life.deliver()
-    assert life.sender.stop(10)
+    assert life.sender.stop(60)
     life.state.close()
     assert deaths >= 2 * 2, "each report is a transaction"
     books.assert_balanced(agent.state, home.folder)

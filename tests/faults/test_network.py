@@ -102,7 +102,7 @@ def life(tmp_path: Path, home: Home, cutter: Cutter) -> Iterator[Life]:
         life = Life(agent.state)
         life.sender.start()
         yield life
-        assert life.sender.stop(10)
+        assert life.sender.stop(60)
         life.state.close()
 
 

@@ -14,6 +14,9 @@ from pathlib import Path
 
 from tests.fleet.command import FleetError
 
+PATIENCE = 60.0
+"""Seconds that killed processes may take to end where others keep the disk busy."""
+
 
 def make(name: str) -> list[Path]:
     """Make a host's groups, below the one that this process is in. Raises FleetError where that is not allowed."""
@@ -35,7 +38,7 @@ def joining(groups: list[Path]) -> str:
 
 def remove(group: Path) -> None:
     """End all processes of a group, and remove it with those below it. Raises FleetError when they do not end."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while group.exists():
         folders = sorted([group, *group.rglob("*/")], key=lambda path: len(path.parts), reverse=True)
         for folder in folders:

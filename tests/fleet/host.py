@@ -151,8 +151,8 @@ class Host:
             "StrictHostKeyChecking": "yes",
             "BatchMode": "yes",
             "LogLevel": "ERROR",
-            "ConnectTimeout": "2",
-            "ServerAliveInterval": "2",
+            "ConnectTimeout": "10",
+            "ServerAliveInterval": "5",
         }
         return [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
 
@@ -205,7 +205,7 @@ def switch_off(folder: Path) -> None:
     """End a host's processes, and the connection that `run` keeps open. Raises FleetError when they do not end."""
     if (folder / "ssh").exists():
         words = ["ssh", "-F", "none", "-o", f"ControlPath={folder / 'ssh'}", "-O", "exit", "host"]
-        subprocess.run(words, capture_output=True, timeout=10)
+        subprocess.run(words, capture_output=True, timeout=60)
     with suppress(FileNotFoundError):
         for group in (folder / "groups").read_text().split():
             cgroups.remove(Path(group))

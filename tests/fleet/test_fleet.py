@@ -42,7 +42,7 @@ def test_hosts_are_apart(hosts: list[Host]) -> None:
     one.write("/srv/only/here", "x", 0o600)
     assert one.run("stat -c '%U %a' /srv/only/here").stdout == "root 600\n"
     assert other.run("test -e /srv/only/here", check=False).returncode == 1
-    one.run(["python3", "-c", f"import socket; socket.create_connection(('{other.address}', 22), 5)"])
+    one.run(["python3", "-c", f"import socket; socket.create_connection(('{other.address}', 22), 30)"])
 
 
 def test_a_host_that_reboots_keeps_what_it_had(host: Host) -> None:

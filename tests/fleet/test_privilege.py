@@ -221,7 +221,7 @@ every = "2s"
     until(lambda: "exit code 1" in checks(host).get("job:secret", {}).get("message", ""), "the other job's outcome")
     assert "Permission denied" in checks(host)["job:secret"]["message"], "the file itself stays root's"
     until(lambda: checks(host).get("daemon", {}).get("state") == "ok", "the check that leaves something behind")
-    until(lambda: sleepers(host, 9874) == "", "the end of what it left", seconds=20)
+    until(lambda: sleepers(host, 9874) == "", "the end of what it left")
     unknown = {name: check["message"] for name, check in checks(host).items() if check["state"] == "unknown"}
     assert unknown == {}
 
