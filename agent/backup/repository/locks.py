@@ -52,7 +52,7 @@ class Held:
     def __init__(self, files: Files, *, exclusive: bool, now: Callable[[], int] = time.time_ns) -> None:
         """Write a lock. Raises LockedError where another excludes it."""
         self._files = files
-        self._exclusive = exclusive
+        self.exclusive = exclusive
         self._now = now
         self._failure: RepositoryError | None = None
         self._refreshing = threading.Lock()
@@ -91,13 +91,13 @@ class Held:
 
     def _look(self, *, excluding: str) -> None:
         for name, lock in read_locks(self._files):
-            if name != excluding and lock.excludes(exclusive=self._exclusive):
+            if name != excluding and lock.excludes(exclusive=self.exclusive):
                 raise LockedError(describe(lock, self._now()))
 
     def _write(self) -> str:
         moment = Moment(self._now(), time.localtime().tm_gmtoff)
         user, uid, gid = who()
-        lock = Lock(moment, self._exclusive, socket.gethostname(), user, os.getpid(), uid, gid)
+        lock = Lock(moment, self.exclusive, socket.gethostname(), user, os.getpid(), uid, gid)
         return self._files.save_file(FileKind.LOCK, encode_lock(lock))
 
     def _keep(self) -> None:

@@ -104,6 +104,13 @@ class PackWriter:
         self._write(sealed)
         return blob
 
+    def add_sealed(self, id: bytes, sealed: bytes, plain_length: int) -> PackedBlob:
+        """Add a blob as another pack of the repository holds it; the caller has opened and verified it."""
+        blob = PackedBlob(self._kind, id, self._size, len(sealed), plain_length)
+        self._blobs.append(blob)
+        self._write(sealed)
+        return blob
+
     def finish(self) -> FinishedPack | None:
         """Complete the pack, and begin anew; None where it has no blob.
 

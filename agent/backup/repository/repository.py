@@ -112,6 +112,11 @@ class Repository:
         if self._held is not None:
             self._held.check()
 
+    def require_lock(self, *, exclusive: bool) -> None:
+        """For what would do harm without a lock: the caller must hold one, an exclusive one where that is asked."""
+        if self._held is None or (exclusive and not self._held.exclusive):
+            raise RuntimeError(f"expected {'an exclusive' if exclusive else 'a'} lock to be held")
+
     # Files
 
     def names(self, kind: FileKind) -> Iterator[tuple[str, int]]:
@@ -187,8 +192,12 @@ class Repository:
         *,
         on_progress: Callable[[int, int], None] | None = None,
         on_damaged: Callable[[str, RepositoryError], None] | None = None,
+        on_loaded: Callable[[str, list[tuple[bytes, list[PackedBlob]]]], None] | None = None,
     ) -> None:
-        """Read all index files: (done, total) go to `on_progress`. Raises DamagedError without `on_damaged`."""
+        """Read all index files: (done, total) go to `on_progress`. Raises DamagedError without `on_damaged`.
+
+        The name and content of each good one go to `on_loaded`.
+        """
         index = BlobIndex()
         listed = list(self.names(FileKind.INDEX))
         for done, (name, _) in enumerate(listed):
@@ -204,6 +213,8 @@ class Repository:
             index.reserve(sum(len(blobs) for _, blobs in packs))
             for pack, blobs in packs:
                 index.add(pack, blobs)
+            if on_loaded is not None:
+                on_loaded(name, packs)
             if on_progress is not None:
                 on_progress(done + 1, len(listed))
         self._index = index

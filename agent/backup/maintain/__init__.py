@@ -1,0 +1,1 @@
+"""Looking after a repository: checking, pruning, copying, rewriting, repairing, counting, comparing, finding."""

@@ -1,0 +1,58 @@
+"""What each pack holds, by the index; four bytes a blob where lists of objects would take three hundred."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+
+from agent.backup.format.crypto import OVERHEAD
+from agent.backup.format.pack import LENGTH_FIELD, PackedBlob
+from agent.backup.repository.blobs import BlobIndex
+
+PLAIN_ENTRY, COMPRESSED_ENTRY = 37, 41
+"""Bytes that a blob takes in its pack's header."""
+
+
+def entry_length(blob: PackedBlob) -> int:
+    """Bytes that a blob takes in its pack's header."""
+    return COMPRESSED_ENTRY if blob.plain_length else PLAIN_ENTRY
+
+
+HEADER_OVERHEAD = OVERHEAD + LENGTH_FIELD
+"""Bytes that a pack has besides its blobs and their entries."""
+
+
+class PackContents:
+    """The blobs of each pack of an index, which must not grow meanwhile."""
+
+    def __init__(self, index: BlobIndex) -> None:
+        self._index = index
+        self.numbers = {pack: number for number, pack in enumerate(index.packs)}
+        """The place of each pack in `index.packs`."""
+        # A counting sort: where each pack's slots begin, then each slot to its pack.
+        self._starts = array("Q", bytes(8 * (len(index.packs) + 1)))
+        for _, number, _ in index.slots():
+            self._starts[number + 1] += 1
+        for number in range(len(index.packs)):
+            self._starts[number + 1] += self._starts[number]
+        self._slots = array("I", bytes(4 * self._starts[-1]))
+        ends = array("Q", self._starts)
+        for slot, number, _ in index.slots():
+            self._slots[ends[number]] = slot
+            ends[number] += 1
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._index.packs)
+
+    def slots(self, pack: bytes) -> array[int]:
+        """The slots of a pack's blobs, in no order; none for a pack that the index does not have."""
+        number = self.numbers.get(pack)
+        return array("I") if number is None else self._slots[self._starts[number] : self._starts[number + 1]]
+
+    def blobs(self, pack: bytes) -> list[PackedBlob]:
+        """The blobs of a pack, sorted by their offset."""
+        return sorted(map(self._index.at, self.slots(pack)), key=lambda blob: blob.offset)
+
+    def size(self, pack: bytes) -> int:
+        """Bytes that the pack must have if the index knows all of it."""
+        return HEADER_OVERHEAD + sum(blob.length + entry_length(blob) for blob in self.blobs(pack))
