@@ -1,0 +1,1 @@
+"""What a command means: which snapshots, which files, which snapshots to keep. Pure rules, as restic has them."""
