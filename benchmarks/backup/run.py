@@ -1,0 +1,254 @@
+"""The tables of the backup benchmark."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from benchmarks.backup import corpora
+from benchmarks.backup.measure import Run, measure
+from benchmarks.backup.tools import Command, Hostward, Tool, installed, version
+from benchmarks.tables import Table, ratio
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Something to back up."""
+
+    name: str
+    fill: Callable[[Path, int], None]
+    amount: int
+    """Bytes of one file, or how many files."""
+    quick: int
+
+
+CORPORA = [
+    Corpus("one file, half compressible", corpora.half_compressible, 1024 * MIB, 8 * MIB),
+    Corpus("random", corpora.random_bytes, 512 * MIB, 4 * MIB),
+    Corpus("log text", corpora.log_text, 512 * MIB, 4 * MIB),
+    Corpus("small files", corpora.small_files, 60_000, 400),
+]
+BUDGETS = {
+    "first backup": "≥ 2 ×",
+    "first backup, no extra verification": "≥ 2.2 ×",
+    "unchanged": "≥ 3.5 ×",
+    "1 % changed": "≥ 1.5 ×",
+    "restore, small files": "≥ 2 ×",
+    "restore, one file, half compressible": "≥ 1.4 ×",
+    "check, all data read": "≥ 1.2 ×",
+}
+SCALE = (50_000, 200_000, 500_000)
+"""Files of trees that did not change."""
+
+
+@dataclass
+class Row:
+    """One case: the runs of each tool, in rounds."""
+
+    case: str
+    corpus: str
+    runs: dict[str, list[Run]] = field(default_factory=dict)
+    peak: dict[str, int] = field(default_factory=dict)
+
+
+class Bench:
+    """Runs tools in turn, each with a place of its own."""
+
+    def __init__(self, place: Path, tools: Sequence[Tool], rounds: int) -> None:
+        self.place = place
+        self.tools = tools
+        self.rounds = rounds
+        self._numbers = itertools.count()
+
+    def fresh(self, tool: Tool) -> Path:
+        """An empty repository, in a folder that did not exist."""
+        repository = self.place / f"{tool.name}-{next(self._numbers)}"
+        self.do(tool, tool.init(repository))
+        return repository
+
+    def do(self, tool: Tool, command: Command, *, memory: bool = False) -> Run:
+        os.sync()
+        return measure(command, tool.variables(), self.place / "log", memory=memory)
+
+    def rounds_of(self, row: Row, prepare: Callable[[Tool], Command]) -> Row:
+        """Each tool once a round, and once more for its memory. `prepare` makes ready and is not timed."""
+        for number in range(self.rounds + 1):
+            for tool in self.tools:
+                command = prepare(tool)
+                last = number == self.rounds
+                run = self.do(tool, command, memory=last)
+                if last:
+                    row.peak[tool.name] = run.pss
+                else:
+                    row.runs.setdefault(tool.name, []).append(run)
+        return row
+
+
+def run(quick: bool) -> Iterator[Table]:
+    """Every case on every corpus that it says something about."""
+    with tempfile.TemporaryDirectory(prefix="hostward-bench-", dir="/var/tmp") as name:
+        place = Path(name)
+        bench = Bench(place, installed(place / "homes"), 1 if quick else 3)
+        speed: list[Row] = []
+        sizes: list[list[str]] = []
+        for corpus in CORPORA:
+            source = place / "source"
+            count, size = corpora.make(source, corpus.fill, corpus.quick if quick else corpus.amount)
+            described = f"{corpus.name} ({count} files, {size / MIB:.0f} MiB)"
+            speed += _cases(bench, corpus.name, described, source, sizes)
+            shutil.rmtree(source)
+        yield _speed(bench, speed)
+        yield _memory(bench, speed)
+        yield Table("Size of the repository after the first backup, MiB", ["corpus", *_names(bench)], sizes)
+        yield _scale(bench, [500, 1000] if quick else SCALE)
+
+
+def _cases(bench: Bench, corpus: str, described: str, source: Path, sizes: list[list[str]]) -> Iterator[Row]:
+    kept: dict[str, Path] = {}
+
+    def first(verify: bool) -> Callable[[Tool], Command]:
+        def prepare(tool: Tool) -> Command:
+            if tool.name in kept:
+                shutil.rmtree(kept[tool.name])
+            kept[tool.name] = bench.fresh(tool)
+            return tool.backup(kept[tool.name], source, verify=verify)
+
+        return prepare
+
+    yield bench.rounds_of(Row("first backup, no extra verification", described), first(False))
+    yield bench.rounds_of(Row("first backup", described), first(True))
+    sizes.append([described, *(f"{_size(kept[tool.name]) / MIB:.1f}" for tool in bench.tools)])
+    targets = (bench.place / f"restored-{number}" for number in itertools.count())
+
+    def restore(tool: Tool) -> Command:
+        for old in bench.place.glob("restored-*"):
+            shutil.rmtree(old)
+        return tool.restore(kept[tool.name], next(targets))
+
+    if corpus in ("small files", "one file, half compressible"):
+        yield bench.rounds_of(Row(f"restore, {corpus}", described), restore)
+        for old in bench.place.glob("restored-*"):
+            shutil.rmtree(old)
+    if corpus == "small files":
+
+        def again(tool: Tool) -> Command:
+            return tool.backup(kept[tool.name], source, verify=True)
+
+        def changed(tool: Tool) -> Command:
+            if tool is bench.tools[0]:
+                corpora.change_one_percent(source)
+            return again(tool)
+
+        for tool in bench.tools:  # the caches of what a first backup leaves are filled
+            bench.do(tool, again(tool))
+        yield bench.rounds_of(Row("unchanged", described), again)
+        yield bench.rounds_of(Row("1 % changed", described), changed)
+        yield bench.rounds_of(Row("check, all data read", described), lambda tool: tool.check(kept[tool.name]))
+    for repository in kept.values():
+        shutil.rmtree(repository)
+
+
+def _speed(bench: Bench, rows: Sequence[Row]) -> Table:
+    return Table(
+        "Backups: wall seconds (CPU seconds)",
+        ["case", "files", *_names(bench), "restic over hostward", "budget"],
+        [
+            [
+                row.case,
+                row.corpus,
+                *(
+                    f"{median(run.seconds for run in row.runs[tool.name]):.2f}"
+                    f" ({median(run.cpu for run in row.runs[tool.name]):.1f})"
+                    for tool in bench.tools
+                ),
+                _paired(row),
+                BUDGETS.get(row.case, ""),
+            ]
+            for row in rows
+        ],
+        [
+            f"Medians of {bench.rounds} rounds of all tools in turn, whole processes, files in the page cache, "
+            "repositories on disk; the ratio is the median of each round's own. Borg has no extra verification."
+        ],
+    )
+
+
+def _memory(bench: Bench, rows: Sequence[Row]) -> Table:
+    return Table(
+        "Backups: memory at its peak, MB, over all processes (PSS)",
+        ["case", "files", *_names(bench), "hostward over restic"],
+        [
+            [
+                row.case,
+                row.corpus,
+                *(f"{row.peak[tool.name] / 1e6:.0f}" for tool in bench.tools),
+                ratio(row.peak["hostward"], row.peak["restic"]) if "restic" in row.peak else "",
+            ]
+            for row in rows
+        ],
+        ["Looked at every 20 ms in a run of its own. Budget: not more than restic's."],
+    )
+
+
+def _scale(bench: Bench, counts: Sequence[int]) -> Table:
+    return Table(
+        "Backups of trees that did not change: wall seconds / MB at the peak",
+        ["files", *_names(bench), "restic over hostward"],
+        [_scaled(bench, count) for count in counts],
+        ["Files of 20 bytes, 40 a folder; the third and later backups of the same tree."],
+    )
+
+
+def _scaled(bench: Bench, count: int) -> list[str]:
+    source = bench.place / "scale"
+    corpora.make(source, _tiny_files, count)
+    repositories = {tool.name: bench.fresh(tool) for tool in bench.tools}
+
+    def backup(tool: Tool) -> Command:
+        return tool.backup(repositories[tool.name], source, verify=True)
+
+    for tool in bench.tools:
+        for _ in range(2):
+            bench.do(tool, backup(tool))
+    row = bench.rounds_of(Row("unchanged", f"{count} files"), backup)
+    for folder in (source, *repositories.values()):
+        shutil.rmtree(folder)
+    return [
+        f"{count:,}",
+        *(
+            f"{median(run.seconds for run in row.runs[tool.name]):.2f} / {row.peak[tool.name] / 1e6:.0f}"
+            for tool in bench.tools
+        ),
+        _paired(row),
+    ]
+
+
+def _tiny_files(path: Path, count: int) -> None:
+    for number in range(count):
+        folder = path / f"{number // 1600:03}" / f"{number // 40 % 40:02}"
+        if number % 40 == 0:
+            folder.mkdir(parents=True)
+        (folder / f"file-{number:06}.dat").write_bytes(b"content %012d" % number)
+
+
+def _names(bench: Bench) -> list[str]:
+    return [version(tool) if not isinstance(tool, Hostward) else tool.name for tool in bench.tools]
+
+
+def _paired(row: Row) -> str:
+    if "restic" not in row.runs:
+        return "restic is not here"
+    pairs = zip(row.runs["restic"], row.runs["hostward"], strict=True)
+    return f"{median(theirs.seconds / ours.seconds for theirs, ours in pairs):.2f} ×"
+
+
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in corpora.files(path))
