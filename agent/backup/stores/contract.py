@@ -124,7 +124,7 @@ class Store(ABC):
 
     @abstractmethod
     def remove(self, kind: FileKind, name: str) -> None:
-        """Remove a file. Raises FileMissingError."""
+        """Remove a file. Raises FileMissingError where there is none, but for places that do not tell (S3)."""
 
     def spool_folder(self) -> Path | None:
         """A folder from which a spooled file is saved by a mere rename; None where there is none. See spool.py."""

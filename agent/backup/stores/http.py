@@ -1,0 +1,142 @@
+"""What the stores that speak HTTP have in common: bodies that go piece by piece, time limits, what errors mean."""
+
+from __future__ import annotations
+
+import io
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from agent.backup.stores.contract import (
+    PIECE,
+    FileMissingError,
+    PermanentStoreError,
+    SpooledFile,
+    StoreError,
+)
+from kit.errors import UsageError
+from kit.terminal import bounded, clean
+
+CONNECT = 20.0
+"""Seconds for a connection, and for each piece that is sent: a link that takes no piece for so long is dead."""
+READ = 120.0
+"""Seconds without a byte of an answer. A server may take its time to store what it was sent."""
+
+_MAY_PASS = {408, 423, 425, 429}
+"""Status codes from 400 to 499 that speak of the moment: RFC 9110, 8470 and 6585."""
+_WILL_NOT_PASS = {501, 505, 507, 508}
+"""Status codes from 500 on that speak of the request, or of a full disk: RFC 9110 and 4918."""
+
+
+def authorities(environment: Mapping[str, str]) -> str | None:
+    """The file (PEM) or folder (hashed names) with the certificates to trust: RESTIC_CACERT, or the system's.
+
+    None where the system has none; then the libraries' own may serve. Raises UsageError.
+    """
+    named = environment.get("RESTIC_CACERT")
+    if named:
+        try:
+            ssl.create_default_context(cafile=named)
+        except OSError as error:  # also what is no certificate: ssl.SSLError
+            raise UsageError(
+                f"RESTIC_CACERT={clean(named)}: {error.strerror or error}: expected a file with certificates (PEM)"
+            ) from error
+        return named
+    places = ssl.get_default_verify_paths()
+    if places.cafile:
+        return places.cafile
+    return places.capath if places.capath and any(Path(places.capath).iterdir()) else None
+
+
+class Upload:
+    """The content of a file, as a body that HTTP libraries read: never in one piece.
+
+    A body of bytes would be sent by one call, for which the whole time limit of a piece holds.
+    """
+
+    def __init__(self, content: bytes | SpooledFile, sending: Callable[[int], None]) -> None:
+        """Raises PermanentStoreError where a spooled file is not there or has another size than it should."""
+        self._sending = sending
+        self._stream, self._size = _opened(content)
+
+    def __enter__(self) -> Upload:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        while piece := self.read(PIECE):
+            yield piece
+
+    def read(self, size: int = PIECE) -> bytes:
+        """The next piece, smaller than `size` where that is much."""
+        piece = self._stream.read(min(size, PIECE) if size >= 0 else PIECE)
+        self._sending(len(piece))
+        return piece
+
+
+def _opened(content: bytes | SpooledFile) -> tuple[BinaryIO, int]:
+    if not isinstance(content, SpooledFile):
+        return io.BytesIO(content), len(content)
+    try:
+        found = content.path.stat().st_size
+        if found == content.size:
+            return content.path.open("rb"), found
+    except OSError as error:
+        raise PermanentStoreError(f"{content.path}: {error.strerror}") from error
+    raise PermanentStoreError(f"{content.path}: is {found} bytes long, expected {content.size}")
+
+
+def forget_spooled(content: bytes | SpooledFile) -> None:
+    """Remove a spooled file once it is saved."""
+    if isinstance(content, SpooledFile):
+        Path(content.path).unlink(missing_ok=True)
+
+
+def refused(what: str, status: int, reason: str) -> StoreError:
+    """The error that an answer with this status (400 or more, or a redirection) is."""
+    if status == 404:
+        return FileMissingError(f"{what}: there is no such file")
+    text = f"{what}: the server answered {status} {bounded(reason, 200)}".rstrip()
+    passing = status in _MAY_PASS or (status >= 500 and status not in _WILL_NOT_PASS)
+    return StoreError(text) if passing else PermanentStoreError(text)
+
+
+def failed(what: str, error: BaseException) -> StoreError:
+    """The error that a failed connection is. A certificate that is not trusted stays so; all else may pass."""
+    certificate = _certificate_error(error)
+    if certificate is not None:
+        return PermanentStoreError(f"{what}: the server's certificate is not trusted: {certificate.verify_message}")
+    return StoreError(f"{what}: {bounded(_innermost(error), 300)}")
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and those that it wraps, in all the ways that requests and urllib3 have."""
+    seen: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting and len(seen) < 20:
+        one = waiting.pop(0)
+        if isinstance(one, BaseException) and one not in seen:
+            seen.append(one)
+            yield one
+            waiting += [getattr(one, "reason", None), *one.args, one.__cause__, one.__context__]
+
+
+def _certificate_error(error: BaseException) -> ssl.SSLCertVerificationError | None:
+    return next((one for one in _chain(error) if isinstance(one, ssl.SSLCertVerificationError)), None)
+
+
+def _innermost(error: BaseException) -> str:
+    """The words of the operating system rather than those of four libraries around them."""
+    for one in _chain(error):
+        if isinstance(one, OSError) and one.strerror and one.errno is not None:
+            return one.strerror
+    return str(error) or type(error).__name__

@@ -1,0 +1,276 @@
+"""Objects in a bucket of S3 or of whatever speaks like it, in restic's default layout."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from configparser import Error as ConfigParserError
+from contextlib import ExitStack, contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import unquote, urlsplit
+from xml.etree.ElementTree import ParseError
+
+import urllib3
+from minio import Minio
+from minio.credentials.providers import AWSConfigProvider, Provider, StaticProvider
+from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+from urllib3.exceptions import HTTPError
+
+from agent.backup.stores.contract import (
+    PIECE,
+    FileExistsStoreError,
+    FileKind,
+    FileMissingError,
+    PermanentStoreError,
+    SpooledFile,
+    Store,
+    StoreError,
+    is_name,
+)
+from agent.backup.stores.http import CONNECT, READ, Upload, authorities, failed, forget_spooled, refused
+from agent.backup.stores.layout import path_of
+from agent.backup.stores.per_process import PerProcess
+from kit.errors import UsageError
+from kit.terminal import bounded, clean
+
+EXPECTED = "expected s3:HOST/BUCKET/PREFIX or s3:https://HOST:PORT/BUCKET/PREFIX"
+
+_MIN_PART = 5 * 1024 * 1024
+"""Bytes: a smaller part is refused by the library. Files are sent in one part, so that they appear by one request."""
+_PASSING = {"IncompleteBody", "InternalError", "OperationAborted", "RequestTimeout", "SlowDown", "Throttling"}
+"""Codes of errors that speak of the moment, whatever their status: Amazon S3 API Reference, "Error responses"."""
+_NO_FILE = {"NoSuchKey", "NoSuchBucket"}
+
+
+class S3Store(Store):
+    """A prefix in a bucket. A server makes an object visible, or does not, as a whole."""
+
+    def __init__(
+        self, host: str, bucket: str, prefix: str, *, secure: bool, region: str | None, credentials: Provider,
+        trusted: str | None = None,
+    ) -> None:  # fmt: skip
+        """`host` may have a port; `trusted` is where the certificates of authorities are."""
+        scheme = "https" if secure else "http"
+        self.location = f"s3:{scheme}://{host}/{bucket}" + (f"/{prefix}" if prefix else "")
+        self._host = host
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._secure = secure
+        self._region = region
+        self._credentials = credentials
+        self._trusted = trusted
+        self._client = PerProcess(self._connect)
+
+    def create(self) -> None:
+        with self._told(self.location):
+            client = self._client.get()
+            try:
+                there = client.bucket_exists(self._bucket)
+            except S3Error as error:
+                if error.code != "AccessDenied":
+                    raise
+                there = True  # who may only use a bucket is not told whether it is there
+            if not there:
+                client.make_bucket(self._bucket, self._region)
+
+    def save(self, kind: FileKind, name: str, content: bytes | SpooledFile) -> None:
+        key = self._key(kind, name)
+        if kind is FileKind.CONFIG:
+            try:
+                self.size(kind, name)
+            except FileMissingError:
+                pass
+            else:
+                raise FileExistsStoreError(f"{self.location}/config: is there already")
+        with self._told(key), ExitStack() as stack:
+            stream, size = _stream(content, stack)
+            self._client.get().put_object(self._bucket, key, stream, size, part_size=max(_MIN_PART, size))
+        forget_spooled(content)
+
+    def load(self, kind: FileKind, name: str, offset: int = 0, length: int | None = None) -> bytes:
+        key = self._key(kind, name)
+        if length == 0:
+            if self.size(kind, name) < offset:
+                raise PermanentStoreError(f"{key}: is shorter than {offset} bytes")
+            return b""
+        headers: dict[str, str | list[str] | tuple[str]] = {}
+        if offset or length is not None:
+            headers["Range"] = f"bytes={offset}-" + ("" if length is None else str(offset + length - 1))
+        content = bytearray()
+        with self._told(key, absent=True):
+            response = self._client.get().get_object(self._bucket, key, request_headers=headers)
+            try:
+                if headers and response.status != 206:
+                    raise PermanentStoreError(f"{key}: the server cannot send a part of a file")
+                for piece in response.stream(PIECE, decode_content=False):
+                    self._received(len(piece))
+                    content += piece
+                    if length is not None and len(content) > length:
+                        raise PermanentStoreError(f"{key}: the server sent more than was asked for")
+            finally:
+                response.close()
+                response.release_conn()
+        if length is not None and len(content) != length:
+            raise PermanentStoreError(f"{key}: ends {length - len(content)} bytes before {offset + length}")
+        return bytes(content)
+
+    def size(self, kind: FileKind, name: str) -> int:
+        key = self._key(kind, name)
+        with self._told(key, absent=True):
+            size = self._client.get().stat_object(self._bucket, key).size
+        if size is None:
+            raise PermanentStoreError(f"{key}: the server does not say how long it is")
+        return size
+
+    def list(self, kind: FileKind) -> Iterator[tuple[str, int]]:
+        if kind is FileKind.CONFIG:
+            try:
+                yield "config", self.size(kind, "config")
+            except FileMissingError:
+                return
+            return
+        folder = f"{self._prefix}{kind.value}/"
+        with self._told(folder):
+            for found in self._client.get().list_objects(self._bucket, folder, recursive=True):
+                key = found.object_name or ""
+                name = key.rpartition("/")[2]
+                if is_name(kind, name) and key == self._key(kind, name) and found.size is not None:
+                    yield name, found.size
+
+    def remove(self, kind: FileKind, name: str) -> None:
+        key = self._key(kind, name)
+        with self._told(key, absent=True):
+            self._client.get().remove_object(self._bucket, key)
+
+    def close(self) -> None:
+        self._client.take()  # its connections end with it
+
+    def _key(self, kind: FileKind, name: str) -> str:
+        return self._prefix + path_of(kind, name)
+
+    def _connect(self) -> Minio:
+        context = None
+        if self._secure:
+            folder = self._trusted is not None and Path(self._trusted).is_dir()
+            context = ssl.create_default_context(
+                cafile=None if folder else self._trusted, capath=self._trusted if folder else None
+            )
+        return Minio(
+            self._host,
+            secure=self._secure,
+            region=self._region,
+            credentials=self._credentials,
+            http_client=_Client(self._sending, self.connections, context),
+        )
+
+    @contextmanager
+    def _told(self, what: str, *, absent: bool = False) -> Iterator[None]:
+        """What the library raises as the StoreError that it means; `absent`: a missing bucket is a missing file."""
+        try:
+            yield
+        except S3Error as error:
+            if error.code in _NO_FILE and absent:
+                raise FileMissingError(f"{self.location}: {what}: there is no such file") from error
+            words = f"{self.location}: {clean(error.code or '')}: {bounded(error.message or '', 200)}"
+            passing = error.code in _PASSING or not refused("", error.response.status, "").permanent
+            raise (StoreError if passing else PermanentStoreError)(words) from error
+        except (ServerError, InvalidResponseError) as error:
+            status = error.status_code if isinstance(error, ServerError) else error._code
+            told = refused(self.location, status, "")
+            # Whatever answered here was no S3: that it knows no such page does not say that there is no such file.
+            raise PermanentStoreError(str(told)) if isinstance(told, FileMissingError) else told from error
+        except HTTPError as error:
+            raise failed(self.location, error) from error
+        except (MinioException, OSError, ValueError, ParseError) as error:
+            raise StoreError(f"{self.location}: {bounded(str(error), 300)}") from error
+
+
+class _Client(urllib3.PoolManager):
+    """Sends bodies piece by piece and tries nothing again: what may be tried again is for others to say."""
+
+    def __init__(self, sending: Callable[[int], None], connections: int, context: ssl.SSLContext | None) -> None:
+        secure: dict[str, Any] = {} if context is None else {"ssl_context": context, "cert_reqs": "CERT_REQUIRED"}
+        super().__init__(
+            timeout=urllib3.Timeout(connect=CONNECT, read=READ), maxsize=connections, retries=False, **secure
+        )
+        self._sending = sending
+
+    def urlopen(  # type: ignore[override]  # as its own superclass has it
+        self, method: str, url: str, redirect: bool = True, **arguments: Any
+    ) -> urllib3.BaseHTTPResponse:
+        if arguments.get("body"):
+            arguments["body"] = Upload(arguments["body"], self._sending)
+        return super().urlopen(method, url, redirect=False, **arguments)
+
+
+def _stream(content: bytes | SpooledFile, stack: ExitStack) -> tuple[BinaryIO, int]:
+    if not isinstance(content, SpooledFile):
+        return BytesIO(content), len(content)
+    try:
+        stream = stack.enter_context(content.path.open("rb"))
+        found = content.path.stat().st_size
+    except OSError as error:
+        raise PermanentStoreError(f"{content.path}: {error.strerror}") from error
+    if found != content.size:
+        raise PermanentStoreError(f"{content.path}: is {found} bytes long, expected {content.size}")
+    return stream, found
+
+
+def open_location(text: str, environment: Mapping[str, str]) -> S3Store:
+    """The bucket and prefix that follow `s3:`. Raises UsageError.
+
+    Credentials are AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or those of AWS_PROFILE in
+    AWS_SHARED_CREDENTIALS_FILE (~/.aws/credentials). AWS_DEFAULT_REGION and RESTIC_CACERT count.
+    """
+    scheme, host, path = _parts(text)
+    bucket, _, prefix = path.strip("/").partition("/")
+    if not host or not bucket:
+        raise UsageError(f"s3:{clean(text)}: does not name a host and a bucket: {EXPECTED}")
+    region = environment.get("AWS_DEFAULT_REGION") or environment.get("AWS_REGION")
+    if not region and not host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+        region = "us-east-1"  # what servers other than Amazon's take where they have no regions
+    return S3Store(
+        host,
+        bucket,
+        prefix.strip("/"),
+        secure=scheme == "https",
+        region=region or None,
+        credentials=_credentials(environment),
+        trusted=authorities(environment),
+    )
+
+
+def _parts(text: str) -> tuple[str, str, str]:
+    """Scheme, host with its port, path."""
+    if text.startswith(("http://", "https://")):
+        try:
+            parts = urlsplit(text)
+            parts.port  # noqa: B018  # raises for what is no number
+        except ValueError:
+            return "", "", ""
+        # Credentials have no place here, and would be shown.
+        return (parts.scheme, parts.netloc, unquote(parts.path)) if "@" not in parts.netloc else ("", "", "")
+    host, _, path = text.removeprefix("//").partition("/")
+    return "https", host, path
+
+
+def _credentials(environment: Mapping[str, str]) -> Provider:
+    key, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
+    if key and secret:
+        return StaticProvider(key, secret, environment.get("AWS_SESSION_TOKEN") or None)
+    if key or secret:
+        missing = "AWS_SECRET_ACCESS_KEY" if key else "AWS_ACCESS_KEY_ID"
+        raise UsageError(f"s3: one of the two credentials is set: expected {missing} too")
+    home = environment.get("HOME") or str(Path.home())
+    file = environment.get("AWS_SHARED_CREDENTIALS_FILE") or f"{home}/.aws/credentials"
+    provider = AWSConfigProvider(file, environment.get("AWS_PROFILE") or None)
+    try:
+        provider.retrieve()
+    except (ValueError, OSError, ConfigParserError) as error:
+        raise UsageError(
+            f"s3: there are no credentials: expected AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, "
+            f"or a profile in {clean(file)}"
+        ) from error
+    return provider

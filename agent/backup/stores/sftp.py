@@ -1,0 +1,369 @@
+"""A folder on another host, by SFTP, as restic lays a repository out in one.
+
+Sources: draft-ietf-secsh-filexfer-02, the version 3 that OpenSSH speaks; OpenSSH's PROTOCOL for its extensions.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import stat
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from urllib.parse import unquote, urlsplit
+
+import paramiko
+from paramiko.sftp import CMD_EXTENDED, SFTPError
+
+from agent.backup.stores.contract import (
+    FileExistsStoreError,
+    FileKind,
+    FileMissingError,
+    PermanentStoreError,
+    SpooledFile,
+    Store,
+    StoreError,
+    is_name,
+)
+from agent.backup.stores.http import Upload, forget_spooled
+from agent.backup.stores.layout import FOLDERS, path_of
+from agent.backup.stores.per_process import PerProcess
+from agent.backup.stores.ssh import SILENCE, Address, connect
+from kit.errors import UsageError
+from kit.terminal import bounded, clean
+
+EXPECTED = "expected sftp:USER@HOST:/PATH or sftp://USER@HOST:PORT//PATH"
+BLOCK = 32 * 1024
+"""Bytes of one request: what every server takes."""
+AHEAD = 64
+"""Requests on their way at once while a file is read: 2 MiB, a gigabit at 16 ms."""
+
+
+class _Link:
+    """One connection, and the sessions on it that nobody uses just now."""
+
+    def __init__(self, address: Address, environment: Mapping[str, str], sessions: int) -> None:
+        self.client = connect(address, environment)
+        self._idle: list[paramiko.SFTPClient] = []
+        self._lock = threading.Lock()
+        self._free = threading.BoundedSemaphore(sessions)
+
+    def alive(self) -> bool:
+        transport = self.client.get_transport()
+        return transport is not None and transport.is_active()
+
+    @contextmanager
+    def session(self) -> Iterator[paramiko.SFTPClient]:
+        """A session for one thread: answers to requests of two would be mixed up."""
+        with self._free:
+            with self._lock:
+                session = self._idle.pop() if self._idle else None
+            if session is None:
+                session = self._open()
+            try:
+                yield session
+            except FileNotFoundError:
+                self._give_back(session)
+                raise
+            except BaseException:
+                # Answers may still be on their way, to be taken for those of the next request.
+                session.close()
+                raise
+            self._give_back(session)
+
+    def _open(self) -> paramiko.SFTPClient:
+        session = self.client.open_sftp()
+        channel = session.get_channel()
+        if channel is not None:
+            channel.settimeout(SILENCE)
+        return session
+
+    def _give_back(self, session: paramiko.SFTPClient) -> None:
+        with self._lock:
+            self._idle.append(session)
+
+
+class SftpStore(Store):
+    """A folder of a server. Modes are restic's: 0700 and 0600, or for the group too where it may read `config`."""
+
+    def __init__(self, address: Address, path: str, environment: Mapping[str, str]) -> None:
+        """`path` is relative to the folder in which the server's sessions begin, unless it begins with a slash."""
+        self.location = f"sftp://{address}/{path}" if address.port else f"sftp:{address}:{path}"
+        self._root = path
+        self._group: bool | None = None
+        self._link = PerProcess(lambda: _Link(address, environment, self.connections))
+
+    def create(self) -> None:
+        with self._session(self._root) as session:
+            parts = [part for part in self._root.split("/") if part]
+            for count in range(1, len(parts) + 1):
+                _make_folder(session, ("/" if self._root.startswith("/") else "") + "/".join(parts[:count]), 0o700)
+            mode = self._folder_mode(session)
+            for folder in FOLDERS:
+                _make_folder(session, f"{self._root}/{folder}", mode)
+
+    def save(self, kind: FileKind, name: str, content: bytes | SpooledFile) -> None:
+        target = f"{self._root}/{path_of(kind, name)}"
+        temporary = f"{target}-hostward-temp-{secrets.token_hex(12)}"
+        with Upload(content, self._sending) as body:
+            try:
+                with self._session(target) as session:
+                    self._write(session, temporary, body)
+                    (_rename_to_new if kind is FileKind.CONFIG else _rename_over)(session, temporary, target)
+            except StoreError as error:
+                self._tidy(temporary)
+                if not error.permanent and self._is_full(target, len(body)):
+                    raise PermanentStoreError(f"{self.location}: {target}: no space is left on the server") from error
+                raise
+        forget_spooled(content)
+
+    def load(self, kind: FileKind, name: str, offset: int = 0, length: int | None = None) -> bytes:
+        path = f"{self._root}/{path_of(kind, name)}"
+        with self._session(path) as session, session.open(path, "r") as file:
+            size = file.stat().st_size
+            if size is None:
+                raise PermanentStoreError(f"{path}: the server does not say how long it is")
+            end = size if length is None else offset + length
+            if max(offset, end) > size:
+                raise PermanentStoreError(f"{path}: is {size} bytes long, but bytes up to {end} were asked for")
+            file.seek(offset)
+            if end - offset > BLOCK:
+                file.prefetch(end, max_concurrent_requests=AHEAD)
+            content = bytearray()
+            while len(content) < end - offset:
+                piece = file.read(min(BLOCK, end - offset - len(content)))
+                if not piece:
+                    raise StoreError(f"{path}: became shorter while it was read")
+                self._received(len(piece))
+                content += piece
+        return bytes(content)
+
+    def size(self, kind: FileKind, name: str) -> int:
+        path = f"{self._root}/{path_of(kind, name)}"
+        with self._session(path) as session:
+            found = session.lstat(path)
+        if found.st_size is None or not stat.S_ISREG(found.st_mode or 0):
+            raise PermanentStoreError(f"{path}: is not a regular file")
+        return found.st_size
+
+    def list(self, kind: FileKind) -> Iterator[tuple[str, int]]:
+        if kind is FileKind.CONFIG:
+            try:
+                yield "config", self.size(kind, "config")
+            except FileMissingError:
+                return
+            return
+        folder = f"{self._root}/{kind.value}"
+        entries = self._entries(folder)
+        if entries is None:
+            if self._entries(self._root) is None:
+                raise PermanentStoreError(f"{self.location}: there is no such folder")
+            return
+        yield from _files(entries, kind)
+        if kind is FileKind.PACK:
+            inner = [entry.filename for entry in entries if len(entry.filename) == 2]
+            with ThreadPoolExecutor(self.connections) as pool:
+                for found in pool.map(lambda name: self._entries(f"{folder}/{name}"), inner):
+                    yield from _files(found or [], kind)
+
+    def remove(self, kind: FileKind, name: str) -> None:
+        path = f"{self._root}/{path_of(kind, name)}"
+        with self._session(path) as session:
+            session.remove(path)
+
+    def close(self) -> None:
+        link = self._link.take()
+        if link is not None:
+            link.client.close()
+
+    def _entries(self, folder: str) -> Sequence[paramiko.SFTPAttributes] | None:
+        """What is in a folder; None where there is none."""
+        try:
+            with self._session(folder) as session:
+                return session.listdir_attr(folder)
+        except FileMissingError:
+            return None
+
+    def _write(self, session: paramiko.SFTPClient, path: str, body: Upload) -> None:
+        try:
+            file = session.open(path, "wx")
+        except FileNotFoundError:
+            parent = path.rpartition("/")[0]
+            if not _exists(session, self._root):
+                # Never make it anew: it may be where a disk is not mounted just now.
+                raise PermanentStoreError(f"{self.location}: there is no such folder") from None
+            _make_folder(session, parent, self._folder_mode(session))
+            file = session.open(path, "wx")
+        with file:
+            file.chmod(0o660 if self._for_group(session) else 0o600)
+            # Not one round trip for each block; what failed is told by a later call, close() at the latest.
+            file.set_pipelined(True)
+            while piece := body.read(BLOCK):
+                file.write(piece)
+            _sync(session, file)
+        written = session.lstat(path).st_size
+        if written != len(body):
+            raise StoreError(f"{path}: is {written} bytes long after {len(body)} were sent")
+
+    def _tidy(self, temporary: str) -> None:
+        """Remove what is left of an upload, where the connection still serves."""
+        if (link := self._link.peek()) is not None and link.alive():
+            with suppress(*_FAILURES), link.session() as session:
+                session.remove(temporary)
+
+    def _is_full(self, path: str, size: int) -> bool:
+        """Whether the server has no room for so many bytes: SFTP's own answer is only that something failed."""
+        link = self._link.peek()
+        if link is None or not link.alive():
+            return False
+        with suppress(*_FAILURES), link.session() as session:
+            answer = _extended(session, "statvfs@openssh.com", path.rpartition("/")[0])
+            _, fragment, _, _, available = (answer.get_int64() for _ in range(5))
+            return available * fragment < size
+        return False
+
+    def _for_group(self, session: paramiko.SFTPClient) -> bool:
+        if self._group is None:
+            try:
+                self._group = bool((session.lstat(f"{self._root}/config").st_mode or 0) & stat.S_IRGRP)
+            except FileNotFoundError:
+                return False
+        return self._group
+
+    def _folder_mode(self, session: paramiko.SFTPClient) -> int:
+        return 0o770 if self._for_group(session) else 0o700
+
+    @contextmanager
+    def _session(self, what: str) -> Iterator[paramiko.SFTPClient]:
+        """A session on a living connection; what fails in it is told as the StoreError that it means."""
+        link = self._link.get()
+        if not link.alive():
+            self._drop(link)
+            link = self._link.get()
+        try:
+            with link.session() as session:
+                yield session
+        except StoreError:
+            raise
+        except FileNotFoundError as error:
+            raise FileMissingError(f"{self.location}: {clean(what)}: there is no such file") from error
+        except PermissionError as error:
+            raise PermanentStoreError(f"{self.location}: {clean(what)}: the server refuses it") from error
+        except TimeoutError as error:
+            self._drop(link)
+            raise StoreError(f"{self.location}: the server has not answered for {SILENCE:.0f} seconds") from error
+        except _FAILURES as error:
+            if not link.alive():
+                self._drop(link)
+            words = bounded(str(error) or "the connection was closed", 200)
+            raise StoreError(f"{self.location}: {clean(what)}: {words}") from error
+
+    def _drop(self, link: _Link) -> None:
+        if self._link.peek() is link:
+            self._link.take()
+        link.client.close()
+
+
+_FAILURES = (paramiko.SSHException, SFTPError, EOFError, OSError)
+"""What the library raises."""
+
+
+def _files(entries: Sequence[paramiko.SFTPAttributes], kind: FileKind) -> Iterator[tuple[str, int]]:
+    for entry in entries:
+        if is_name(kind, entry.filename) and stat.S_ISREG(entry.st_mode or 0) and entry.st_size is not None:
+            yield entry.filename, entry.st_size
+
+
+def _exists(session: paramiko.SFTPClient, path: str) -> bool:
+    try:
+        session.lstat(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _make_folder(session: paramiko.SFTPClient, path: str, mode: int) -> None:
+    try:
+        session.mkdir(path, mode)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        # The protocol has no word for "is there already"; a folder that is there may also be one that is refused.
+        if not _exists(session, path):
+            raise
+
+
+def _sync(session: paramiko.SFTPClient, file: paramiko.SFTPFile) -> None:
+    """To the disk, where the server offers it."""
+    try:
+        _extended(session, "fsync@openssh.com", file.handle)
+    except OSError as error:
+        if error.errno is not None or "unsupported" not in str(error).lower():
+            raise
+
+
+def _extended(session: paramiko.SFTPClient, name: str, what: object) -> paramiko.Message:
+    """The answer to a request of the server's own. The library has no public way to make one, but for renaming."""
+    _, answer = session._request(CMD_EXTENDED, name, what)  # type: ignore[attr-defined]
+    found: paramiko.Message = answer
+    return found
+
+
+def _rename_over(session: paramiko.SFTPClient, path: str, target: str) -> None:
+    try:
+        session.posix_rename(path, target)
+    except OSError as error:
+        if error.errno is not None or "unsupported" not in str(error).lower():
+            raise
+        # A server without the extension does not rename over a file. What is there has the same content by its name.
+        with suppress(FileNotFoundError):
+            session.remove(target)
+        session.rename(path, target)
+
+
+def _rename_to_new(session: paramiko.SFTPClient, path: str, target: str) -> None:
+    if _exists(session, target):
+        raise FileExistsStoreError(f"{target}: is there already")
+    try:
+        session.rename(path, target)
+    except OSError as error:
+        if _exists(session, target):
+            raise FileExistsStoreError(f"{target}: is there already") from error
+        raise
+
+
+def open_location(text: str, environment: Mapping[str, str]) -> SftpStore:
+    """The host and folder that follow `sftp:`. Raises UsageError."""
+    address, path = _from_url(text) if text.startswith("//") else _from_words(text)
+    if address is None or not path:
+        raise UsageError(f"sftp: does not name a host and a folder: {EXPECTED}")
+    if path.startswith("~"):
+        raise UsageError(f"sftp: {clean(path)}: servers know no ~: a path without a slash begins in the user's home")
+    return SftpStore(address, re.sub(r"(?<=.)/+$", "", re.sub(r"/{2,}", "/", path)), environment)
+
+
+def _from_url(text: str) -> tuple[Address | None, str]:
+    """`//user@host:port/path`; the path begins in the user's home, or with a second slash at the root."""
+    try:
+        parts = urlsplit(f"sftp:{text}")
+        port = parts.port
+    except ValueError:
+        return None, ""
+    if not parts.hostname or parts.password is not None:
+        return None, ""
+    # hostname is in lower case, and names in ssh's configuration need not be
+    found = re.search(re.escape(parts.hostname), parts.netloc.rpartition("@")[2], re.IGNORECASE)
+    host = found.group() if found else parts.hostname
+    user = unquote(parts.username) if parts.username else None
+    return Address(host, user, port), unquote(parts.path)[1:]
+
+
+def _from_words(text: str) -> tuple[Address | None, str]:
+    """`user@host:path`, `user@[address]:path`."""
+    matched = re.fullmatch(r"(?:([^:]*)@)?(?:\[([^]]+)\]|([^:@/]+)):(.*)", text, re.DOTALL)
+    if matched is None:
+        return None, ""
+    user, bracketed, host, path = matched.groups()
+    return Address(bracketed or host, user or None), path
