@@ -61,9 +61,16 @@ def local_instant(nanoseconds: int) -> str:
 
 
 def read_metadata(
-    path: bytes, status: os.stat_result, warn: Callable[[str], None], *, name: bytes = b"", with_atime: bool = False
+    path: bytes | int,
+    status: os.stat_result,
+    warn: Callable[[str], None],
+    *,
+    name: bytes = b"",
+    with_atime: bool = False,
 ) -> Node:
     """The node of an entry: all but `content` and `subtree`. `status` is its lstat; `name` is else the path's last.
+
+    A file or folder that is open can be given by its descriptor, with its name.
 
     Without `with_atime` the time of access is that of modification, as restic has it, so that reading a file
     changes no tree. What cannot be read goes to `warn` as a sentence without the path, and the node is without it.
@@ -102,10 +109,11 @@ def read_metadata(
     return node
 
 
-def read_attributes(path: bytes, warn: Callable[[str], None]) -> list[tuple[str, bytes]]:
+def read_attributes(path: bytes | int, warn: Callable[[str], None]) -> list[tuple[str, bytes]]:
     """(name, value) of the extended attributes, in the file system's order."""
+    follow = isinstance(path, int)  # for a descriptor there is nothing else
     try:
-        names = os.listxattr(path, follow_symlinks=False)
+        names = os.listxattr(path, follow_symlinks=follow)
     except OSError as error:
         if error.errno not in _NO_ATTRIBUTES:
             warn(f"its extended attributes cannot be listed: {error.strerror}")
@@ -113,7 +121,7 @@ def read_attributes(path: bytes, warn: Callable[[str], None]) -> list[tuple[str,
     attributes = []
     for name in names:
         try:
-            attributes.append((name, os.getxattr(path, name, follow_symlinks=False)))
+            attributes.append((name, os.getxattr(path, name, follow_symlinks=follow)))
         except OSError as error:
             if error.errno not in _NO_ATTRIBUTES:
                 warn(f"its extended attribute {name!r} cannot be read: {error.strerror}")
