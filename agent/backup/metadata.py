@@ -79,7 +79,7 @@ def read_metadata(
     kind, mode = mode_of(status.st_mode)
     mtime = local_instant(status.st_mtime_ns)
     node = Node(
-        name or path.rpartition(b"/")[2],
+        name if name or isinstance(path, int) else path.rpartition(b"/")[2],
         kind,
         mode,
         mtime,
@@ -96,6 +96,7 @@ def read_metadata(
         node.size = status.st_size
         node.links = status.st_nlink
     elif kind == SYMLINK:
+        assert isinstance(path, bytes)
         node.linktarget = os.readlink(path)  # noqa: PTH115  # paths are bytes here
         node.links = status.st_nlink
     elif kind in (BLOCK_DEVICE, CHARACTER_DEVICE):
