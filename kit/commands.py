@@ -42,15 +42,24 @@ class Command:
     """The exit code for options that there are not."""
 
 
+def _run_it(command: Command, options: argparse.Namespace) -> int:
+    return command.run(options)
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """What `dispatch` drives."""
 
     name: str
     commands: Mapping[str, tuple[str, str]]
-    """One word or two: to `module:attribute` of a Command, and to what it does, in a few words."""
+    """One word or two: to `module:attribute` of a Command, and to what it does, in a few words.
+
+    Of another Program too, whose commands follow the word; its name is this one's and the word.
+    """
     configure: Callable[[argparse.ArgumentParser], None]
     """Adds the options that every command has."""
+    around: Callable[[Command, argparse.Namespace], int] = _run_it
+    """Runs a command, with what all of them need before and after."""
 
 
 def dispatch(program: Program, words: Sequence[str]) -> int:
@@ -89,7 +98,10 @@ def _run(program: Program, words: Sequence[str]) -> int:
         return _no_such_command(program, words)
     place, summary = program.commands[name]
     module, _, attribute = place.partition(":")
-    command = cast(Command, getattr(import_module(module), attribute))
+    command = cast(Command | Program, getattr(import_module(module), attribute))
+    rest = words[len(name.split()) :]
+    if isinstance(command, Program):
+        return _run(command, rest)
     parser = _Parser(
         prog=f"{program.name} {name}",
         description=summary[0].upper() + summary[1:] + ".",
@@ -100,7 +112,22 @@ def _run(program: Program, words: Sequence[str]) -> int:
     parser.bad_usage = command.bad_usage
     program.configure(parser)
     command.configure(parser)
-    return command.run(parser.parse_args(list(words[len(name.split()) :])))
+    return program.around(command, _parsed(parser, list(rest)))
+
+
+def _parsed(parser: _Parser, words: list[str]) -> argparse.Namespace:
+    """Options may stand among the arguments, and what follows `--` is no option; argparse does only one of both."""
+    if "--" not in words:
+        return parser.parse_intermixed_args(words)
+    end = words.index("--")
+    literal = {f"\0{number}": word for number, word in enumerate(words[end + 1 :])}
+    options = parser.parse_intermixed_args([*words[:end], *literal])
+    for name, value in vars(options).items():
+        if isinstance(value, list):
+            setattr(options, name, [literal.get(word, word) for word in value])
+        elif isinstance(value, str):
+            setattr(options, name, literal.get(value, value))
+    return options
 
 
 class _Parser(argparse.ArgumentParser):
@@ -133,7 +160,7 @@ def _overview(program: Program, names: Iterable[str]) -> str:
             "",
             *(f"  {command:<{width}}  {summary}" for command, summary in summaries.items()),
             "",
-            f"{name} COMMAND --help shows a command's options with examples; {name} --version the version.",
+            f"{name} COMMAND --help shows what it takes, with examples; {name.split()[0]} --version the version.",
         ]
     )
 

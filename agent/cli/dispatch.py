@@ -15,6 +15,7 @@ COMMANDS = {
     "jobs": ("agent.cli.jobs:JOBS", "show jobs: last run, outcome, next run"),
     "config": ("agent.cli.config:CONFIG", "check, show and explain the configuration"),
     "enroll": ("agent.cli.enroll:ENROLL", "make this host known to a collector"),
+    "backup": ("agent.cli.backup.dispatch:BACKUP", "back up and restore; it has commands of its own"),
 }
 
 

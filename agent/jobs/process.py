@@ -115,9 +115,14 @@ class Child:
 
 
 def start(
-    argv: Sequence[str], *, limits: Limits, environment: Mapping[str, str] | None = None, given: bytes = b""
+    argv: Sequence[str],
+    *,
+    limits: Limits,
+    environment: Mapping[str, str] | None = None,
+    given: bytes = b"",
+    folder: str = "/",
 ) -> Child:
-    """Start a program: in `/`, with `given` as its input, `environment` added to a minimal one, and with `limits`.
+    """Start a program: in `folder`, `given` as its input, `environment` added to a minimal one, and with `limits`.
 
     `limits.time` and `limits.output` are the caller's to keep. `argv[0]` is an absolute path or a name on PATH.
     Raises CannotStartError.
@@ -129,7 +134,7 @@ def start(
     if "/" in name and not name.startswith("/"):
         raise CannotStartError(f"{name} is neither an absolute path nor the name of a program on PATH")
     try:
-        return _start_piped([*_chain(limits), *argv], env, given)
+        return _start_piped([*_chain(limits), *argv], env, given, folder)
     except OSError as error:
         raise CannotStartError(f"{name} cannot be started: {error.strerror}") from error
     except ValueError as error:
@@ -137,7 +142,7 @@ def start(
         raise CannotStartError(f"{name} cannot be started: {error} in its arguments or environment") from error
 
 
-def _start_piped(argv: Sequence[str], environment: Mapping[str, str], given: bytes) -> Child:
+def _start_piped(argv: Sequence[str], environment: Mapping[str, str], given: bytes, folder: str) -> Child:
     """Raises OSError, and then leaves no descriptor behind: until 3.11.4, Popen's own pipes would stay open."""
     with ExitStack() as theirs, ExitStack() as on_failure:
         stdin = _input(given)
@@ -155,7 +160,7 @@ def _start_piped(argv: Sequence[str], environment: Mapping[str, str], given: byt
             on_failure.callback(group.remove)
             argv = [_tool("sh"), "-c", ENTER, "sh", group.entrance, *argv]
         popen = subprocess.Popen(  # noqa: S603 - what to start is the administrator's choice; no shell reads it
-            argv, stdin=stdin, stdout=stdout, stderr=stderr, cwd="/", env=environment, start_new_session=True
+            argv, stdin=stdin, stdout=stdout, stderr=stderr, cwd=folder, env=environment, start_new_session=True
         )
         on_failure.pop_all()  # From here on they are the child's to close.
     return Child(popen, output, error, group)

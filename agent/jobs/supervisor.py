@@ -73,10 +73,11 @@ class Jobs:
         limits: Limits,
         environment: Mapping[str, str] | None = None,
         given: bytes = b"",
+        folder: str = "/",
         on_end: OnEnd,
     ) -> bool:
         """Start a program: `argv[0]` is an absolute path or a name on PATH, `environment` is added to a minimal one,
-        `given` is its input.
+        `given` is its input, `folder` where it works.
 
         False while one of that name runs or is stuck, and after `stop`. What cannot be started ends as `failed`:
         `on_end` is always called from within `wait`, and once.
@@ -84,7 +85,7 @@ class Jobs:
         if not self._is_free(name):
             return False
         try:
-            child = start(argv, limits=limits, environment=environment, given=given)
+            child = start(argv, limits=limits, environment=environment, given=given, folder=folder)
         except CannotStartError as error:
             self._add_failed(Job(name, limits, on_end), str(error))
             return True

@@ -7,11 +7,20 @@ from importlib import import_module
 import pytest
 
 from agent.cli import dispatch as agent
+from agent.cli.backup import dispatch as backup
 from collector.cli import dispatch as collector
 
+PROGRAMS = [
+    ("agent.cli.main", "", agent.COMMANDS),
+    ("agent.cli.main", "backup ", backup.COMMANDS),
+    ("collector.cli", "", collector.COMMANDS),
+]
+"""Entry point, what stands before each of the names, and the commands."""
 COMMANDS = [
-    *(("agent.cli.main", name, place, summary) for name, (place, summary) in agent.COMMANDS.items()),
-    *(("collector.cli", name, place, summary) for name, (place, summary) in collector.COMMANDS.items()),
+    (program, before + name, place, summary)
+    for program, before, commands in PROGRAMS
+    for name, (place, summary) in commands.items()
+    if name != "backup"  # which is a program of its own
 ]
 
 
@@ -32,13 +41,14 @@ def test_a_command_explains_itself(
     assert import_module(place.partition(":")[0]).__doc__
 
 
-@pytest.mark.parametrize("program", ["agent.cli.main", "collector.cli"])
-def test_the_overview_names_every_command(program: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("program", "before"), [(program, before) for program, before, _ in PROGRAMS])
+def test_the_overview_names_every_command(program: str, before: str, capsys: pytest.CaptureFixture[str]) -> None:
     """With what it is for."""
-    assert import_module(program).main(["--help"]) == 0
+    assert import_module(program).main([*before.split(), "--help"]) == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    for owner, name, _, summary in COMMANDS:
-        assert (f"{name} {summary}" in lines) == (owner == program)
+    for owner, group, commands in PROGRAMS:
+        for name, (_, summary) in commands.items():
+            assert (f"{name} {summary}" in lines) == ((owner, group) == (program, before))
 
 
 @pytest.mark.parametrize("program", ["agent.cli.main", "collector.cli"])

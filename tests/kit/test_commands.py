@@ -45,9 +45,37 @@ def _shared(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shared", default="nothing")
 
 
+def _words(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("first")
+    parser.add_argument("more", nargs="*")
+    parser.add_argument("-o", "--option", action="append")
+
+
+def _print_words(options: argparse.Namespace) -> int:
+    print(options.first, options.more, options.option, options.inner)
+    return 0
+
+
+WORDS = Command(run=_print_words, configure=_words, examples="  program within words")
+
+
+def _inner(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--inner", default="nothing")
+
+
+def _around(command: Command, options: argparse.Namespace) -> int:
+    return command.run(options) + 7
+
+
+WITHIN = Program("program within", {"words": (f"{__name__}:WORDS", "print words")}, _inner, _around)
+
 PROGRAM = Program(
     "program",
-    {"do": (f"{__name__}:DO", "do something"), "group one": (f"{__name__}:GROUPED", "do one thing of a group")},
+    {
+        "do": (f"{__name__}:DO", "do something"),
+        "group one": (f"{__name__}:GROUPED", "do one thing of a group"),
+        "within": (f"{__name__}:WITHIN", "do what has commands of its own"),
+    },
     _shared,
 )
 
@@ -143,3 +171,34 @@ def test_letters_that_the_output_cannot_show_end_nothing() -> None:
     done = run("do", "odd", env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
     assert done.returncode == 5, done.stderr
     assert done.stdout == "? ?\n"
+
+
+def test_a_command_may_be_a_program_with_commands_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """With its own overview and its own common options."""
+    assert dispatch(PROGRAM, ["within", "words", "a", "--inner", "b"]) == 7
+    assert capsys.readouterr().out == "a [] None b\n"
+    assert dispatch(PROGRAM, ["within"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("usage: program within COMMAND")
+    assert "print words" in text
+    assert "do something" not in text
+    assert dispatch(PROGRAM, ["within", "wrods"]) == UsageError.exit_code
+    assert 'did you mean "words"?' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["a", "-o", "x", "b"], "a ['b'] ['x'] nothing"),
+        (["-o", "x", "a", "--inner=y", "b", "c"], "a ['b', 'c'] ['x'] y"),
+        (["a", "--", "-o", "b"], "a ['-o', 'b'] None nothing"),
+        (["--", "-o", "b"], "-o ['b'] None nothing"),
+        (["-o", "x", "a", "--", "--", "-o"], "a ['--', '-o'] ['x'] nothing"),
+    ],
+)
+def test_options_may_stand_among_the_arguments(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Until `--`, after which nothing is one."""
+    dispatch(PROGRAM, ["within", "words", *words])
+    assert capsys.readouterr().out == said + "\n"

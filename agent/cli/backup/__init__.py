@@ -1,0 +1,1 @@
+"""`hostward backup`: one file per command, loaded when it is called."""

@@ -1,0 +1,115 @@
+"""Opening the repository that options and environment name."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from agent.backup.errors import WrongPasswordError
+from agent.backup.format.compression import Compression
+from agent.backup.repository.repository import Repository
+from agent.backup.stores.contract import Store, StoreError
+from agent.backup.stores.limit import LimitedStore
+from agent.backup.stores.registry import EXPECTED, open_store
+from agent.backup.stores.retry import RetryingStore
+from agent.cli.backup.options import chosen, setting
+from agent.cli.backup.password import ask_password, is_person, told_password
+from kit.errors import UsageError
+from kit.terminal import clean
+from kit.units import format_duration
+
+TRIES = 3
+"""How often a person may type the password."""
+
+Locking = Literal["none", "read", "write", "exclusive"]
+
+
+@contextmanager
+def opened(options: argparse.Namespace, locking: Locking, *, source: str = "") -> Iterator[Repository]:
+    """The repository, locked: `read` gives way to --no-lock, `exclusive` keeps everybody else out.
+
+    Raises UsageError, NoRepositoryError, LockedError, WrongPasswordError.
+    """
+    mode = compression(options)
+    store = open_place(options, source=source)
+    try:
+        repository = _opened(options, store, source)
+        repository.compression = mode
+        repository.extra_verify = not options.no_extra_verify
+        if locking == "none" or (locking == "read" and options.no_lock):
+            yield repository
+        else:
+            with repository.lock(exclusive=locking == "exclusive", wait=options.retry_lock):
+                yield repository
+    finally:
+        store.close()
+
+
+def open_place(options: argparse.Namespace, *, source: str = "") -> Store:
+    """The store that is named, which tries again what may pass, and keeps to the limits. Raises UsageError."""
+    environment = dict(options.environment)
+    if cacert := setting(options, "cacert"):
+        environment["RESTIC_CACERT"] = cacert
+    store = open_store(place(options, source=source), environment)
+    if options.limit_upload or options.limit_download:
+        store = LimitedStore(store, upload=options.limit_upload, download=options.limit_download)
+    return RetryingStore(store, report=_report)
+
+
+def place(options: argparse.Namespace, *, source: str = "") -> str:
+    """The location of the repository. Raises UsageError."""
+    named = chosen(options, f"{source}repository", f"{source}repository_file")
+    location, file = named.get(f"{source}repository"), named.get(f"{source}repository_file")
+    if location and file:
+        raise UsageError(f"the repository is named twice: {clean(location)}, and by the file {clean(file)}")
+    if location:
+        return location
+    if file:
+        return _read_place(file)
+    flag, name = source.replace("_", "-"), source.upper()
+    raise UsageError(
+        f"no repository is named: give --{flag}repo PLACE, or set HOSTWARD_{name}REPOSITORY, or put it into a file "
+        f"and name that by --{flag}repository-file; {EXPECTED}"
+    )
+
+
+def compression(options: argparse.Namespace) -> Compression:
+    """The mode that is asked for. Raises UsageError."""
+    mode = setting(options, "compression") or Compression.AUTO
+    try:
+        return Compression(mode)
+    except ValueError:
+        raise UsageError(f'--compression "{clean(mode)}": expected auto, off or max') from None
+
+
+def _opened(options: argparse.Namespace, store: Store, source: str) -> Repository:
+    hint = setting(options, f"{source}key_hint") or ""
+    told = told_password(options, source=source)
+    if told is not None:
+        return Repository.open(store, told, key_hint=hint)
+    for _ in range(TRIES - 1 if is_person() else 0):
+        try:
+            return Repository.open(store, ask_password(f"password of {store.location}"), key_hint=hint)
+        except WrongPasswordError as error:
+            print(f"hostward: {error}", file=sys.stderr)
+    return Repository.open(store, ask_password(f"password of {store.location}"), key_hint=hint)
+
+
+def _read_place(file: str) -> str:
+    try:
+        location = Path(file).read_text(encoding="utf-8-sig").strip()
+    except OSError as error:
+        raise UsageError(f"{clean(file)}, which should name the repository: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{clean(file)}, which should name the repository: is not UTF-8 text") from None
+    if not location:
+        raise UsageError(f"{clean(file)}, which should name the repository: is empty")
+    return location
+
+
+def _report(error: StoreError, wait: float) -> None:
+    print(f"hostward: {error}; trying again in {format_duration(wait)}", file=sys.stderr)

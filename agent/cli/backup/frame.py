@@ -1,0 +1,66 @@
+"""What stands around every command of backups: signals, core dumps, and errors as JSON where JSON was asked for."""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+from types import FrameType
+
+from agent.cli.backup.options import Environment
+from agent.cli.backup.output import prepare
+from kit.commands import INTERRUPTED, Command
+from kit.errors import HostwardError
+
+_PR_SET_DUMPABLE = 4
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+class Ended(KeyboardInterrupt):
+    """SIGTERM or SIGHUP: what is open is closed on the way out, as after Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+def around(command: Command, options: argparse.Namespace) -> int:
+    """Run a command. Its exit code is restic's where restic has one; 128 and the number after a signal."""
+    dump_no_core()
+    prepare()
+    options.environment = Environment.taken()
+    owner = os.getpid()
+    before = {number: signal.signal(number, _end) for number in _ENDING}
+    try:
+        return command.run(options)
+    except Ended as end:
+        return 128 + end.number
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except HostwardError as error:
+        if not options.json:
+            raise
+        said = {"message_type": "exit_error", "code": error.exit_code, "message": str(error)}
+        print(json.dumps(said), file=sys.stderr)
+        return error.exit_code
+    finally:
+        if os.getpid() == owner:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    # Once is enough; the next one ends what hangs while it cleans up.
+    signal.signal(number, signal.SIG_DFL)
+    raise Ended(number)
+
+
+def dump_no_core() -> None:
+    """Let no core dump, and no other process of the user, see the keys that this one holds from now on."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    # A limit of 0 does not stop core dumps that the kernel pipes to a program (core(5)).
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

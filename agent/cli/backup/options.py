@@ -1,0 +1,114 @@
+"""What every command of backups can be told: options, then HOSTWARD_ variables, then restic's own."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+from kit.errors import UsageError
+from kit.units import Duration
+
+PREFIXES = ("HOSTWARD_", "RESTIC_")
+"""Of the environment variables: ours first. What stands in RESTIC_ is what restic reads."""
+
+Value = TypeVar("Value")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of every command."""
+    group = parser.add_argument_group("the repository (docs/backup.md has the environment variables)")
+    add_access(group, "")
+    group.add_argument("--no-cache", action="store_true", help="keep no copies of indexes and trees on this host")
+    group.add_argument("--cache-dir", metavar="DIR", help="where these copies are kept")
+    group.add_argument("--no-lock", action="store_true", help="read without a lock, from a place that is read-only")
+    group.add_argument(
+        "--retry-lock",
+        type=parsed(Duration.parse),
+        default=0.0,
+        metavar="TIME",
+        help="wait so long where somebody else has the lock: 5m, 2h",
+    )
+    group.add_argument("--limit-upload", type=positive, metavar="RATE", help="at most so many KiB/s")
+    group.add_argument("--limit-download", type=positive, metavar="RATE", help="at most so many KiB/s")
+    group.add_argument("--compression", metavar="MODE", help="auto, off or max; auto")
+    group.add_argument("--pack-size", metavar="SIZE", help="MiB of the packs that are written, 4 to 128; 16")
+    group.add_argument(
+        "--no-extra-verify", action="store_true", help="do not open again what was sealed before it is written"
+    )
+    group.add_argument("--cacert", metavar="FILE", help="trust these certificate authorities, for rest: and s3:")
+    shown = parser.add_argument_group("what is shown")
+    shown.add_argument("--json", action="store_true", help="print JSON, in the shapes of restic's")
+    shown.add_argument("-q", "--quiet", action="store_true", help="show no progress, and less else")
+    shown.add_argument("-v", "--verbose", action="count", default=0, help="show more; twice: each file")
+
+
+def add_access(group: argparse._ActionsContainer, source: str) -> None:
+    """Options that name a repository and its password. `source` stands before each: `from-`, or nothing."""
+    short = not source
+    group.add_argument(
+        *(["-r"] if short else []),
+        f"--{source}repo",
+        dest=f"{source.replace('-', '_')}repository",
+        metavar="PLACE",
+        help="/PATH, sftp:…, s3:… or rest:https://…",
+    )
+    group.add_argument(f"--{source}repository-file", metavar="FILE", help="a file that names the repository")
+    group.add_argument(
+        *(["-p"] if short else []),
+        f"--{source}password-file",
+        metavar="FILE",
+        help="a file that holds the password, or credential:NAME",
+    )
+    group.add_argument(f"--{source}password-command", metavar="COMMAND", help="a program that prints the password")
+    group.add_argument(f"--{source}key-hint", metavar="ID", help="try this key first")
+    group.add_argument(f"--{source}insecure-no-password", action="store_true", help="the password is empty")
+
+
+class Environment(dict[str, str]):
+    """The variables as the command was given them. Passwords are taken out of the process's own, for good."""
+
+    @classmethod
+    def taken(cls) -> Environment:
+        """A copy, after which no child gets a password."""
+        found = cls(os.environ)
+        for name in [name for name in found if name.startswith(PREFIXES) and name.endswith("PASSWORD")]:
+            del os.environ[name]
+        return found
+
+    def __repr__(self) -> str:
+        """What a variable holds is never shown."""
+        return f"{type(self).__name__}({len(self)} variables)"
+
+
+def setting(options: argparse.Namespace, name: str) -> str | None:
+    """What was given as an option (`key_hint`), else the first of its environment variables that is not empty."""
+    return chosen(options, name).get(name)
+
+
+def chosen(options: argparse.Namespace, *names: str) -> dict[str, str]:
+    """What the command line says of these options, or else the HOSTWARD_ variables, or else the RESTIC_ ones."""
+    levels = [{name: getattr(options, name, None) for name in names}]
+    for prefix in PREFIXES:
+        levels.append({name: options.environment.get(prefix + name.upper()) for name in names})
+    return next((said for level in levels if (said := {name: value for name, value in level.items() if value})), {})
+
+
+def parsed(parse: Callable[[str], Value]) -> Callable[[str], Value]:
+    """For argparse's `type`: what raises ValueError or UsageError with a sentence."""
+
+    def converted(text: str) -> Value:
+        try:
+            return parse(text)
+        except (ValueError, UsageError) as error:
+            raise argparse.ArgumentTypeError(f'"{text}": expected {error}') from None
+
+    return converted
+
+
+def positive(text: str) -> int:
+    """A whole number above zero."""
+    if not text.isascii() or not text.isdigit() or int(text[:12]) == 0:
+        raise argparse.ArgumentTypeError(f'"{text}": expected a whole number above zero')
+    return int(text[:12])

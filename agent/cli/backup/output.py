@@ -1,0 +1,44 @@
+"""What commands print: lines whose paths stay as they are, warnings, and sizes and times for people."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from datetime import datetime
+
+from agent.backup.format.gotime import parse_moment
+from kit.terminal import clean
+
+
+def prepare() -> None:
+    """Let paths go to programs byte by byte as they are."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+
+
+def print_path(before: str, path: bytes, after: str = "") -> None:
+    """A line with a path: on a terminal without what would steer it."""
+    text = path.decode("utf-8", "surrogateescape")
+    print(f"{before}{clean(text) if sys.stdout.isatty() else text}{after}")
+
+
+def print_json(value: object) -> None:
+    """One line of JSON."""
+    print(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def warn(message: str) -> None:
+    """A line on standard error about what does not end the command."""
+    print(f"hostward: {clean(message)}", file=sys.stderr)
+
+
+def local_time(time: str | datetime) -> str:
+    """A time of the repository, on this host's clock, to the second."""
+    moment = parse_moment(time).datetime() if isinstance(time, str) else time
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def plural(count: int, word: str) -> str:
+    """`1 snapshot`, `2 snapshots`."""
+    return f"{count} {word}" + ("" if count == 1 else "s")

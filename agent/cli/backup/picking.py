@@ -1,0 +1,95 @@
+"""Which snapshots a command is about."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from agent.backup.errors import DamagedError, RepositoryError
+from agent.backup.format.snapshot import Snapshot
+from agent.backup.repository.repository import Repository
+from agent.backup.repository.walk import find_folder
+from agent.backup.select.snapshots import LATEST, SnapshotFilter, find_snapshot, find_snapshots, parse_at
+from agent.cli.backup.options import setting
+from agent.cli.backup.output import warn
+from agent.zones import zone_of
+
+
+class Picked(NamedTuple):
+    """One snapshot, and the tree that is meant."""
+
+    snapshot: Snapshot
+    tree: bytes
+    """Of its root, or of the folder that was named behind a colon."""
+    subfolder: str
+    """Absolute; empty where none was named."""
+
+
+def add_filters(parser: argparse.ArgumentParser, *, short_host: bool = True) -> None:
+    """Add --host, --tag and --path."""
+    names = ["-H", "--host"] if short_host else ["--host"]
+    parser.add_argument(
+        *names, action="append", metavar="HOST", help='made on this host, or on one of several; "" is any host'
+    )
+    parser.add_argument(
+        "--tag", action="append", default=[], metavar="TAG[,TAG…]", help="has all of these tags, or of another --tag"
+    )
+    parser.add_argument(
+        "--path", action="append", default=[], metavar="PATH", help="was made of this path, and of every other --path"
+    )
+
+
+def add_at(parser: argparse.ArgumentParser) -> None:
+    """Add --at."""
+    parser.add_argument(
+        "--at", metavar="TIME", help='the newest snapshot not after it: "2026-11-22", "2026-11-22 14:30"'
+    )
+
+
+def filter_of(options: argparse.Namespace) -> SnapshotFilter:
+    """What --host (or HOSTWARD_HOST), --tag and --path ask for."""
+    hosts = options.host
+    if hosts is None:
+        hosts = [host] if (host := setting(argparse.Namespace(environment=options.environment), "host")) else []
+    return SnapshotFilter.parse(hosts, options.tag, options.path, folder=str(Path.cwd()))
+
+
+def all_snapshots(repository: Repository) -> list[Snapshot]:
+    """All that can be read, oldest first; of the others there is a warning."""
+    return repository.snapshots(on_damaged=_warn_damaged)
+
+
+def pick(repository: Repository, options: argparse.Namespace, name: str) -> Picked:
+    """The snapshot that `name` (an id, `latest`, either with `:FOLDER`) and the options mean.
+
+    Raises RepositoryError, UsageError.
+    """
+    at = parse_at(options.at, zone_of("")) if options.at is not None else None
+    snapshot, subfolder = find_snapshot(all_snapshots(repository), name, filter_of(options), at=at)
+    tree = tree_of(snapshot)
+    return Picked(snapshot, find_folder(repository, tree, os.fsencode(subfolder)) if subfolder else tree, subfolder)
+
+
+def pick_all(repository: Repository, options: argparse.Namespace, names: list[str]) -> list[Snapshot]:
+    """The snapshots that are named, else all that the options let through, oldest first. Raises RepositoryError."""
+    return find_snapshots(all_snapshots(repository), names, filter_of(options))
+
+
+def name_and_rest(options: argparse.Namespace, words: list[str], least: int) -> tuple[str, list[str]]:
+    """(snapshot, other words): with --at, and no more than `least` words or a path as the first, it is the latest."""
+    if options.at is not None and (len(words) <= least or words[0].startswith("/")):
+        return LATEST, words
+    return words[0], words[1:]
+
+
+def tree_of(snapshot: Snapshot) -> bytes:
+    """The root. Raises DamagedError where it has none."""
+    if snapshot.tree is None:
+        raise DamagedError(f"snapshot {snapshot.short_id} has no tree")
+    return snapshot.tree
+
+
+def _warn_damaged(name: str, error: RepositoryError) -> None:
+    warn(f"left out: {error}")

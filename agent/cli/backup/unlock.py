@@ -1,0 +1,34 @@
+"""`hostward backup unlock`: locks that were left behind."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from agent.backup.repository.locks import remove_locks
+from agent.cli.backup.access import opened
+from kit.commands import Command
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add its one option."""
+    parser.add_argument("--remove-all", action="store_true", help="also those of processes that may be at work")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Remove them, and say how many."""
+    with opened(options, "none") as repository:
+        count = remove_locks(repository, all=options.remove_all, now=time.time_ns())
+    if count and not options.quiet:
+        print(f"removed {count} {'lock' if count == 1 else 'locks'}")
+    return 0
+
+
+UNLOCK = Command(
+    run=run,
+    configure=configure,
+    examples="""\
+  hostward backup unlock                removes locks of this host's dead processes, and those half an hour old
+  hostward backup unlock --remove-all   when surely nobody works on the repository""",
+    notes="exit codes: 0 done, also if there was none; 1 failed; 2 bad usage; 10 no repository; 12 wrong password.",
+)
