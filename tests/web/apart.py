@@ -67,10 +67,13 @@ def apart(program: Path, port: int, folder: Path) -> Iterator[Path]:
     """
     try:
         with ThreadPoolExecutor(1) as thread:  # a network is a thread's own, so this one ends with it
-            namespace, relay = thread.submit(_make, port).result()
+            made = thread.submit(_make, port).result()
     except PermissionError:
+        made = None
+    if made is None:
         yield program
         return
+    namespace, relay = made
     try:
         script = folder / program.name
         enter = [str(require_program("nsenter")), f"--net=/proc/{os.getpid()}/fd/{namespace}", str(program)]
@@ -90,9 +93,9 @@ def apart(program: Path, port: int, folder: Path) -> Iterator[Path]:
 
 def _make(port: int) -> tuple[int, Relay]:
     """Move this thread to a new network: what holds that, and a relay that listens in it."""
-    ip = require_program("ip")
     if LIBC.unshare(CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
+    ip = require_program("ip")
     for change in NETWORK:
         subprocess.run([ip, *change.split()], check=True)
     return os.open("/proc/thread-self/ns/net", os.O_RDONLY), Relay(("127.0.0.1", port), Way)
