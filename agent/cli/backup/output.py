@@ -8,6 +8,7 @@ import sys
 from datetime import datetime
 
 from agent.backup.format.gotime import parse_moment
+from agent.cli.backup.progress import make_way
 from kit.terminal import clean
 
 
@@ -30,6 +31,7 @@ def print_json(value: object) -> None:
 
 def warn(message: str) -> None:
     """A line on standard error about what does not end the command."""
+    make_way()
     print(f"hostward: {clean(message)}", file=sys.stderr)
 
 
