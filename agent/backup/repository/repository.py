@@ -219,6 +219,10 @@ class Repository:
                 on_progress(done + 1, len(listed))
         self._index = index
 
+    def drop_index(self) -> None:
+        """Forget what is known of the index, which was changed; it is read again when it is next asked for."""
+        self._index = None
+
     def load_blob(self, kind: BlobKind, id: bytes) -> bytes:
         """A blob, verified by its id; every place that it is in is tried. Raises DamagedError, StoreError."""
         problem: RepositoryError | None = None

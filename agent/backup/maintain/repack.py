@@ -1,0 +1,76 @@
+"""Moving blobs from packs into new ones, of the same repository or of another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from agent.backup.errors import DamagedError, RepositoryError
+from agent.backup.format.compression import Compression
+from agent.backup.format.pack import PackedBlob
+from agent.backup.maintain.trees import GAP, RUN
+from agent.backup.repository.blobs import Location
+from agent.backup.repository.repository import Repository
+from agent.backup.repository.saver import BlobSaver
+from agent.backup.stores.contract import FileKind, StoreError
+
+
+def move_blobs(
+    source: Repository,
+    pack: bytes,
+    blobs: Iterable[PackedBlob],
+    saver: BlobSaver,
+    *,
+    same: bool,
+    on_lost: Callable[[PackedBlob, RepositoryError], None] | None = None,
+) -> None:
+    """Save blobs of a pack, which `saver` may have already; each is verified before.
+
+    `same` repository: what is compressed is taken over as it is stored, and the rest is compressed if it can be.
+    A blob that is damaged is taken from another pack; where none has it, it goes to `on_lost`, or this raises.
+    """
+    wanted = sorted((blob for blob in blobs if not saver.has(blob.kind, blob.id)), key=lambda blob: blob.offset)
+    recompress = source.compression is not Compression.OFF
+    for run in _runs(wanted):
+        start = run[0].offset
+        try:
+            content = source.store.load(FileKind.PACK, pack.hex(), start, run[-1].offset + run[-1].length - start)
+        except StoreError:
+            content = None  # some of them may be there all the same, or elsewhere
+        view = memoryview(content or b"")
+        for blob in run:
+            at = blob.offset - start
+            sealed = view[at : at + blob.length]
+            place = Location(pack, blob.offset, blob.length, blob.plain_length)
+            try:
+                if content is None:
+                    raise DamagedError("the pack cannot be read")
+                plain = source.open_blob(blob.kind, blob.id, sealed, place)
+            except DamagedError:
+                try:
+                    plain = source.load_blob(blob.kind, blob.id)
+                except RepositoryError as error:
+                    if on_lost is None:
+                        raise
+                    on_lost(blob, error)
+                    continue
+                saver.save(blob.kind, plain, blob.id)
+                continue
+            if same and (blob.plain_length or not recompress):
+                saver.save_sealed(blob.kind, blob.id, bytes(sealed), blob.plain_length)
+            else:
+                saver.save(blob.kind, plain, blob.id)
+
+
+def _runs(blobs: Sequence[PackedBlob]) -> Iterable[list[PackedBlob]]:
+    """Neighbours that are read together."""
+    run: list[PackedBlob] = []
+    end = 0
+    for blob in blobs:
+        stop = blob.offset + blob.length
+        if run and (blob.offset > end + GAP or stop - run[0].offset > RUN):
+            yield run
+            run = []
+        run.append(blob)
+        end = max(end, stop)
+    if run:
+        yield run
