@@ -1,0 +1,1 @@
+"""Restoring: from the trees of a snapshot into a folder, or as an archive into a stream."""
