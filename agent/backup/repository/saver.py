@@ -69,9 +69,9 @@ class BlobSaver:
         self._pool.shutdown(cancel_futures=True)
         for writer in self._writers.values():
             writer.abandon()
-        for _, finished in self._uploads:
-            if finished.file is not None:
-                finished.file.path.unlink(missing_ok=True)
+        for upload in self._uploads:
+            if (file := upload[1].file) is not None:
+                file.path.unlink(missing_ok=True)
 
     def has(self, kind: BlobKind, id: bytes) -> bool:
         """Whether a blob need not be saved."""
