@@ -61,6 +61,8 @@ class SpooledFile:
     path: Path
     size: int
     """Bytes."""
+    trees: bool = False
+    """Whether it is a pack of trees, which a cache keeps."""
 
 
 def is_name(kind: FileKind, name: str) -> bool:
@@ -129,6 +131,9 @@ class Store(ABC):
     def spool_folder(self) -> Path | None:
         """A folder from which a spooled file is saved by a mere rename; None where there is none. See spool.py."""
         return None
+
+    def tell_trees(self, holds_trees: Callable[[str], bool]) -> None:  # noqa: B027  # only a cache wants to know
+        """Say which packs hold trees, by name, once that is known. It may be asked at any time, by any thread."""
 
     def close(self) -> None:  # noqa: B027  # many stores hold nothing
         """Give back connections. Operations after this are errors of the caller."""

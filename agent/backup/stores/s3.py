@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from configparser import Error as ConfigParserError
@@ -102,8 +103,11 @@ class S3Store(Store):
         with self._told(key, absent=True):
             response = self._client.get().get_object(self._bucket, key, request_headers=headers)
             try:
-                if headers and response.status != 206:
-                    raise PermanentStoreError(f"{key}: the server cannot send a part of a file")
+                # By its words, not by its status: not every server says 206.
+                if headers and not response.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
+                    raise PermanentStoreError(
+                        f"{key}: the server did not send the part of the file that was asked for"
+                    )
                 for piece in response.stream(PIECE, decode_content=False):
                     self._received(len(piece))
                     content += piece
@@ -171,20 +175,26 @@ class S3Store(Store):
         try:
             yield
         except S3Error as error:
-            if error.code in _NO_FILE and absent:
-                raise FileMissingError(f"{self.location}: {what}: there is no such file") from error
-            words = f"{self.location}: {clean(error.code or '')}: {bounded(error.message or '', 200)}"
-            passing = error.code in _PASSING or not refused("", error.response.status, "").permanent
-            raise (StoreError if passing else PermanentStoreError)(words) from error
-        except (ServerError, InvalidResponseError) as error:
-            status = error.status_code if isinstance(error, ServerError) else error._code
-            told = refused(self.location, status, "")
-            # Whatever answered here was no S3: that it knows no such page does not say that there is no such file.
-            raise PermanentStoreError(str(told)) if isinstance(told, FileMissingError) else told from error
+            raise self._refused(what, error.response.status, error.code, error.message, absent) from error
+        except InvalidResponseError as error:
+            # Not every server that answers in XML says so.
+            code = re.search(r"<Code>(\w{1,100})</Code>", error._body or "")
+            raise self._refused(what, error._code, code and code.group(1), None, absent) from error
+        except ServerError as error:
+            raise self._refused(what, error.status_code, None, None, absent) from error
         except HTTPError as error:
             raise failed(self.location, error) from error
         except (MinioException, OSError, ValueError, ParseError) as error:
             raise StoreError(f"{self.location}: {bounded(str(error), 300)}") from error
+
+    def _refused(self, what: str, status: int, code: str | None, message: str | None, absent: bool) -> StoreError:
+        """Without a code it was no S3 that answered: a missing page of a web server is no missing file."""
+        if code in _NO_FILE and absent:
+            return FileMissingError(f"{self.location}: {what}: there is no such file")
+        told = bounded(f"{code or ''} {message or ''}".strip(), 200)
+        words = f"{self.location}: the server answered {status} {told}".rstrip()
+        passing = code in _PASSING or not refused("", status, "").permanent
+        return StoreError(words) if passing else PermanentStoreError(words)
 
 
 class _Client(urllib3.PoolManager):

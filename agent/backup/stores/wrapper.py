@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from agent.backup.stores.contract import FileKind, SpooledFile, Store
@@ -36,6 +36,9 @@ class Wrapper(Store):
 
     def spool_folder(self) -> Path | None:
         return self.inner.spool_folder()
+
+    def tell_trees(self, holds_trees: Callable[[str], bool]) -> None:
+        self.inner.tell_trees(holds_trees)
 
     def close(self) -> None:
         self.inner.close()

@@ -1,0 +1,85 @@
+"""Servers once for each worker, and a ground of its own for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.agent.backup.stores.grounds import (
+    Ground,
+    LocalGround,
+    MemoryGround,
+    NetworkGround,
+    PlacedGround,
+    RestGround,
+    S3Ground,
+    SftpGround,
+)
+from tests.agent.backup.stores.servers import KEY, SECRET, Sshd, rclone, sshd
+
+NETWORKS = ("sftp", "rest", "s3")
+WRAPPERS = ("retry", "limit", "cache")
+
+
+@pytest.fixture(scope="session")
+def sftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    with sshd(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rest_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("rest")
+
+
+@pytest.fixture(scope="session")
+def rest_server(rest_folder: Path) -> Iterator[int]:
+    with rclone(rest_folder, "restic", "--user", KEY, "--pass", SECRET) as port:
+        yield port
+
+
+@pytest.fixture(scope="session")
+def s3_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("s3")
+
+
+@pytest.fixture(scope="session")
+def s3_server(s3_folder: Path) -> Iterator[int]:
+    with rclone(s3_folder, "s3", "--auth-key", f"{KEY},{SECRET}") as port:
+        yield port
+
+
+def make_ground(name: str, request: pytest.FixtureRequest, folder: Path) -> Ground:
+    """Servers start when the first test asks for them."""
+    match name:
+        case "local":
+            return LocalGround(folder)
+        case "sftp":
+            return SftpGround(request.getfixturevalue("sftp_server"), folder)
+        case "rest":
+            return RestGround(request.getfixturevalue("rest_server"), request.getfixturevalue("rest_folder"))
+        case "s3":
+            return S3Ground(request.getfixturevalue("s3_server"), request.getfixturevalue("s3_folder"))
+    return MemoryGround(folder, None if name == "memory" else name)
+
+
+@pytest.fixture(params=["local", "memory", *NETWORKS, *WRAPPERS])
+def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Ground:
+    return make_ground(request.param, request, tmp_path)
+
+
+@pytest.fixture(params=["local", *NETWORKS])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> PlacedGround:
+    """What is shared by processes."""
+    found = make_ground(request.param, request, tmp_path)
+    assert isinstance(found, PlacedGround)
+    return found
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request: pytest.FixtureRequest, tmp_path: Path) -> NetworkGround:
+    found = make_ground(request.param, request, tmp_path)
+    assert isinstance(found, NetworkGround)
+    return found
