@@ -1,8 +1,8 @@
 """Which files are meant: restic's pattern language, and the marks by which folders are left out.
 
 A pattern is a path whose components are globs as Go's `filepath.Match` has them: `*`, `?`, `[a-z]`, `[^a-z]`, and a
-backslash before a character that is meant as it is. A pattern that begins with `/` is matched from the root, others at
-every depth. `**` stands for any number of components. What matches a folder matches all that is in it. `!` before a
+backslash before a character that is meant as it is. What begins with `/` is matched from the root, others at every
+depth. `**` stands for any number of components. What matches a folder matches all that is in it. `!` before a
 pattern takes back what the patterns before it matched. Names are bytes of the file system; `?` and classes count
 characters of UTF-8, and a byte that is not UTF-8 is a character.
 

@@ -79,9 +79,7 @@ class Decision(NamedTuple):
     snapshot: Snapshot
     keep: bool
     reasons: list[str]
-    """As restic words them (`matches` in its JSON); empty for one that is removed."""
-    counters: dict[str, int]
-    """How many more each counting rule may keep, without those that may keep none (`counters`)."""
+    """Why it is kept, as restic words it (`matches` in its JSON); empty for one that is removed."""
 
 
 class GroupDecision(NamedTuple):
@@ -119,8 +117,8 @@ def decide(
 ) -> list[GroupDecision]:
     """What becomes of each snapshot, by groups.
 
-    Raises RepositoryError, before anything is done, where the policy is empty or would remove all snapshots of a
-    group, unless `may_remove_all` says that this is meant.
+    Raises RepositoryError, before anything is done, where the policy is empty, unless `may_remove_all` says that all
+    are to go, and where it would remove all snapshots of a group, which a mistaken rule does.
     """
     if not policy and not may_remove_all:
         raise RepositoryError(
@@ -131,7 +129,7 @@ def decide(
         for group in group_snapshots(snapshots, by)
     ]
     for group in groups:
-        if not group.kept and not may_remove_all:
+        if policy and not group.kept:
             raise RepositoryError(f"no rule keeps any snapshot of a group ({group.key}), so no snapshot is removed")
     return groups
 
@@ -174,8 +172,7 @@ def apply_policy(snapshots: Iterable[Snapshot], policy: Policy, *, now: int, loc
                 if new or oldest:
                     last_within[name] = current
                     reasons.append(f"{name if new else f'oldest {name}'} within {spans[name]}")
-        counters = {name: count for name, count in left.items() if count} if reasons else {}
-        decisions.append(Decision(snapshot, bool(reasons), reasons, counters))
+        decisions.append(Decision(snapshot, bool(reasons), reasons))
     return decisions
 
 

@@ -191,9 +191,8 @@ def group_snapshots(snapshots: Iterable[Snapshot], by: Grouping) -> list[Snapsho
             tuple(sorted(snapshot.tags)) if by.tags else None,
         )
         groups.setdefault(key, []).append(snapshot)
-    return [
-        SnapshotGroup(key, groups[key]) for key in sorted(groups, key=lambda key: tuple(each or () for each in key))
-    ]
+    ordered = sorted(groups, key=lambda key: (key.host or "", key.paths or (), key.tags or ()))
+    return [SnapshotGroup(key, groups[key]) for key in ordered]
 
 
 def newest_of_each(snapshots: Iterable[Snapshot], count: int) -> list[Snapshot]:
