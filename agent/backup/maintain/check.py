@@ -31,13 +31,14 @@ from agent.backup.format.pack import BlobKind, PackedBlob
 from agent.backup.format.snapshot import Snapshot
 from agent.backup.maintain.contents import HEADER_OVERHEAD, PackContents, entry_length
 from agent.backup.maintain.packcheck import PackResult, check_pack
-from agent.backup.maintain.subset import Subset
+from agent.backup.maintain.subset import Sample, choose_packs
 from agent.backup.maintain.touched import Touched, touched_paths
 from agent.backup.maintain.trees import each_tree
 from agent.backup.maintain.used import Marks
 from agent.backup.maintain.workers import Workers
 from agent.backup.repository.files import content_of
 from agent.backup.repository.repository import Repository
+from agent.backup.select.sizes import Group, Share, Size
 from agent.backup.stores.contract import FileKind, FileMissingError
 
 _KNOWN_TYPES = frozenset((FILE, FOLDER, SYMLINK, BLOCK_DEVICE, CHARACTER_DEVICE, FIFO, SOCKET))
@@ -72,7 +73,7 @@ class CheckOptions:
 
     read_data: bool = False
     """Read and verify every pack."""
-    subset: Subset | None = None
+    subset: Group | Share | Size | None = None
     """Read and verify some packs."""
     processes: int = field(default_factory=lambda: max(len(os.sched_getaffinity(0)), 2))
     """That verify packs."""
@@ -106,7 +107,7 @@ class CheckReport:
 
 
 def check(
-    repository: Repository, options: CheckOptions | None = None, *, sample: Callable[..., list[bytes]] | None = None
+    repository: Repository, options: CheckOptions | None = None, *, sample: Sample | None = None
 ) -> CheckReport:
     """Check a repository; the caller holds a lock. Nothing is changed, and one problem does not hide the next.
 
@@ -116,7 +117,7 @@ def check(
 
 
 class _Check:
-    def __init__(self, repository: Repository, options: CheckOptions, sample: Callable[..., list[bytes]]) -> None:
+    def __init__(self, repository: Repository, options: CheckOptions, sample: Sample) -> None:
         self._repository = repository
         self._options = options
         self._sample = sample
@@ -244,7 +245,7 @@ class _Check:
         if options.read_data:
             chosen = list(stored)
         elif options.subset is not None:
-            chosen = options.subset.choose(stored, self._sample)
+            chosen = choose_packs(options.subset, stored, self._sample)
         else:
             chosen = []
         repository = self._repository

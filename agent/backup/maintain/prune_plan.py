@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from agent.backup.errors import DamagedError
 from agent.backup.format.pack import BlobKind
 from agent.backup.maintain.contents import HEADER_OVERHEAD, entry_length
-from agent.backup.maintain.sizes import parse_percent, parse_size
 from agent.backup.maintain.used import Marks
 from agent.backup.repository.packer import PACK_SIZE
-from kit.errors import UsageError
+from agent.backup.select.sizes import Share, Size
 
+DEFAULT_UNUSED = Share(5)
 FEW_SMALL = 10
 """Packs that are merely small are written anew only if there are so many, or one would be for ever."""
 _SATURATED = 255
@@ -25,38 +25,11 @@ _DATA, _TREE = BlobKind.DATA + 1, BlobKind.TREE + 1
 
 
 @dataclass(frozen=True, slots=True)
-class MaxUnused:
-    """How much waste may stay: a share of the repository, bytes, or any amount (both None)."""
-
-    percent: float | None = None
-    """Of what the repository then holds."""
-    size: int | None = None
-
-    def bytes(self, used: int) -> float:
-        """Bytes that may stay, where `used` are in use."""
-        if self.percent is not None:
-            return self.percent / (100 - self.percent) * used
-        return float("inf") if self.size is None else self.size
-
-
-def parse_max_unused(text: str) -> MaxUnused:
-    """`5%`, a size such as `2G`, or `unlimited`. Raises UsageError."""
-    text = text.strip()
-    if text == "unlimited":
-        return MaxUnused()
-    if text.endswith("%"):
-        percent = parse_percent(text, "--max-unused")
-        if percent >= 100:
-            raise UsageError(f"--max-unused={text}: expected less than 100%")
-        return MaxUnused(percent=percent)
-    return MaxUnused(size=parse_size(text, "--max-unused"))
-
-
-@dataclass(frozen=True, slots=True)
 class PruneRules:
     """What may be decided."""
 
-    max_unused: MaxUnused = MaxUnused(percent=5)
+    max_unused: Share | Size | None = DEFAULT_UNUSED
+    """How much waste may stay: of what the repository then holds, bytes, or any amount (None)."""
     max_repack: int | None = None
     """Bytes of packs that are written anew at most; None: as many as it takes."""
     cacheable_only: bool = False
@@ -71,6 +44,13 @@ class PruneRules:
     def small_below(self) -> int:
         """Bytes below which a pack counts as small."""
         return self.pack_size // 5 * 4 if self.small else self.pack_size // 25
+
+    def tolerated(self, used: int) -> float:
+        """Bytes of waste that may stay, where `used` are in use."""
+        limit = self.max_unused
+        if limit is None:
+            return float("inf")
+        return limit.bytes if isinstance(limit, Size) else limit.percent / (100 - limit.percent) * used
 
 
 @dataclass(slots=True)
@@ -307,7 +287,7 @@ def _must_compress(pack: _Pack, rules: PruneRules) -> bool:
 def _choose(candidates: Iterable[_Pack], rules: PruneRules, plan: PrunePlan) -> None:
     """Take packs to be written anew while too much waste is left."""
     stats = plan.stats
-    tolerated = rules.max_unused.bytes(stats.used.bytes)
+    tolerated = rules.tolerated(stats.used.bytes)
     most = float("inf") if rules.max_repack is None else rules.max_repack
 
     def order(pack: _Pack) -> tuple[bool, bool, float]:

@@ -1,0 +1,108 @@
+"""Making the index agree with the packs that are there."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+
+from agent.backup.errors import DamagedError, RepositoryError
+from agent.backup.format.pack import PackedBlob
+from agent.backup.maintain.contents import HEADER_OVERHEAD, entry_length
+from agent.backup.maintain.reindex import rewrite_index
+from agent.backup.repository.repository import Repository
+from agent.backup.stores.contract import FileKind
+
+
+@dataclass(frozen=True, slots=True)
+class RepairIndexOptions:
+    """How to go about it."""
+
+    read_all_packs: bool = False
+    """Trust no index file: read the header of every pack."""
+    dry_run: bool = False
+    on_progress: Callable[[str, int, int], None] = lambda phase, done, total: None
+    """Told of `index` (files) and `headers` (packs)."""
+
+
+@dataclass(slots=True)
+class RepairIndexResult:
+    """What was done, or would be. Names of files."""
+
+    damaged: dict[str, RepositoryError] = field(default_factory=dict)
+    """Index files that could not be read, and were replaced."""
+    added: list[str] = field(default_factory=list)
+    """Packs that were in no index."""
+    corrected: list[str] = field(default_factory=list)
+    """Packs whose size was not that which the index said."""
+    gone: list[str] = field(default_factory=list)
+    """Packs that the index had and that are not there."""
+    unreadable: dict[str, RepositoryError] = field(default_factory=dict)
+    """Packs whose header does not read; they are in no index now. `repair packs` cannot help them any more."""
+
+
+def repair_index(repository: Repository, options: RepairIndexOptions | None = None) -> RepairIndexResult:
+    """Write the index anew where it is not right; the caller holds an exclusive lock. Raises StoreError."""
+    options = options or RepairIndexOptions()
+    if not options.dry_run:
+        repository.require_lock(exclusive=True)
+    result = RepairIndexResult()
+    stored = {bytes.fromhex(name): size for name, size in repository.names(FileKind.PACK)}
+    if options.read_all_packs:
+        obsolete = [name for name, _ in repository.names(FileKind.INDEX)]
+        indexed: dict[bytes, int] = {}
+    else:
+        repository.load_index(
+            on_damaged=result.damaged.__setitem__,
+            on_progress=lambda done, total: options.on_progress("index", done, total),
+        )
+        obsolete = list(result.damaged)
+        indexed = _sizes(repository)
+    unread = {pack: size for pack, size in stored.items() if indexed.get(pack) != size}
+    result.gone = sorted(pack.hex() for pack in indexed.keys() - stored.keys())
+    result.added = sorted(pack.hex() for pack in unread.keys() - indexed.keys())
+    result.corrected = sorted(pack.hex() for pack in unread.keys() & indexed.keys())
+    drop = unread.keys() | (indexed.keys() - stored.keys())
+    if options.dry_run:
+        return result
+    rewrite_index(repository, drop, obsolete=obsolete, added=_headers(repository, unread, result, options))
+    repository.drop_index()
+    return result
+
+
+def _sizes(repository: Repository) -> dict[bytes, int]:
+    """What size each pack must have by the index."""
+    index = repository.blobs
+    sizes = array("Q", [HEADER_OVERHEAD]) * len(index.packs)
+    for _, number, blob in index.slots():
+        sizes[number] += blob.length + entry_length(blob)
+    return dict(zip(index.packs, sizes, strict=True))
+
+
+def _headers(
+    repository: Repository, packs: dict[bytes, int], result: RepairIndexResult, options: RepairIndexOptions
+) -> Iterator[tuple[bytes, list[PackedBlob]]]:
+    """Packs with their blobs; several headers are read at once."""
+    connections = max(repository.store.connections, 1)
+    waiting = iter(packs.items())
+    done = 0
+
+    def read(pack: bytes, size: int) -> list[PackedBlob] | RepositoryError:
+        try:
+            return repository.clone(repository.store).read_pack_header(pack, size)
+        except DamagedError as error:
+            return error
+
+    with ThreadPoolExecutor(connections, thread_name_prefix="header") as pool:
+        while batch := list(islice(waiting, connections * 4)):
+            futures = [pool.submit(read, pack, size) for pack, size in batch]
+            for (pack, _), future in zip(batch, futures, strict=True):
+                found = future.result()
+                done += 1
+                options.on_progress("headers", done, len(packs))
+                if isinstance(found, RepositoryError):
+                    result.unreadable[pack.hex()] = found
+                else:
+                    yield pack, found

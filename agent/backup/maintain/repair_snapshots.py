@@ -1,0 +1,97 @@
+"""Making snapshots whole again, without what is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from agent.backup.errors import RepositoryError
+from agent.backup.format.crypto import OVERHEAD
+from agent.backup.format.node import (
+    BLOCK_DEVICE,
+    CHARACTER_DEVICE,
+    FIFO,
+    FILE,
+    FOLDER,
+    SOCKET,
+    SYMLINK,
+    Node,
+)
+from agent.backup.format.pack import BlobKind
+from agent.backup.format.snapshot import Snapshot
+from agent.backup.maintain.replace import OnReplacement, Replacement, replace_snapshot
+from agent.backup.maintain.retree import EMPTY_TREE, TreeChanger
+from agent.backup.repository.repository import Repository
+from agent.backup.repository.saver import BlobSaver
+
+_TYPES = frozenset((FILE, FOLDER, SYMLINK, BLOCK_DEVICE, CHARACTER_DEVICE, FIFO, SOCKET))
+
+
+@dataclass(frozen=True, slots=True)
+class RepairSnapshotsOptions:
+    """How to go about it."""
+
+    forget: bool = False
+    """Remove the broken snapshots."""
+    dry_run: bool = False
+    on_repair: Callable[[bytes, str], None] = lambda path, what: None
+    """Told the path of each entry that is changed, and what is done: a clause."""
+    on_snapshot: OnReplacement = lambda replacement: None
+
+
+def repair_snapshots(
+    repository: Repository, snapshots: Iterable[Snapshot], options: RepairSnapshotsOptions | None = None
+) -> list[Replacement]:
+    """Write broken snapshots anew without what is lost; the caller holds an exclusive lock. As restic does:
+
+    files are left without the parts that no pack has, folders that cannot be read become empty, entries of unknown
+    types go, and a snapshot whose root cannot be read is removed. A new snapshot has the tag `repaired`, unless the
+    old one goes. The index must be right: `repair_index` comes first, or what it does not know counts as lost.
+    """
+    options = options or RepairSnapshotsOptions()
+    if not options.dry_run:
+        repository.require_lock(exclusive=True)
+    done = []
+    with BlobSaver(repository, dry_run=options.dry_run) as saver:
+        changer = _changer(repository, saver, options)
+        for snapshot in snapshots:
+            tree = changer.run(snapshot.tree) if snapshot.tree is not None else None
+            saver.flush()
+            replacement = replace_snapshot(
+                repository, snapshot, tree, tag="repaired", forget=options.forget, dry_run=options.dry_run
+            )
+            options.on_snapshot(replacement)
+            done.append(replacement)
+    return done
+
+
+def _changer(repository: Repository, saver: BlobSaver, options: RepairSnapshotsOptions) -> TreeChanger:
+    find = repository.blobs.find
+
+    def change(node: Node, path: bytes) -> Node | None:
+        if node.type not in _TYPES:
+            options.on_repair(path, f"is of the unknown type {node.type[:40]!r}, and is left out")
+            return None
+        if node.type != FILE:
+            return node
+        places = [(id, find(BlobKind.DATA, id)) for id in node.content or ()]
+        there = [(id, place) for id, place in places if place is not None]
+        size = sum(place.plain_length or place.length - OVERHEAD for _, place in there)
+        if len(there) != len(places):
+            options.on_repair(path, f"loses {len(places) - len(there)} of its {len(places)} parts")
+        elif size != node.size:
+            options.on_repair(path, f"is said to have {node.size} bytes, and has {size}")
+        elif node.content is not None:
+            return node
+        return msgspec.structs.replace(node, content=[id for id, _ in there], size=size)
+
+    def failed(id: bytes, path: bytes, error: RepositoryError) -> bytes | None:
+        if path == b"/":
+            options.on_repair(path, f"cannot be read: {error}")
+            return None
+        options.on_repair(path, f"cannot be read, and becomes empty: {error}")
+        return EMPTY_TREE
+
+    return TreeChanger(repository, saver, change, by_path=False, on_failed=failed)
