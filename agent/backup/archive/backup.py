@@ -1,0 +1,303 @@
+"""A backup: from targets, or a stream, to a snapshot."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import pwd
+import socket
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from agent.backup.archive.folders import FolderCache
+from agent.backup.archive.report import (
+    MOST_PROBLEMS,
+    Counts,
+    OnProblem,
+    OnProgress,
+    Outcome,
+    Problem,
+    Progress,
+    ignore,
+)
+from agent.backup.archive.saving import Saving
+from agent.backup.archive.scope import FileSystems, Scope
+from agent.backup.archive.targets import absolute, plan_targets
+from agent.backup.archive.walk import Walk
+from agent.backup.errors import RepositoryError
+from agent.backup.format.gotime import Moment, format_moment
+from agent.backup.format.node import Node, encode_node, encode_tree, mode_of
+from agent.backup.format.snapshot import Snapshot, Summary
+from agent.backup.repository.packer import PACK_SIZE
+from agent.backup.repository.repository import Repository
+from agent.backup.select.snapshots import LATEST, SnapshotFilter, find_snapshot
+from agent.backup.stores.contract import FileKind
+from kit.errors import UsageError
+from kit.version import __version__
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be saved, and how."""
+
+    targets: tuple[bytes, ...] = ()
+    scope: Scope = field(default_factory=Scope)
+    excludes: tuple[str, ...] = ()
+    """The patterns of the scope, as the snapshot names them."""
+    tags: tuple[str, ...] = ()
+    hostname: str = ""
+    """Empty: this host's name."""
+    moment: Moment | None = None
+    """The time of the snapshot; None: when the run begins."""
+    parent: str = ""
+    """The snapshot to compare with; empty: the latest of this host and these paths."""
+    force: bool = False
+    """Read all files, whatever the parent says."""
+    ignore_ctime: bool = False
+    ignore_inode: bool = False
+    """Implies ignore_ctime: where inodes are made up, that time is too."""
+    with_atime: bool = False
+    skip_if_unchanged: bool = False
+    dry_run: bool = False
+    pack_size: int = PACK_SIZE
+    workers: int = 0
+    """0: one for each processor that this process may use, at most 8."""
+
+
+def now() -> Moment:
+    """The time on this host's clock."""
+    nanoseconds = time.time_ns()
+    return Moment(nanoseconds, time.localtime(nanoseconds // 1_000_000_000).tm_gmtoff)
+
+
+def find_parent(
+    repository: Repository, plan: Plan, hostname: str, paths: Sequence[str], at: Moment
+) -> Snapshot | None:
+    """The snapshot to compare with, as restic chooses it. Raises RepositoryError where a named one is not there."""
+    if plan.force:
+        return None
+    wanted = SnapshotFilter((hostname,), (), tuple(paths))
+    snapshots = repository.snapshots(on_damaged=lambda name, error: None)
+    if plan.parent:
+        return find_snapshot(snapshots, plan.parent, wanted).snapshot
+    try:
+        return find_snapshot(snapshots, LATEST, wanted, at=at.nanoseconds).snapshot
+    except RepositoryError:
+        return None
+
+
+class _Run:
+    """What a backup of targets and one of a stream have in common."""
+
+    def __init__(
+        self, repository: Repository, plan: Plan, paths: list[str], on_progress: OnProgress, on_problem: OnProblem
+    ) -> None:
+        self.repository = repository
+        self.plan = plan
+        self.paths = paths
+        self.start = now()
+        self.moment = plan.moment or self.start
+        self.hostname = plan.hostname or socket.gethostname()
+        self.parent = find_parent(repository, plan, self.hostname, paths, self.moment)
+        self.progress = Progress()
+        if self.parent is not None and self.parent.summary is not None:
+            self.progress.total_files = self.parent.summary.total_files_processed
+            self.progress.total_size = self.parent.summary.total_bytes_processed
+        self.problems: list[Problem] = []
+        self._on_progress = on_progress
+        self._on_problem = on_problem
+
+    def tell(self) -> None:
+        self._on_progress(self.progress)
+
+    def problem(self, path: bytes, reason: str) -> None:
+        problem = Problem(os.fsdecode(path), reason)
+        self.progress.problems += 1
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(problem)
+        self._on_problem(problem)
+
+    def end(self, tree: bytes, counts: Counts) -> Outcome:
+        """Write the snapshot of a tree that is wholly in the repository."""
+        plan = self.plan
+        end = now()
+        summary = Summary(
+            backup_start=format_moment(self.start),
+            backup_end=format_moment(end),
+            files_new=counts.files_new,
+            files_changed=counts.files_changed,
+            files_unmodified=counts.files_unmodified,
+            dirs_new=counts.dirs_new,
+            dirs_changed=counts.dirs_changed,
+            dirs_unmodified=counts.dirs_unmodified,
+            data_blobs=counts.data_blobs,
+            tree_blobs=counts.tree_blobs,
+            data_added=counts.data_added,
+            data_added_packed=counts.data_added_packed,
+            total_files_processed=counts.files_new + counts.files_changed + counts.files_unmodified,
+            total_bytes_processed=counts.total_bytes,
+        )
+        uid = os.geteuid()
+        username = ""
+        with suppress(KeyError):
+            username = pwd.getpwuid(uid).pw_name
+        snapshot = Snapshot(
+            moment=self.moment,
+            tree=tree,
+            paths=tuple(self.paths),
+            hostname=self.hostname,
+            username=username,
+            uid=uid,
+            gid=os.getegid(),
+            excludes=plan.excludes,
+            tags=plan.tags,
+            parent=self.parent.id if self.parent is not None else None,
+            program_version=f"hostward {__version__}",
+            summary=summary,
+        )
+        unchanged = plan.skip_if_unchanged and self.parent is not None and self.parent.tree == tree
+        if not plan.dry_run and not unchanged:
+            snapshot = replace(snapshot, id=self.repository.save_snapshot(snapshot))
+        self.tell()
+        return Outcome(snapshot, summary, self.problems, self.progress.problems)
+
+
+def run_backup(
+    repository: Repository,
+    plan: Plan,
+    *,
+    on_progress: OnProgress = ignore,
+    on_problem: OnProblem = ignore,
+    cache: Path | None = None,
+    changed_folders: Iterable[bytes] | None = None,
+) -> Outcome:
+    """Save targets. The caller holds the repository's lock.
+
+    A target that is not there is a problem, unless none is: RepositoryError. `cache` is a file in which is remembered
+    what folders were, for the next run of these targets. `changed_folders`, from a watcher, are absolute paths: in no
+    other folder has any entry changed since the parent snapshot was begun, so only these are listed, and those above
+    them. Without a usable cache all folders are.
+    """
+    targets: list[bytes] = []
+    missing: list[bytes] = []
+    for target in plan.targets:
+        (targets if os.path.lexists(target) else missing).append(target)
+    if not targets:
+        raise RepositoryError("none of the paths to be saved is there: expected at least one")
+    try:
+        plan_of_targets = plan_targets(targets)
+        devices = {absolute(target): os.lstat(target).st_dev for target in targets}
+    except OSError as error:
+        raise RepositoryError(f"{os.fsdecode(error.filename)} cannot be listed: {error.strerror}") from error
+    indexes = [name for name, _ in repository.names(FileKind.INDEX)] if cache is not None else []
+    run = _Run(repository, plan, [os.fsdecode(absolute(target)) for target in targets], on_progress, on_problem)
+    for target in missing:
+        run.problem(target, "is not there")
+    folders = FolderCache(
+        cache if not (plan.with_atime or plan.dry_run) else None, repository.key, _context(repository, plan)
+    )
+    if run.parent is not None:
+        folders.load(run.parent.id, indexes)
+    walk = Walk(
+        repository,
+        plan.scope,
+        ignore_ctime=plan.ignore_ctime,
+        ignore_inode=plan.ignore_inode,
+        with_atime=plan.with_atime,
+        cache=folders,
+        changed_folders=changed_folders if folders.usable else None,
+        file_systems=FileSystems(devices) if plan.scope.one_file_system else None,
+        progress=run.progress,
+        on_progress=run.tell,
+        on_problem=run.problem,
+    )
+    saving = Saving(
+        repository,
+        walk.on_file,
+        walk.tick,
+        workers=plan.workers,
+        pack_size=plan.pack_size,
+        dry_run=plan.dry_run,
+        with_atime=plan.with_atime,
+    )
+    try:
+        tree = walk.run(saving, plan_of_targets, run.parent.tree if run.parent is not None else None)
+        saving.finish()
+    except BaseException:
+        saving.abandon()
+        raise
+    outcome = run.end(tree, walk.counts.plus(saving.counts))
+    if outcome.snapshot.id:
+        folders.save(outcome.snapshot.id, {*indexes, *saving.index_names})
+    return outcome
+
+
+def run_stream(
+    repository: Repository,
+    plan: Plan,
+    stream: BinaryIO,
+    filename: str,
+    *,
+    on_progress: OnProgress = ignore,
+) -> Outcome:
+    """Save what comes from a stream until its end, as one file at the path `filename`. Raises OSError of the stream.
+
+    The caller holds the repository's lock.
+    """
+    path = b"/" + posixpath.normpath(b"/" + os.fsencode(filename)).lstrip(b"/")
+    *folders, name = path.split(b"/")[1:]
+    if not name:
+        raise UsageError(f'"{filename}" names no file: expected a name for what comes from the stream')
+    run = _Run(repository, plan, [os.fsdecode(path)], on_progress, ignore)
+    run.progress.current = path
+    saving = Saving(
+        repository,
+        lambda ticket, saved: None,
+        run.tell,
+        workers=plan.workers,
+        pack_size=plan.pack_size,
+        dry_run=plan.dry_run,
+        with_atime=False,
+    )
+
+    def read(into: memoryview) -> int:
+        count = int(stream.readinto(into) or 0)  # type: ignore[attr-defined]
+        run.progress.size += count
+        return count
+
+    content: list[bytes] = []
+    try:
+        saving.stream(read, content.extend)
+        saving.drain()
+        node = _made_up(name, 0o100644, run.moment)
+        node.size, node.content = run.progress.size, content
+        for folder in reversed(folders):
+            above = _made_up(folder, 0o040755, run.moment)
+            above.subtree = saving.tree(encode_tree([encode_node(node)]))
+            node = above
+        tree = saving.tree(encode_tree([encode_node(node)]))
+        saving.finish()
+    except BaseException:
+        saving.abandon()
+        raise
+    counts = Counts(files_new=1, dirs_new=len(folders), total_bytes=run.progress.size)
+    return run.end(tree, counts.plus(saving.counts))
+
+
+def _made_up(name: bytes, st_mode: int, moment: Moment) -> Node:
+    """A node of what is in no file system."""
+    kind, mode = mode_of(st_mode)
+    time = format_moment(moment)
+    return Node(name, kind, mode, time, time, time)
+
+
+def _context(repository: Repository, plan: Plan) -> Iterable[str]:
+    """What else than the files trees depend on."""
+    scope = plan.scope
+    yield repository.config.id
+    yield repr([absolute(target) for target in plan.targets])
+    yield repr((scope.patterns, scope.insensitive, scope.marks, scope.larger_than, scope.one_file_system))

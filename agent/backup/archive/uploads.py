@@ -1,0 +1,111 @@
+"""Saving packs in threads while others are being filled, and the index of those that are saved."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+from agent.backup.format.index import FULL
+from agent.backup.format.pack import PackedBlob
+from agent.backup.repository.packer import FinishedPack
+from agent.backup.repository.repository import Repository
+from agent.backup.stores.contract import FileKind, SpooledFile
+
+_INDEX_EVERY = 600.0
+"""Seconds after which an index is written however small it is: an interrupted run's work is found by it."""
+
+
+class Uploads:
+    """Saves packs, several at once, then their index. At most a few packs wait on disk."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._limit = repository.store.connections + 2
+        self._threads: ThreadPoolExecutor | None = None
+        self._running: deque[Future[FinishedPack]] = deque()
+        self._saved: list[tuple[bytes, list[PackedBlob]]] = []
+        self._blobs = 0
+        self.index_names: list[str] = []
+        """Of what was written."""
+        self._indexed = time.monotonic()
+
+    def add(self, pack: FinishedPack) -> None:
+        """Begin to save a pack; waits where too many are under way. Raises StoreError, of an earlier one too."""
+        if pack.file is None:
+            return
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self._repository.store.connections, "upload")
+        self._running.append(self._threads.submit(self._save, pack, pack.file))
+        self.look()
+        while len(self._running) >= self._limit:
+            wait(self._running, return_when=FIRST_COMPLETED)
+            self.look()
+
+    def look(self) -> None:
+        """Take note of what is saved. Raises StoreError."""
+        for future in [future for future in self._running if future.done()]:
+            self._running.remove(future)
+            pack = future.result()
+            self._saved.append((pack.id, pack.blobs))
+            self._blobs += len(pack.blobs)
+            self._repository.blobs.add(pack.id, pack.blobs)
+        if self._blobs >= FULL or (self._saved and time.monotonic() - self._indexed > _INDEX_EVERY):
+            self._save_index()
+
+    def finish(self) -> None:
+        """Wait for all, and write the index. Raises StoreError."""
+        while self._running:
+            wait(self._running, return_when=FIRST_COMPLETED)
+            self.look()
+        if self._saved:
+            self._save_index()
+        self.close()
+
+    def abandon(self) -> None:
+        """Begin nothing more, wait for what is under way, and keep it for the next run, as far as that works."""
+        for future in list(self._running):
+            if future.cancel():
+                self._running.remove(future)
+        with contextlib.suppress(Exception):
+            self.finish()
+        self.close()
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._threads is not None:
+            self._threads.shutdown(cancel_futures=True)
+            self._threads = None
+
+    def _save(self, pack: FinishedPack, file: SpooledFile) -> FinishedPack:
+        with _kept(file.path):
+            try:
+                self._repository.check_lock()
+                self._repository.store.save(FileKind.PACK, pack.id.hex(), file)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    file.path.unlink()
+                raise
+        return pack
+
+    def _save_index(self) -> None:
+        packs, self._saved, self._blobs = self._saved, [], 0
+        self._indexed = time.monotonic()
+        self.index_names.append(self._repository.save_index(packs))
+
+
+@contextlib.contextmanager
+def _kept(path: Path) -> Iterator[None]:
+    """Keep a spooled file from being taken for abandoned, now that the worker that wrote it has closed it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
