@@ -11,6 +11,7 @@ from typing import Literal
 
 from agent.backup.errors import WrongPasswordError
 from agent.backup.format.compression import Compression
+from agent.backup.repository.packer import PACK_SIZE
 from agent.backup.repository.repository import Repository
 from agent.backup.stores.contract import Store, StoreError
 from agent.backup.stores.limit import LimitedStore
@@ -25,15 +26,22 @@ from kit.units import format_duration
 TRIES = 3
 """How often a person may type the password."""
 
+_PACK_SIZES = (4, 128)
+"""MiB, least and most, as restic has it."""
+
 Locking = Literal["none", "read", "write", "exclusive"]
 
 
 @contextmanager
 def opened(options: argparse.Namespace, locking: Locking, *, source: str = "") -> Iterator[Repository]:
-    """The repository, locked: `read` gives way to --no-lock, `exclusive` keeps everybody else out.
+    """The repository, locked: `exclusive` keeps everybody else out; a dry run only reads, and then --no-lock counts.
 
     Raises UsageError, NoRepositoryError, LockedError, WrongPasswordError.
     """
+    if getattr(options, "dry_run", False) and locking != "none":
+        locking = "read"
+    if options.no_lock and locking == "exclusive":
+        raise UsageError("--no-lock is for reading; what changes the repository takes it only with --dry-run")
     mode = compression(options)
     store = open_place(options, source=source)
     try:
@@ -84,6 +92,16 @@ def compression(options: argparse.Namespace) -> Compression:
         return Compression(mode)
     except ValueError:
         raise UsageError(f'--compression "{clean(mode)}": expected auto, off or max') from None
+
+
+def pack_size(options: argparse.Namespace) -> int:
+    """Bytes at which a pack is full. Raises UsageError."""
+    text = setting(options, "pack_size")
+    if text is None:
+        return PACK_SIZE
+    if not text.isascii() or not text.isdigit() or not _PACK_SIZES[0] <= int(text[:9]) <= _PACK_SIZES[1]:
+        raise UsageError(f'--pack-size "{clean(text)}": expected MiB from {_PACK_SIZES[0]} to {_PACK_SIZES[1]}')
+    return int(text) << 20
 
 
 def _opened(options: argparse.Namespace, store: Store, source: str) -> Repository:

@@ -6,10 +6,11 @@ import argparse
 import os
 import posixpath
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from agent.backup.format.instant import instant_nanoseconds
 from agent.backup.format.node import Node
-from agent.backup.repository.walk import Step, walk
+from agent.backup.maintain.walk import Visited, walk
 from agent.cli.backup.access import opened
 from agent.cli.backup.output import local_time, print_json, print_path
 from agent.cli.backup.picking import Picked, add_at, add_filters, name_and_rest, pick
@@ -18,7 +19,7 @@ from kit.commands import Command
 from kit.errors import UsageError
 from kit.units import format_size
 
-_ORDERS: dict[str, Callable[[Step], object]] = {
+_ORDERS: dict[str, Callable[[Visited], Any]] = {
     "name": lambda step: step.path,
     "size": lambda step: step.node.size,
     "time": lambda step: instant_nanoseconds(step.node.mtime),
@@ -50,15 +51,15 @@ def run(options: argparse.Namespace) -> int:
     with opened(options, "read") as repository:
         picked = pick(repository, options, name)
         _print_heading(picked, options)
-        steps: Iterator[Step] | list[Step] = _wanted(
-            walk(repository, picked.tree, may_enter=lambda path: _leads(path, folders, options.recursive)),
+        steps: Iterator[Visited] | list[Visited] = _wanted(
+            walk(repository, picked.tree, enter=lambda folder: _leads(folder.path, folders, options.recursive)),
             folders,
             recursive=options.recursive,
         )
         if options.sort or options.reverse:
-            # Python's order is stable, so what is equal stays sorted by name.
-            steps = sorted(steps, key=_ORDERS[options.sort or "name"], reverse=options.reverse)  # type: ignore[arg-type]
-        for path, node in steps:
+            order = _ORDERS[options.sort or "name"]
+            steps = sorted(steps, key=lambda step: (order(step), step.path), reverse=options.reverse)
+        for path, node, _ in steps:
             if options.json:
                 print_json(node_object(path, node))
             elif options.long:
@@ -95,7 +96,7 @@ def _folder(word: str) -> bytes:
     return os.fsencode("/" + posixpath.normpath(word).lstrip("/"))
 
 
-def _wanted(steps: Iterator[Step], folders: list[bytes], *, recursive: bool) -> Iterator[Step]:
+def _wanted(steps: Iterator[Visited], folders: list[bytes], *, recursive: bool) -> Iterator[Visited]:
     for step in steps:
         if not folders or any(
             step.path == folder

@@ -101,8 +101,10 @@ def parsed(parse: Callable[[str], Value]) -> Callable[[str], Value]:
     def converted(text: str) -> Value:
         try:
             return parse(text)
-        except (ValueError, UsageError) as error:
+        except ValueError as error:
             raise argparse.ArgumentTypeError(f'"{text}": expected {error}') from None
+        except UsageError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
 
     return converted
 

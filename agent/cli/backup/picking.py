@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from agent.backup.errors import DamagedError, RepositoryError
 from agent.backup.format.snapshot import Snapshot
+from agent.backup.repository.lookup import find_folder
 from agent.backup.repository.repository import Repository
-from agent.backup.repository.walk import find_folder
 from agent.backup.select.snapshots import LATEST, SnapshotFilter, find_snapshot, find_snapshots, parse_at
 from agent.cli.backup.options import setting
 from agent.cli.backup.output import warn
@@ -18,11 +19,11 @@ from agent.zones import zone_of
 
 
 class Picked(NamedTuple):
-    """One snapshot, and the tree that is meant."""
+    """One snapshot, as far as it is meant."""
 
     snapshot: Snapshot
+    """Its tree is that of the folder, where one was named behind a colon."""
     tree: bytes
-    """Of its root, or of the folder that was named behind a colon."""
     subfolder: str
     """Absolute; empty where none was named."""
 
@@ -68,8 +69,8 @@ def pick(repository: Repository, options: argparse.Namespace, name: str) -> Pick
     """
     at = parse_at(options.at, zone_of("")) if options.at is not None else None
     snapshot, subfolder = find_snapshot(all_snapshots(repository), name, filter_of(options), at=at)
-    tree = tree_of(snapshot)
-    return Picked(snapshot, find_folder(repository, tree, os.fsencode(subfolder)) if subfolder else tree, subfolder)
+    tree = find_folder(repository, tree_of(snapshot), os.fsencode(subfolder))
+    return Picked(replace(snapshot, tree=tree), tree, subfolder)
 
 
 def pick_all(repository: Repository, options: argparse.Namespace, names: list[str]) -> list[Snapshot]:

@@ -73,6 +73,22 @@ class Display:
                     self._drawn = True
 
 
+class Phase:
+    """How far work with several parts is; `data` counts bytes, the others things."""
+
+    def __init__(self) -> None:
+        self._now = ("", 0, 0)
+
+    def update(self, name: str, done: int, total: int) -> None:
+        """Take down what the work tells; a total of 0 is one that nobody knows."""
+        self._now = (name, done, total)
+
+    def status(self) -> Status:
+        """What to draw."""
+        name, done, total = self._now
+        return Status(done, total or None, name, is_bytes=name == "data")
+
+
 _current: Display | None = None
 
 

@@ -76,8 +76,8 @@ def _newest(snapshots: list[Snapshot], count: int | None) -> list[Snapshot]:
 def _key_object(key: GroupKey) -> Object:
     return {
         "hostname": key.host or "",
-        "paths": None if key.paths is None else list(key.paths),
-        "tags": None if key.tags is None else list(key.tags),
+        "paths": list(key.paths or ()) or None,
+        "tags": list(key.tags or ()) or None,
     }
 
 

@@ -1,41 +1,10 @@
-"""Walking through the folders of one snapshot, in the order in which people read them."""
+"""Finding one entry of a snapshot by its path."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from agent.backup.errors import DamagedError, RepositoryError
 from agent.backup.format.node import FOLDER, Node
 from agent.backup.repository.repository import Repository
-
-
-class Step(NamedTuple):
-    """An entry, and where it is."""
-
-    path: bytes
-    """Absolute, from the tree at which the walk began."""
-    node: Node
-
-
-def walk(
-    repository: Repository, tree: bytes, *, may_enter: Callable[[bytes], bool] = lambda path: True
-) -> Iterator[Step]:
-    """All entries below a tree: a folder before what is in it, each folder in the order of its names.
-
-    A folder whose path `may_enter` refuses is an entry, and what is in it is not read. Not recursive, so folders may
-    be as deep as they like. Raises DamagedError, StoreError.
-    """
-    waiting: list[Iterator[Step]] = [_steps(repository, tree, b"/")]
-    while waiting:
-        step = next(waiting[-1], None)
-        if step is None:
-            waiting.pop()
-            continue
-        yield step
-        path, node = step
-        if node.type == FOLDER and may_enter(path):
-            waiting.append(_steps(repository, subtree_of(node, path), path + b"/"))
 
 
 def find_entry(repository: Repository, tree: bytes, path: bytes) -> Node | None:
@@ -71,11 +40,6 @@ def subtree_of(node: Node, path: bytes) -> bytes:
     if node.subtree is None:
         raise DamagedError(f"the folder {_shown(path)} has no tree")
     return node.subtree
-
-
-def _steps(repository: Repository, tree: bytes, prefix: bytes) -> Iterator[Step]:
-    for node in repository.load_tree(tree):
-        yield Step(prefix + node.name, node)
 
 
 def _shown(path: bytes) -> str:

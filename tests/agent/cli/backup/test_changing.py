@@ -1,0 +1,160 @@
+"""Commands that change a repository, which restic then looks at."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from agent.backup.repository.repository import Repository
+from agent.backup.stores.local import LocalStore
+from tests.agent.cli.backup.repos import PASSWORD, Place, run
+from tests.peers import newest_restic
+
+
+@pytest.fixture
+def copy(filled: Place, tmp_path: Path) -> Place:
+    """One with restic's three snapshots, to be changed."""
+    shutil.copytree(filled.folder, tmp_path / "copy")
+    return Place(tmp_path / "copy", filled.restic)
+
+
+def test_a_new_repository_is_one_for_restic(tmp_path: Path) -> None:
+    """Its JSON too."""
+    place = Place(tmp_path / "new", newest_restic())
+    said = place.json("init")
+    assert said == {
+        "message_type": "initialized",
+        "id": place.opened().config.id,
+        "repository": str(place.folder),
+    }
+    assert "no errors were found" in place.peer("check")
+    again = run(["backup", "init"], place.environment())
+    assert again.returncode == 1
+    assert again.stderr == f"hostward: there is a repository in {place.folder} already\n"
+
+
+def test_what_no_rule_keeps_is_forgotten(copy: Place) -> None:
+    """And what it took is freed by --prune; each that stays says why."""
+    first, second, third = (each["short_id"] for each in copy.json("snapshots"))
+    said = copy.hostward("forget", "--keep-last", "1", "--prune")
+    assert f"removed 1 snapshot: {first}" in said
+    kept = next(line for line in said.splitlines() if line.startswith(second))
+    assert "last snapshot" in kept
+    assert "freed " in said
+    assert [each["short_id"] for each in copy.json("snapshots")] == [second, third]
+    assert "no errors were found" in copy.peer("check", "--read-data")
+
+
+def test_a_dry_run_changes_nothing(copy: Place) -> None:
+    """It says what would be, and needs no lock where that is asked for."""
+    before = contents(copy.folder)
+    said = copy.hostward("forget", "--keep-last", "1", "--dry-run", "--prune")
+    assert "would remove 1 snapshot" in said
+    assert "would free" in said
+    copy.hostward("prune", "--dry-run", "--no-lock")
+    assert contents(copy.folder) == before
+
+
+def test_no_rule_forgets_nothing(copy: Place) -> None:
+    """Nor do rules that keep nothing of a group, unless that is said twice."""
+    before = contents(copy.folder)
+    for words, code in (
+        (["forget"], 1),
+        (["forget", "--keep-tag", "other"], 1),
+        (["forget", "--unsafe-allow-remove-all"], 2),
+        (["forget", "--keep-last", "few"], 2),
+        (["forget", "--keep-within", "soon"], 2),
+        (["forget", "nowhere"], 1),
+        (["forget", "--no-lock", "--keep-last", "1"], 2),
+    ):
+        copy.hostward(*words, code=code)
+    assert contents(copy.folder) == before
+    copy.hostward("forget", "--unsafe-allow-remove-all", "--host", "db1")
+    assert {each["hostname"] for each in copy.json("snapshots")} == {"web1"}
+
+
+def test_snapshots_are_forgotten_by_their_ids(copy: Place) -> None:
+    """Without a word in JSON, as restic has it."""
+    first = copy.json("snapshots")[0]["short_id"]
+    assert copy.hostward("forget", "latest", first, "--json") == ""
+    assert len(copy.json("snapshots")) == 1
+
+
+def test_prune_frees_what_forget_left(copy: Place) -> None:
+    """With figures in JSON; a second time there is nothing to do."""
+    copy.hostward("forget", "latest", "--host", "web1", "--quiet")
+    copy.hostward("forget", "--host", "web1", "--unsafe-allow-remove-all", "--quiet")
+    figures = copy.json("prune", "--max-unused", "0")
+    assert figures["message_type"] == "summary"
+    assert figures["freed"] > 3_000_000
+    assert copy.json("prune")["freed"] == 0
+    assert "no errors were found" in copy.peer("check", "--read-data")
+
+
+def test_passwords_are_added_changed_and_removed(copy: Place, tmp_path: Path) -> None:
+    """restic opens it by the new ones alone."""
+    second, third = tmp_path / "second", tmp_path / "third"
+    for file, text in ((second, "second one"), (third, "third one")):
+        file.touch(mode=0o600)
+        file.write_text(text + "\n")
+    (old,) = copy.json("key", "list")
+    assert "added the key" in copy.hostward(
+        "key", "add", "--new-password-file", second, "--user", "ann", "--host", "h"
+    )
+    (added,) = [key for key in copy.json("key", "list") if not key["current"]]
+    assert (added["userName"], added["hostName"]) == ("ann", "h")
+    copy.peer("cat", "config", password="second one")
+    copy.hostward("key", "passwd", "--new-password-file", third)
+    names = {key["id"] for key in copy.json("key", "list", "-p", third)}
+    assert old["id"] not in names
+    assert len(names) == 2
+    copy.hostward("key", "list", code=12)
+    copy.peer("cat", "config", password="third one")
+    copy.hostward("key", "remove", added["id"][:8], "-p", third)
+    copy.hostward("key", "list", "-p", second, code=12)
+    (current,) = copy.json("key", "list", "-p", third)
+    copy.hostward("key", "remove", current["id"], "-p", third, code=1)
+    copy.hostward("key", "remove", "ffffffffff", "-p", third, code=1)
+
+
+def test_locks_of_the_living_stay(copy: Place) -> None:
+    """Exit code 11 while somebody works; `unlock` removes what the dead left, --remove-all all."""
+    repository = Repository.open(LocalStore(str(copy.folder)), PASSWORD.encode())
+    with repository.lock(exclusive=True):
+        done = run(["backup", "snapshots", "--json"], copy.environment())
+        assert done.returncode == 11
+        assert json.loads(done.stderr)["code"] == 11
+        assert copy.hostward("unlock") == ""
+        assert len(copy.hostward("list", "locks").splitlines()) == 1
+        assert copy.hostward("unlock", "--remove-all") == "removed 1 lock\n"
+        assert copy.hostward("list", "locks") == ""
+
+
+def test_what_is_damaged_is_named(copy: Place) -> None:
+    """With what suffers from it, what to do next, and exit code 1."""
+    pack = max((copy.folder / "data").rglob("*/*"), key=lambda path: path.stat().st_size)
+    content = bytearray(pack.read_bytes())
+    content[1000] ^= 1
+    pack.chmod(0o600)
+    pack.write_bytes(content)
+    copy.hostward("check")
+    done = run(["backup", "check", "--read-data"], copy.environment())
+    assert done.returncode == 1
+    assert pack.name[:8] in done.stderr
+    assert "/top/big" in done.stdout
+    assert f"hostward backup repair packs {pack.name[:8]}" in done.stdout
+    summary = json.loads(copy.hostward("check", "--read-data", "--json", code=1))
+    assert summary["broken_packs"] == [pack.name]
+    assert summary["num_errors"] >= 1
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file but the locks."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "locks" not in path.parts
+    }
