@@ -389,7 +389,7 @@ def _characters(low: int, high: int) -> Iterator[bytes]:
         (0xE000, 0xFFFF),
         (0x10000, 0x10FFFF),
     ):
-        if low <= last and high >= first:
+        if max(low, first) <= min(high, last):
             yield from _sequences(chr(max(low, first)).encode(), chr(min(high, last)).encode())
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,14 +15,12 @@ from hypothesis import strategies as st
 
 from agent.backup.errors import RepositoryError
 from agent.backup.format.gotime import Moment, from_datetime
-from agent.backup.format.keyfile import Cost
 from agent.backup.format.snapshot import Snapshot
-from agent.backup.repository.repository import Repository
 from agent.backup.select.policy import UNLIMITED, Policy, apply_policy, decide, parse_count
 from agent.backup.select.snapshots import BY_HOST_AND_PATHS, Grouping, Tags
 from agent.backup.select.spans import Span
-from agent.backup.stores.local import LocalStore
 from kit.errors import UsageError
+from tests.agent.backup.select.peer import Peer
 from tests.peers import every_restic, newest_restic, restic_of_debian
 
 HOUR = 3600 * 10**9
@@ -80,33 +75,6 @@ def policies(rules: list[str], lowest: int = UNLIMITED) -> st.SearchStrategy[Pol
     )
     tags = st.lists(st.sampled_from(TAGS), max_size=2, unique=True)
     return st.builds(lambda rules, tags: Policy(**rules, tags=tuple(tags)), chosen, tags).filter(bool)
-
-
-class Peer:
-    """A repository whose keys cost nothing, for many runs of restic."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.repository = Repository.create(LocalStore(folder), b"x", cost=Cost(2, 1, 1))
-
-    def fill(self, snapshots: list[Snapshot]) -> list[Snapshot]:
-        """Have these snapshots and no others; returns them with their ids."""
-        for name in (self.folder / "snapshots").iterdir():
-            name.unlink()
-        return [replace(each, id=self.repository.save_snapshot(each)) for each in snapshots]
-
-    def forget(self, restic: Path, zone: str, *arguments: str) -> list[dict[str, object]]:
-        """What restic would forget, in its JSON."""
-        run = self.run(restic, zone, "forget", "--dry-run", "--json", *arguments)
-        assert run.returncode == 0, run.stderr
-        found: list[dict[str, object]] = json.loads(run.stdout or "[]")
-        return found
-
-    def run(self, restic: Path, zone: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run restic where a zone is the local one."""
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "RESTIC_PASSWORD": "x", "TZ": zone}
-        command = [str(restic), "--no-cache", "--no-lock", "-r", str(self.folder), *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
