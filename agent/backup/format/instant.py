@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from functools import lru_cache
 
 from agent.backup.errors import DamagedError
 
@@ -15,8 +16,8 @@ _CYCLE = 146_097
 
 # Days up to 31 in every month: a 30th of February is two days after the 28th, so that no text that passes can fail.
 _INSTANT = re.compile(
-    r"(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(?:\.(\d{1,9}))?"
-    r"(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))",
+    r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?"
+    r"(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
     re.ASCII,
 )
 is_instant = _INSTANT.fullmatch
@@ -62,15 +63,22 @@ def format_instant(nanoseconds: int, offset: int = 0) -> str:
 
 def instant_nanoseconds(text: str) -> int:
     """Nanoseconds since 1970. Raises DamagedError where `is_instant` says no."""
-    found = _INSTANT.fullmatch(text)
-    if found is None:
+    if _INSTANT.fullmatch(text) is None:
         raise DamagedError(f"{text[:40]!r} is no time: expected one like 2024-05-06T07:08:09.123456789+02:00.")
-    year, month, day, hour, minute, second, fraction, sign, east_hours, east_minutes = found.groups()
-    # Python's calendar begins with the year 1 and ends with 9999.
-    cycles, year_of_cycle = divmod(int(year), 400)
-    days = date(year_of_cycle + 400, int(month), 1).toordinal() + int(day) - 1 + (cycles - 1) * _CYCLE - _EPOCH
-    seconds = days * _DAY + int(hour) * 3600 + int(minute) * 60 + int(second)
-    if sign is not None:
-        east = int(east_hours) * 3600 + int(east_minutes) * 60
-        seconds += east if sign == "-" else -east
+    zone_at = -1 if text[-1] == "Z" else -6
+    seconds = _minute_seconds(text[:16], text[zone_at:]) + int(text[17:19])
+    fraction = text[20:zone_at]
     return seconds * NANOSECONDS + (int(fraction.ljust(9, "0")) if fraction else 0)
+
+
+@lru_cache(maxsize=8192)
+def _minute_seconds(minute: str, zone: str) -> int:
+    """Seconds since 1970 at the beginning of a minute; files of one minute are many."""
+    # Python's calendar begins with the year 1.
+    first = date(int(minute[:4]) + 400, int(minute[5:7]), 1).toordinal()
+    days = first + int(minute[8:10]) - 1 - _CYCLE - _EPOCH
+    seconds = days * _DAY + int(minute[11:13]) * 3600 + int(minute[14:16]) * 60
+    if zone != "Z":
+        east = int(zone[1:3]) * 3600 + int(zone[4:6]) * 60
+        seconds += east if zone[0] == "-" else -east
+    return seconds
