@@ -101,6 +101,13 @@ def forget_spooled(content: bytes | SpooledFile) -> None:
         Path(content.path).unlink(missing_ok=True)
 
 
+def require_length(what: str, headers: Mapping[str, str]) -> None:
+    """Raise StoreError for an answer that does not say where it ends: a cut one would look whole."""
+    length = headers.get("Content-Length", "")
+    if not (length.isascii() and length.isdigit()) and headers.get("Transfer-Encoding", "").lower() != "chunked":
+        raise StoreError(f"{what}: the server does not say how long its answer is")
+
+
 def refused(what: str, status: int, reason: str) -> StoreError:
     """The error that an answer with this status (400 or more, or a redirection) is."""
     if status == 404:

@@ -24,7 +24,16 @@ from agent.backup.stores.contract import (
     StoreError,
     is_name,
 )
-from agent.backup.stores.http import CONNECT, READ, Upload, authorities, failed, forget_spooled, refused
+from agent.backup.stores.http import (
+    CONNECT,
+    READ,
+    Upload,
+    authorities,
+    failed,
+    forget_spooled,
+    refused,
+    require_length,
+)
 from agent.backup.stores.per_process import PerProcess
 from kit.errors import UsageError
 from kit.terminal import clean
@@ -179,6 +188,7 @@ class RestStore(Store):
 
     def _body(self, url: str, response: requests.Response, longest: int | None) -> bytes:
         """All of an answer. Raises StoreError where it was cut, or where it is longer than it may be."""
+        require_length(url, response.headers)
         content = bytearray()
         try:
             for piece in response.iter_content(PIECE):

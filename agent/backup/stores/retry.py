@@ -26,6 +26,8 @@ LONGEST = 60.0
 """Seconds between two tries."""
 PATIENCE = 900.0
 """Seconds after which an operation that goes on failing has failed: what restic gives it."""
+FIRST_PATIENCE = 30.0
+"""Seconds at most until the first operation has succeeded: before that it is likely that the location is wrong."""
 
 Result = TypeVar("Result")
 
@@ -50,6 +52,7 @@ class RetryingStore(Wrapper):
         self._sleep = sleep
         self._uniform = uniform
         self._report = report
+        self._reached = False
 
     def create(self) -> None:
         self._try(self.inner.create)
@@ -101,16 +104,21 @@ class RetryingStore(Wrapper):
         return self._try(self.inner.spool_folder)
 
     def _try(self, operation: Callable[[], Result]) -> Result:
-        until = self._clock() + self._patience
+        until = self._clock() + (self._patience if self._reached else min(self._patience, FIRST_PATIENCE))
         failures = 0
         while True:
             try:
-                return operation()
+                result = operation()
             except StoreError as error:
+                # Who knows what is there and what is not has been reached.
+                self._reached |= isinstance(error, (FileMissingError, FileExistsStoreError))
                 wait = self._uniform(0.0, min(LONGEST, BASE * 2.0 ** min(failures, 16)))
                 if error.permanent or self._clock() + wait > until:
                     raise
                 failures += 1
                 if self._report is not None:
                     self._report(error, wait)
+            else:
+                self._reached = True
+                return result
             self._sleep(wait)

@@ -30,7 +30,16 @@ from agent.backup.stores.contract import (
     StoreError,
     is_name,
 )
-from agent.backup.stores.http import CONNECT, READ, Upload, authorities, failed, forget_spooled, refused
+from agent.backup.stores.http import (
+    CONNECT,
+    READ,
+    Upload,
+    authorities,
+    failed,
+    forget_spooled,
+    refused,
+    require_length,
+)
 from agent.backup.stores.layout import path_of
 from agent.backup.stores.per_process import PerProcess
 from kit.errors import UsageError
@@ -72,7 +81,9 @@ class S3Store(Store):
             except S3Error as error:
                 if error.code != "AccessDenied":
                     raise
-                there = True  # who may only use a bucket is not told whether it is there
+                # Who may only use a bucket is not told whether it is there, but may look into it.
+                there = True
+                next(client.list_objects(self._bucket, self._prefix), None)
             if not there:
                 client.make_bucket(self._bucket, self._region)
 
@@ -103,6 +114,7 @@ class S3Store(Store):
         with self._told(key, absent=True):
             response = self._client.get().get_object(self._bucket, key, request_headers=headers)
             try:
+                require_length(key, response.headers)
                 # By its words, not by its status: not every server says 206.
                 if headers and not response.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
                     raise PermanentStoreError(
@@ -237,7 +249,7 @@ def open_location(text: str, environment: Mapping[str, str]) -> S3Store:
     scheme, host, path = _parts(text)
     bucket, _, prefix = path.strip("/").partition("/")
     if not host or not bucket:
-        raise UsageError(f"s3:{clean(text)}: does not name a host and a bucket: {EXPECTED}")
+        raise UsageError(f"s3: does not name a host and a bucket: {EXPECTED}")
     region = environment.get("AWS_DEFAULT_REGION") or environment.get("AWS_REGION")
     if not region and not host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
         region = "us-east-1"  # what servers other than Amazon's take where they have no regions

@@ -130,7 +130,7 @@ class SftpStore(Store):
                 raise PermanentStoreError(f"{path}: is {size} bytes long, but bytes up to {end} were asked for")
             file.seek(offset)
             if end - offset > BLOCK:
-                file.prefetch(end, max_concurrent_requests=AHEAD)
+                _prefetch(file, end)
             content = bytearray()
             while len(content) < end - offset:
                 piece = file.read(min(BLOCK, end - offset - len(content)))
@@ -255,7 +255,8 @@ class SftpStore(Store):
             self._drop(link)
             raise StoreError(f"{self.location}: the server has not answered for {SILENCE:.0f} seconds") from error
         except _FAILURES as error:
-            if not link.alive():
+            # What the server refused leaves the connection as it was.
+            if not isinstance(error, OSError) or not link.alive():
                 self._drop(link)
             words = bounded(str(error) or "the connection was closed", 200)
             raise StoreError(f"{self.location}: {clean(what)}: {words}") from error
@@ -293,6 +294,18 @@ def _make_folder(session: paramiko.SFTPClient, path: str, mode: int) -> None:
         # The protocol has no word for "is there already"; a folder that is there may also be one that is refused.
         if not _exists(session, path):
             raise
+
+
+def _prefetch(file: paramiko.SFTPFile, end: int) -> None:
+    """Ask for all up to `end` at once, from a thread of the library's that ends quietly with the connection."""
+    ask = file._prefetch_thread  # type: ignore[attr-defined]
+
+    def ask_quietly(*arguments: object) -> None:
+        with suppress(*_FAILURES):  # who reads is told
+            ask(*arguments)
+
+    file._prefetch_thread = ask_quietly  # type: ignore[attr-defined]
+    file.prefetch(end, max_concurrent_requests=AHEAD)
 
 
 def _sync(session: paramiko.SFTPClient, file: paramiko.SFTPFile) -> None:

@@ -131,7 +131,12 @@ def _proxy(
         transport = _connect(_jump(jump.split(",")[-1]), home, depth=depth + 1).get_transport()
         assert transport is not None
         return transport.open_channel("direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=CONNECT)
-    return paramiko.ProxyCommand(command) if command != "none" else None
+    if command == "none":
+        return None
+    try:
+        return paramiko.ProxyCommand(command)
+    except OSError as error:
+        raise PermanentStoreError(f"{clean(host)}: ProxyCommand {clean(command)}: {error.strerror}") from error
 
 
 def _jump(text: str) -> Address:

@@ -117,6 +117,7 @@ class Proxy:
         self.port: int = self._listener.getsockname()[1]
         self._left: dict[str, int | None] = {"up": None, "down": None}
         self.cuts = 0
+        self._held = threading.Event()
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -132,6 +133,10 @@ class Proxy:
         """Reset every connection, once, when so many bytes more have gone `up` to the server or `down` from it."""
         with self._lock:
             self._left[direction] = count
+
+    def hold(self) -> None:
+        """Let nothing through any more, without a word to either side."""
+        self._held.set()
 
     def cut(self) -> None:
         """Reset all connections."""
@@ -164,6 +169,8 @@ class Proxy:
     def _copy(self, source: socket.socket, target: socket.socket, direction: str) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(16384):
+                if self._held.is_set():
+                    continue
                 with self._lock:
                     left = self._left[direction]
                     if left is not None:

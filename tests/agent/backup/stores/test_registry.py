@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.backup.stores.local import LocalStore
 from agent.backup.stores.registry import open_store, shown
@@ -32,6 +35,73 @@ def test_a_wrong_location_is_told_in_one_sentence(location: str) -> None:
     with pytest.raises(UsageError, match=r"expected .*/PATH") as caught:
         open_store(location, {})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("location", "shown_as"),
+    [
+        ("sftp:user@host:/srv/repo", "sftp:user@host:/srv/repo"),
+        ("sftp:host:repo", "sftp:host:repo"),
+        ("sftp:user@[::1]:/srv", "sftp:user@[::1]:/srv"),
+        ("sftp://user@Host:2222//srv/repo", "sftp://user@Host:2222//srv/repo"),
+        ("sftp://user@host/repo", "sftp:user@host:repo"),
+        ("sftp://user@[::1]:2222//srv", "sftp://user@[::1]:2222//srv"),
+        ("rest:https://host/repo", "rest:https://host/repo/"),
+        ("rest:http://user:p%40ss@host:8000/", "rest:http://user:***@host:8000/"),
+        ("rest:https://[::1]:8000/x/y/", "rest:https://[::1]:8000/x/y/"),
+        ("s3:s3.eu-central-1.amazonaws.com/bucket/some/prefix", "s3:https://s3.eu-central-1.amazonaws.com/bucket/some/prefix"),
+        ("s3:http://localhost:9000/bucket", "s3:http://localhost:9000/bucket"),
+        ("s3://host/bucket/", "s3:https://host/bucket"),
+    ],
+)  # fmt: skip
+def test_places_on_networks(location: str, shown_as: str) -> None:
+    """In all the ways that restic writes them; nothing is connected to."""
+    store = open_store(location, {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "HOME": "/nonexistent"})
+    assert store.location == shown_as
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "sftp:", "sftp:host", "sftp:host:", "sftp:/path", "sftp://host", "sftp://host:port/x", "sftp:host:~/x",
+        "sftp://user:geheim@host/x", "rest:", "rest:host/path", "rest:ftp://host/", "rest:https://", "s3:", "s3:host",
+        "rest:https://user:geheim@host:port/", "s3:https://host", "s3:https://host:port/bucket",
+        "s3:https://key:geheim@host/bucket",
+    ],
+)  # fmt: skip
+def test_wrong_places_on_networks(location: str) -> None:
+    """One sentence with what would be right, without any password."""
+    with pytest.raises(UsageError, match=r"expected|begins in the user's home") as caught:
+        open_store(location, {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"})
+    assert "\n" not in str(caught.value)
+    assert "geheim" not in str(caught.value)
+
+
+def test_missing_credentials_are_named(tmp_path: Path) -> None:
+    """Both of the two, or where they are looked for."""
+    with pytest.raises(UsageError, match="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
+        open_store("s3:host/bucket", {"HOME": str(tmp_path)})
+    with pytest.raises(UsageError, match="expected AWS_SECRET_ACCESS_KEY too"):
+        open_store("s3:host/bucket", {"AWS_ACCESS_KEY_ID": "k"})
+
+
+@pytest.mark.parametrize("content", [None, b"no certificate"])
+@pytest.mark.parametrize("location", ["rest:https://host/", "s3:host/bucket"])
+def test_a_wrong_cacert_is_told_at_once(tmp_path: Path, location: str, content: bytes | None) -> None:
+    """Rather than at the first connection, as something that may pass."""
+    file = tmp_path / "ca"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(UsageError, match=r"RESTIC_CACERT=.*expected a file with certificates"):
+        open_store(location, {"RESTIC_CACERT": str(file), "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"})
+
+
+@given(st.text(max_size=60) | st.sampled_from(["sftp:", "rest:", "s3:", "s3:http://", "sftp://", "rest:https://"]).flatmap(
+    lambda scheme: st.text("ab:/@[]%~.1 \x00é", max_size=20).map(lambda text: scheme + text)))  # fmt: skip
+def test_no_location_makes_anything_but_its_sentence(location: str) -> None:
+    """Whatever is typed."""
+    with contextlib.suppress(UsageError):
+        open_store(location, {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"})
 
 
 def test_no_password_is_shown() -> None:

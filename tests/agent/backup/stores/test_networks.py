@@ -1,0 +1,446 @@
+"""What happens to stores on networks: connections that are cut, servers that are gone, silent, or refuse."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from agent.backup.stores import rest, s3, sftp, ssh
+from agent.backup.stores.contract import FileKind, PermanentStoreError, SpooledFile, Store, StoreError
+from agent.backup.stores.registry import open_store
+from agent.backup.stores.retry import RetryingStore
+from tests.agent.backup.stores.grounds import NetworkGround, RestGround, SftpGround
+from tests.agent.backup.stores.servers import KEY, SECRET, Proxy, Sshd, free_port, rclone
+from tests.agent.tmpfs import small_disk
+from tests.peers import newest_restic
+from tests.require import require_root
+
+BIG = random.Random(2).randbytes(3 << 20)
+NAME = hashlib.sha256(BIG).hexdigest()
+
+
+def made(ground: NetworkGround) -> None:
+    store = ground.open()
+    store.create()
+    store.close()
+
+
+def each_operation(store: Store) -> Iterator[StoreError]:
+    """What each operation raises."""
+    for operation in (
+        lambda: store.save(FileKind.PACK, NAME, b"x"),
+        lambda: store.load(FileKind.PACK, NAME),
+        lambda: store.load(FileKind.PACK, NAME, 1, 1),
+        lambda: store.size(FileKind.PACK, NAME),
+        lambda: list(store.list(FileKind.PACK)),
+        lambda: store.remove(FileKind.PACK, NAME),
+        store.create,
+    ):
+        with pytest.raises(StoreError) as caught:
+            operation()
+        assert "\n" not in str(caught.value)
+        assert SECRET not in str(caught.value)
+        yield caught.value
+
+
+@pytest.mark.parametrize("way", ["bytes", "spooled"])
+@pytest.mark.parametrize("after", [20_000, 1 << 20, len(BIG) - 10_000])
+def test_an_upload_that_is_cut_never_looks_whole(
+    network: NetworkGround, after: int, way: str, tmp_path: Path
+) -> None:
+    """Early, in the middle and near the end: no file of that name; it may be tried again, and then it is there."""
+    made(network)
+    content: bytes | SpooledFile = BIG
+    if way == "spooled":
+        (tmp_path / "pack").write_bytes(BIG)
+        content = SpooledFile(tmp_path / "pack", len(BIG))
+    with Proxy(network.port) as proxy:
+        store = network.open(port=proxy.port)
+        assert list(store.list(FileKind.PACK)) == []
+        proxy.cut_after(after)
+        with pytest.raises(StoreError) as caught:
+            store.save(FileKind.PACK, NAME, content)
+        assert proxy.cuts == 1
+        assert not caught.value.permanent
+        other = network.open()
+        assert dict(other.list(FileKind.PACK)) == {}
+        other.close()
+        RetryingStore(store).save(FileKind.PACK, NAME, content)
+        assert store.load(FileKind.PACK, NAME) == BIG
+        store.close()
+
+
+def test_a_download_that_is_cut_is_never_short(network: NetworkGround) -> None:
+    """It raises, and may be tried again; whole files, ranges and lists alike."""
+    made(network)
+    with Proxy(network.port) as proxy:
+        store = network.open(port=proxy.port)
+        store.save(FileKind.PACK, NAME, BIG)
+        for offset, length in ((0, None), (1000, None), (1000, 2 << 20)):
+            RetryingStore(store).size(FileKind.PACK, NAME)
+            proxy.cut_after(1 << 20, "down")
+            with pytest.raises(StoreError) as caught:
+                store.load(FileKind.PACK, NAME, offset, length)
+            assert not caught.value.permanent
+        assert proxy.cuts == 3
+        assert RetryingStore(store).load(FileKind.PACK, NAME) == BIG
+        store.close()
+
+
+def test_a_connection_that_was_lost_is_made_again(network: NetworkGround) -> None:
+    """With no more than one failure, which a retry hides."""
+    made(network)
+    with Proxy(network.port) as proxy:
+        store = RetryingStore(network.open(port=proxy.port), sleep=lambda seconds: None)
+        store.save(FileKind.KEY, NAME, b"x")
+        for _ in range(3):
+            proxy.cut()
+            assert list(store.list(FileKind.KEY)) == [(NAME, 1)]
+        store.close()
+
+
+def test_a_server_that_is_gone_may_come_back(network: NetworkGround) -> None:
+    """Every operation says so, at once, as what may pass."""
+    store = network.open(port=free_port())
+    assert [error.permanent for error in each_operation(store)] == [False] * 7
+    store.close()
+
+
+@contextmanager
+def silent_server() -> Iterator[int]:
+    """Takes connections and all that is sent, and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        held: list[socket.socket] = []
+
+        def accept() -> None:
+            while True:
+                try:
+                    held.append(listener.accept()[0])
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for one in held:
+            one.close()
+
+
+def test_a_silent_server_is_not_waited_for_for_ever(network: NetworkGround, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each operation ends by a time limit of its own, and may be tried again."""
+    for module, limit in ((rest, "READ"), (s3, "READ"), (ssh, "CONNECT"), (ssh, "SILENCE"), (sftp, "SILENCE")):
+        monkeypatch.setattr(module, limit, 0.3)
+    with silent_server() as port:
+        store = network.open(port=port)
+        assert [error.permanent for error in each_operation(store)] == [False] * 7
+        store.close()
+
+
+def test_a_server_that_falls_silent_is_not_waited_for_for_ever(
+    network: NetworkGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that has answered before: a network that drops everything, a host that hangs."""
+    for module, limit in ((rest, "READ"), (s3, "READ"), (sftp, "SILENCE")):
+        monkeypatch.setattr(module, limit, 1.0)
+    made(network)
+    with Proxy(network.port) as proxy:
+        store = network.open(port=proxy.port)
+        store.save(FileKind.KEY, NAME, b"x")
+        proxy.hold()
+        with pytest.raises(StoreError) as caught:
+            store.load(FileKind.KEY, NAME)
+        assert not caught.value.permanent
+        proxy.cut()
+        store.close()
+
+
+@contextmanager
+def babbling_server(words: bytes) -> Iterator[int]:
+    """Answers everything with the same bytes, and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.settimeout(5)
+                    try:
+                        connection.recv(65536)
+                        connection.sendall(words)
+                        connection.shutdown(socket.SHUT_WR)
+                        while connection.recv(65536):
+                            pass
+                    except OSError:
+                        continue
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"",
+        b"\x00\xff" * 1000,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+        b"HTTP/1.1 206 Partial Content\r\nContent-Length: 9\r\nContent-Range: bytes 1-9/9\r\n\r\nabc",
+        b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n",
+        b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\n\r\n\xff\xfe",
+        b"HTTP/1.1 400 Bad\r\nContent-Type: application/xml\r\nContent-Length: 5\r\n\r\n<a><b",
+        b"HTTP/1.1 403 No\r\nContent-Type: application/xml\r\nContent-Length: 4\r\n\r\n<a/>",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 9\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc",
+        b"SSH-1.0-none\r\n",
+        b"SSH-2.0-none\r\n" + b"\xff" * 100,
+    ],
+    ids=range(13),
+)
+def test_nonsense_is_told_as_a_failure_of_the_store(network: NetworkGround, words: bytes) -> None:
+    """Nothing that a server can say makes anything but a StoreError, nor a short answer."""
+    with babbling_server(words) as port:
+        store = network.open(port=port)
+        for operation in (
+            lambda: store.load(FileKind.PACK, NAME),
+            lambda: store.load(FileKind.PACK, NAME, 1, 4),
+            lambda: list(store.list(FileKind.PACK)),
+        ):
+            try:
+                answer = operation()
+            except StoreError:
+                continue
+            raise AssertionError(f"took {words[:30]!r} for {answer!r}")
+        for other in (
+            lambda: store.save(FileKind.PACK, NAME, b"x"),
+            lambda: store.size(FileKind.PACK, NAME),
+            lambda: store.remove(FileKind.PACK, NAME),
+            store.create,
+        ):
+            try:
+                other()
+            except StoreError:
+                continue
+        store.close()
+
+
+def test_what_restic_made_is_listed_as_restic_lists_it(network: NetworkGround, tmp_path: Path) -> None:
+    """A repository that the real restic made over the same network, kind by kind; what we remove is gone there."""
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "file").write_bytes(BIG)
+    location, environment = network.restic()
+
+    def restic(*arguments: str) -> list[str]:
+        done = subprocess.run(
+            [str(newest_restic()), "--no-cache", "--no-lock", "-r", location, "--quiet", *arguments],
+            env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "RESTIC_PASSWORD": "x", **environment},
+            capture_output=True, text=True, timeout=100,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    restic("init")
+    restic("backup", str(tmp_path / "source"))
+    store = network.open()
+    for kind, word in {"keys": "keys", "index": "index", "snapshots": "snapshots", "data": "packs"}.items():
+        listed = dict(store.list(FileKind(kind)))
+        assert sorted(listed) == sorted(restic("list", word))
+        for name, size in listed.items():
+            content = store.load(FileKind(kind), name)
+            assert len(content) == size
+            assert hashlib.sha256(content).hexdigest() == name
+    for name, _ in list(store.list(FileKind.SNAPSHOT)):
+        content = store.load(FileKind.SNAPSHOT, name)
+        store.remove(FileKind.SNAPSHOT, name)
+        assert restic("list", "snapshots") == []
+        store.save(FileKind.SNAPSHOT, name, content)
+        assert restic("list", "snapshots") == [name]
+    restic("check", "--read-data")
+    store.close()
+
+
+def test_rest_with_a_wrong_password_is_permanent(rest_server: int, rest_folder: Path) -> None:
+    """Nothing will be otherwise the next time, and the password is not shown."""
+    store = open_store(f"rest:http://{KEY}:wrong-one@127.0.0.1:{rest_server}/x/", {})
+    assert "wrong-one" not in store.location
+    for error in each_operation(store):
+        assert error.permanent
+        assert "401" in str(error)
+        assert "wrong-one" not in str(error)
+
+
+def test_rest_takes_its_password_from_the_environment(rest_server: int) -> None:
+    """As restic does, so that it stands in no argument."""
+    store = open_store(
+        f"rest:http://127.0.0.1:{rest_server}/environment/",
+        {"RESTIC_REST_USERNAME": KEY, "RESTIC_REST_PASSWORD": SECRET},
+    )
+    store.create()
+    assert list(store.list(FileKind.KEY)) == []
+    assert SECRET not in store.location
+
+
+def test_s3_with_wrong_credentials_is_permanent(s3_server: int) -> None:
+    """As above."""
+    store = open_store(
+        f"s3:http://127.0.0.1:{s3_server}/wrong/x", {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": "wrong-one"}
+    )
+    for error in each_operation(store):
+        assert error.permanent
+        assert "wrong-one" not in str(error)
+
+
+def test_s3_takes_credentials_from_a_file(s3_server: int, tmp_path: Path) -> None:
+    """The profile that AWS_PROFILE names in the file that AWS_SHARED_CREDENTIALS_FILE names."""
+    file = tmp_path / "credentials"
+    file.write_text(f"[other]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n")
+    environment = {"AWS_SHARED_CREDENTIALS_FILE": str(file), "AWS_PROFILE": "other"}
+    store = open_store(f"s3:http://127.0.0.1:{s3_server}/fromfile/x", environment)
+    store.create()
+    assert list(store.list(FileKind.KEY)) == []
+
+
+def test_a_place_that_only_adds_refuses_removal_for_good(tmp_path: Path) -> None:
+    """rclone with --append-only answers 403; saving and reading go on."""
+    with rclone(tmp_path, "restic", "--user", KEY, "--pass", SECRET, "--append-only") as port:
+        store = RestGround(port, tmp_path).open()
+        store.create()
+        store.save(FileKind.PACK, NAME, b"x")
+        with pytest.raises(PermanentStoreError, match="403"):
+            store.remove(FileKind.PACK, NAME)
+        assert store.load(FileKind.PACK, NAME) == b"x"
+        store.close()
+
+
+def test_an_sftp_server_that_only_reads_refuses_for_good(sftp_server: Sshd, tmp_path: Path) -> None:
+    """Reading goes on."""
+    ground = SftpGround(sftp_server, tmp_path)
+    store = ground.open()
+    store.create()
+    store.save(FileKind.KEY, NAME, b"key")
+    store.close()
+    reader = ground.open(read_only=True)
+    for operation in (
+        lambda: reader.save(FileKind.KEY, "0" * 64, b"x"),
+        lambda: reader.remove(FileKind.KEY, NAME),
+    ):
+        with pytest.raises(PermanentStoreError):
+            operation()
+    assert reader.load(FileKind.KEY, NAME) == b"key"
+    reader.close()
+    assert [path.name for path in (ground.root / "keys").iterdir()] == [NAME]
+
+
+def test_an_unknown_host_key_is_refused(sftp_server: Sshd, tmp_path: Path) -> None:
+    """Nothing adds it by itself, whatever ssh's configuration says; the sentence has its fingerprint."""
+    home = sftp_server.home(tmp_path / "home", known=False)
+    config = home / ".ssh" / "config"
+    config.write_text(config.read_text() + "  StrictHostKeyChecking no\n")
+    store = open_store("sftp:vault:/nowhere", {"HOME": str(home)})
+    with pytest.raises(PermanentStoreError, match=r"SHA256:.*known_hosts"):
+        store.load(FileKind.CONFIG, "config")
+    assert not (home / ".ssh" / "known_hosts").exists()
+
+
+def test_another_host_key_is_refused(sftp_server: Sshd, tmp_path: Path) -> None:
+    """A host that poses as the one that is known."""
+    home = sftp_server.home(tmp_path / "home")
+    other = (sftp_server.folder / "writer.pub").read_text().split()
+    (home / ".ssh/known_hosts").write_text(f"[127.0.0.1]:{sftp_server.port} {other[0]} {other[1]}\n")
+    store = open_store("sftp:vault:/nowhere", {"HOME": str(home)})
+    with pytest.raises(PermanentStoreError, match="poses as it"):
+        store.load(FileKind.CONFIG, "config")
+
+
+def test_a_hashed_known_hosts_file_serves(sftp_server: Sshd, tmp_path: Path) -> None:
+    """As Debian writes them."""
+    home = sftp_server.home(tmp_path / "home")
+    subprocess.run(["ssh-keygen", "-q", "-H", "-f", str(home / ".ssh/known_hosts")], check=True, capture_output=True)
+    assert "127.0.0.1" not in (home / ".ssh/known_hosts").read_text()
+    store = open_store(f"sftp:vault:{tmp_path}/repository", {"HOME": str(home)})
+    store.create()
+    store.close()
+
+
+def test_no_key_that_is_accepted_is_permanent(sftp_server: Sshd, tmp_path: Path) -> None:
+    """Trying again would only lock somebody out."""
+    home = sftp_server.home(tmp_path / "home")
+    config = home / ".ssh/config"
+    config.write_text(config.read_text().replace("writer", "host"))
+    store = open_store("sftp:vault:/nowhere", {"HOME": str(home)})
+    with pytest.raises(PermanentStoreError, match="no key was accepted"):
+        store.load(FileKind.CONFIG, "config")
+
+
+def test_sftp_through_another_host(sftp_server: Sshd, tmp_path: Path) -> None:
+    """ProxyJump and ProxyCommand of ssh's configuration."""
+    for number, line in enumerate(("ProxyJump vault", "ProxyCommand ssh -F HOME/config -W %h:%p vault")):
+        home = sftp_server.home(tmp_path / f"home{number}")
+        line = line.replace("HOME", f"{home}/.ssh")
+        config = home / ".ssh/config"
+        text = config.read_text()
+        config.write_text(
+            text
+            + text.replace("Host vault", "Host inner")
+            + f"  {line}\nHost *\n  UserKnownHostsFile {home}/.ssh/known_hosts\n"
+        )
+        store = open_store(f"sftp:inner:{tmp_path}/repository", {"HOME": str(home)})
+        store.create()
+        store.close()
+
+
+def test_a_full_sftp_server_says_so_for_good(sftp_server: Sshd, tmp_path: Path) -> None:
+    """SFTP has no word for it; what is there is not, and what was sent of the rest is gone."""
+    require_root()
+    with small_disk(tmp_path / "disk", size="1m") as disk:
+        ground = SftpGround(sftp_server, tmp_path)
+        ground.root = disk / "repository"
+        store = ground.open()
+        store.create()
+        with pytest.raises(PermanentStoreError, match="no space"):
+            store.save(FileKind.PACK, NAME, BIG)
+        assert [path for path in disk.rglob("*") if path.is_file()] == []
+        store.close()
+
+
+def test_https_is_verified(tmp_path: Path, rest_folder: Path) -> None:
+    """A certificate of nobody's is refused for good; with RESTIC_CACERT it serves, for both protocols."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
+         "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(tmp_path / "key"),
+         "-out", str(tmp_path / "cert")],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    tls = ("--cert", str(tmp_path / "cert"), "--key", str(tmp_path / "key"))
+    trusted = {"RESTIC_CACERT": str(tmp_path / "cert")}
+    for protocol, options, location in (
+        ("restic", ("--user", KEY, "--pass", SECRET), f"rest:https://{KEY}:{SECRET}@127.0.0.1:PORT/x/"),
+        ("s3", ("--auth-key", f"{KEY},{SECRET}"), "s3:https://127.0.0.1:PORT/bucket/x"),
+    ):
+        environment = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+        with rclone(tmp_path, protocol, *tls, *options) as port:
+            store = open_store(location.replace("PORT", str(port)), environment)
+            for error in each_operation(store):
+                assert error.permanent
+                assert "certificate" in str(error)
+            store.close()
+            store = open_store(location.replace("PORT", str(port)), environment | trusted)
+            store.create()
+            store.save(FileKind.PACK, NAME, BIG)
+            assert store.load(FileKind.PACK, NAME) == BIG
+            store.close()
