@@ -1,8 +1,8 @@
 """A repository as a file system (FUSE), read-only: `ids`, `snapshots`, `hosts` and `tags`, each with its snapshots.
 
-Snapshots are named by their short ids or by their times, `latest` is a link to the newest one. Owners, modes and times
-are those that were saved. Trees and blobs are read when they are asked for, and the last ones kept. The snapshots are
-those that there were when it was mounted.
+Snapshots are named by their short ids or by their times, `latest` is a link to the newest one. Owners, modes and
+times are those that were saved. Trees and blobs are read when they are asked for, and the last ones kept. Shown are
+the snapshots that there were when it was mounted.
 """
 
 from __future__ import annotations

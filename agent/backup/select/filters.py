@@ -212,13 +212,13 @@ class _Pattern(NamedTuple):
             parts = [_ROOT, *path.split(_ROOT)]
         else:
             parts = path.split(_ROOT)
-        if ignore_case:
-            parts = [lower(part) for part in parts]
         try:
             for part in parts:
                 _component(part)
         except ValueError as error:
             raise UsageError(f"the pattern {_shown(text)} is malformed: {error}") from None
+        if ignore_case:
+            parts = [lower(part) for part in parts]
         return cls(parts, negated)
 
     @property

@@ -259,6 +259,9 @@ def test_a_malformed_pattern_is_named() -> None:
     """With what is wrong with it."""
     with pytest.raises(UsageError, match=r'^the pattern "a/\[b" is malformed: "\[" has no "\]"$'):
         Filter([b"c", b"a/[b"])
+    for ignore_case in (False, True):
+        with pytest.raises(UsageError, match="what is not UTF-8"):
+            Filter([b"[\xff]"], ignore_case=ignore_case)
 
 
 def test_files_of_patterns(tree: Tree, tmp_path: Path) -> None:
