@@ -92,6 +92,8 @@ class Store(ABC):
     connections: int = 5
     """How many operations at once make sense."""
     pace: Pace | None = None
+    is_remote: bool = True
+    """Whether what is read comes over a network, so that a copy on this host's disk is worth having."""
 
     @abstractmethod
     def create(self) -> None:

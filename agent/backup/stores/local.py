@@ -46,6 +46,8 @@ class LocalStore(Store):
     A symbolic link is never followed where a file is expected; the folders may be links.
     """
 
+    is_remote = False
+
     def __init__(self, path: str | Path) -> None:
         self.location = str(path)
         self._root = Path(path).absolute()

@@ -21,6 +21,7 @@ class MemoryStore(Store):
     """Files as bytes. After a fork parent and child have each their own."""
 
     location = "memory"
+    is_remote = False
 
     def __init__(self) -> None:
         self._files: dict[FileKind, dict[str, bytes]] = {kind: {} for kind in FileKind}

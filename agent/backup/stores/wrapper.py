@@ -15,6 +15,7 @@ class Wrapper(Store):
         self.inner = inner
         self.location = inner.location
         self.connections = inner.connections
+        self.is_remote = inner.is_remote
 
     def create(self) -> None:
         self.inner.create()

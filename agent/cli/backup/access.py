@@ -13,6 +13,7 @@ from agent.backup.errors import WrongPasswordError
 from agent.backup.format.compression import Compression
 from agent.backup.repository.packer import PACK_SIZE
 from agent.backup.repository.repository import Repository
+from agent.backup.stores.cache import CachedStore, folder_of_caches
 from agent.backup.stores.contract import Store, StoreError
 from agent.backup.stores.limit import LimitedStore
 from agent.backup.stores.registry import EXPECTED, open_store
@@ -47,6 +48,8 @@ def opened(options: argparse.Namespace, locking: Locking, *, source: str = "") -
     try:
         repository = _opened(options, store, source)
         repository.compression = mode
+        if store.is_remote and (folder := cache_folder(options)) is not None:
+            repository.store = CachedStore(repository.store, folder, repository.config.id)
         repository.extra_verify = not options.no_extra_verify
         if locking == "none" or (locking == "read" and options.no_lock):
             yield repository
@@ -85,6 +88,16 @@ def place(options: argparse.Namespace, *, source: str = "") -> str:
     )
 
 
+def cache_folder(options: argparse.Namespace) -> Path | None:
+    """Where this host may keep copies of what it reads again and again; None: nowhere."""
+    if options.no_cache:
+        return None
+    environment = dict(options.environment)
+    if folder := setting(options, "cache_dir"):
+        environment["RESTIC_CACHE_DIR"] = folder
+    return folder_of_caches(environment)
+
+
 def compression(options: argparse.Namespace) -> Compression:
     """The mode that is asked for. Raises UsageError."""
     mode = setting(options, "compression") or Compression.AUTO
@@ -109,6 +122,8 @@ def _opened(options: argparse.Namespace, store: Store, source: str) -> Repositor
     told = told_password(options, source=source)
     if told is not None:
         return Repository.open(store, told, key_hint=hint)
+    if getattr(options, "stdin", False):
+        raise UsageError("standard input is what is to be saved, and cannot tell the password: use --password-file")
     for _ in range(TRIES - 1 if is_person() else 0):
         try:
             return Repository.open(store, ask_password(f"password of {store.location}"), key_hint=hint)

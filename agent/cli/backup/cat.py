@@ -15,8 +15,8 @@ from agent.backup.format.keyfile import encode_master
 from agent.backup.format.pack import BlobKind
 from agent.backup.format.snapshot import encode_snapshot
 from agent.backup.repository.files import content_of
-from agent.backup.repository.lookup import find_folder
 from agent.backup.repository.repository import Repository
+from agent.backup.restore.locate import find_folder
 from agent.backup.select.snapshots import find_snapshot
 from agent.backup.stores.contract import FileKind
 from agent.cli.backup.access import opened

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 
 from agent.backup.errors import RepositoryError
 from agent.backup.maintain.check import CheckOptions, CheckReport, Hint, Problem, check
 from agent.backup.select.sizes import parse_subset
 from agent.cli.backup.access import opened
 from agent.cli.backup.options import parsed
-from agent.cli.backup.output import plural, print_json, print_path, warn
+from agent.cli.backup.output import plural, print_error, print_json, print_path, warn
 from agent.cli.backup.progress import Phase, progress
 from kit.commands import Command
 from kit.errors import UsageError
@@ -41,10 +39,7 @@ def run(options: argparse.Namespace) -> int:
         options.no_cache = True
 
     def problem(found: Problem) -> None:
-        if options.json:
-            print(json.dumps({"message_type": "error", "message": found.message}), file=sys.stderr)
-        else:
-            warn(found.message)
+        print_error(found.message, options)
 
     def hint(found: Hint) -> None:
         if options.verbose and not options.json:

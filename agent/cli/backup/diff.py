@@ -8,7 +8,7 @@ import os
 
 from agent.backup.errors import RepositoryError
 from agent.backup.maintain.diff import Change, DiffStats, diff
-from agent.backup.repository.lookup import find_folder
+from agent.backup.restore.locate import find_folder
 from agent.backup.select.snapshots import find_snapshot
 from agent.cli.backup.access import opened
 from agent.cli.backup.output import print_json, print_path, warn

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import sys
 from datetime import datetime
 
 from agent.backup.format.gotime import parse_moment
-from agent.cli.backup.progress import make_way
+from agent.cli.backup.progress import compact, make_way, print_line
 from kit.terminal import clean
 
 
@@ -21,18 +22,28 @@ def prepare() -> None:
 def print_path(before: str, path: bytes, after: str = "") -> None:
     """A line with a path: on a terminal without what would steer it."""
     text = path.decode("utf-8", "surrogateescape")
-    print(f"{before}{clean(text) if sys.stdout.isatty() else text}{after}")
+    print_line(f"{before}{clean(text) if sys.stdout.isatty() else text}{after}")
 
 
 def print_json(value: object) -> None:
     """One line of JSON."""
-    print(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    print_line(compact(value))
 
 
 def warn(message: str) -> None:
     """A line on standard error about what does not end the command."""
     make_way()
     print(f"hostward: {clean(message)}", file=sys.stderr)
+
+
+def print_error(message: str, options: argparse.Namespace, **about: str) -> None:
+    """One thing that went wrong, and does not end the command; with --json as an object, with what it is `about`."""
+    if options.json:
+        error: object = message if not about else {"message": message}
+        shown = {"message_type": "error", "message" if not about else "error": error, **about}
+        print(json.dumps(shown), file=sys.stderr)
+    else:
+        warn(message)
 
 
 def local_time(time: str | datetime) -> str:

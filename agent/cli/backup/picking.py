@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from agent.backup.errors import DamagedError, RepositoryError
 from agent.backup.format.snapshot import Snapshot
-from agent.backup.repository.lookup import find_folder
 from agent.backup.repository.repository import Repository
+from agent.backup.restore.locate import find_folder
 from agent.backup.select.snapshots import LATEST, SnapshotFilter, find_snapshot, find_snapshots, parse_at
 from agent.cli.backup.options import setting
 from agent.cli.backup.output import warn

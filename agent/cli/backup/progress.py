@@ -60,11 +60,16 @@ class Display:
                 self._drawn = False
                 _write(2, _CLEAR)
 
+    def print(self, text: str) -> None:
+        """A line on standard output that no status cuts in two."""
+        with self._writing:
+            print(text, flush=True)
+
     def _run(self) -> None:
         while not self._ended.wait(INTERVAL):
             with self._writing:
                 if self._as_json is not None:
-                    _write(1, json.dumps(self._as_json(self.elapsed), ensure_ascii=False).encode() + b"\n")
+                    _write(1, compact(self._as_json(self.elapsed)).encode(errors="replace") + b"\n")
                 elif self._status is not None:
                     status = self._status()
                     self._speed.update(status.done, time.monotonic())
@@ -120,6 +125,20 @@ def make_way() -> None:
     """To be called before anything is printed: takes the line away."""
     if _current is not None:
         _current.clear()
+
+
+def print_line(text: str) -> None:
+    """A line on standard output, while progress is shown or not."""
+    if _current is None:
+        print(text)
+    else:
+        _current.clear()
+        _current.print(text)
+
+
+def compact(value: object) -> str:
+    """JSON in one line."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _write(descriptor: int, data: bytes) -> None:

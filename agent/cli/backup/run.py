@@ -1,0 +1,271 @@
+"""`hostward backup run`: a new snapshot."""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import msgspec
+
+from agent.backup.archive.backup import Plan, run_backup, run_stream
+from agent.backup.archive.report import Outcome, Problem, Progress
+from agent.backup.archive.scope import Scope
+from agent.backup.archive.targets import absolute
+from agent.backup.errors import PartialError
+from agent.backup.repository.repository import Repository
+from agent.backup.select.filters import CACHE_MARK, Mark
+from agent.backup.select.sizes import parse_size
+from agent.backup.select.snapshots import parse_tags
+from agent.cli.backup.access import cache_folder, opened, pack_size
+from agent.cli.backup.options import parsed, positive, setting
+from agent.cli.backup.output import plural, print_error, print_json
+from agent.cli.backup.patterns import add_patterns, patterns_of, read_named
+from agent.cli.backup.progress import progress
+from agent.cli.backup.shapes import Object, text_of
+from agent.cli.backup.stream import CommandStream
+from agent.cli.backup.times import parse_time
+from kit.commands import Command
+from kit.errors import UsageError
+from kit.progress import Status, clock
+from kit.terminal import clean
+from kit.units import format_size
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add its options."""
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="files and folders to save")
+    parser.add_argument("-n", "--dry-run", action="store_true", help="read and count, but write nothing")
+    parser.add_argument("--tag", action="append", default=[], metavar="TAG[,TAG…]", help="mark the snapshot")
+    parser.add_argument("-H", "--host", metavar="HOST", help="instead of this host's name")
+    parser.add_argument("--time", metavar="TIME", help='instead of now: "2026-11-22 14:30:05"')
+    chosen = parser.add_argument_group("what is left out")
+    add_patterns(cast(argparse.ArgumentParser, chosen), "exclude")
+    chosen.add_argument(
+        "--exclude-if-present",
+        action="append",
+        type=os.fsencode,
+        default=[],
+        metavar="FILE[:HEADER]",
+        help="folders that hold such a file",
+    )
+    chosen.add_argument("--exclude-caches", action="store_true", help="folders that hold a CACHEDIR.TAG")
+    chosen.add_argument(
+        "--exclude-larger-than", type=parsed(parse_size), metavar="SIZE", help="files larger than this: 500M, 2G"
+    )
+    chosen.add_argument("-x", "--one-file-system", action="store_true", help="what is on other file systems")
+    more = parser.add_argument_group("more to save")
+    for name, what in (("", "patterns of paths, one a line"), ("-verbatim", "paths, one a line"), ("-raw", "paths")):
+        ends = ", each ended by a NUL" if name == "-raw" else ""
+        more.add_argument(
+            f"--files-from{name}", action="append", default=[], metavar="FILE", help=f"{what}{ends}; - is stdin"
+        )
+    more.add_argument("--stdin", action="store_true", help="save what comes from standard input as one file")
+    more.add_argument("--stdin-filename", default="stdin", metavar="NAME", help="the name of that file; stdin")
+    more.add_argument(
+        "--stdin-from-command", action="store_true", help="the words after -- are a program whose output is saved"
+    )
+    compared = parser.add_argument_group("what counts as unchanged")
+    compared.add_argument("--parent", metavar="SNAPSHOT", help="compare with it, not with the latest of these paths")
+    compared.add_argument("-f", "--force", action="store_true", help="compare with nothing: read every file")
+    compared.add_argument("--ignore-ctime", action="store_true", help="a file's ctime says nothing")
+    compared.add_argument("--ignore-inode", action="store_true", help="its inode and ctime say nothing")
+    compared.add_argument("--skip-if-unchanged", action="store_true", help="make no snapshot like the one before")
+    parser.add_argument("--with-atime", action="store_true", help="keep the times of access")
+    parser.add_argument("--read-concurrency", type=positive, metavar="N", help="processes that read files")
+    parser.add_argument("--no-scan", action="store_true", help="for scripts made for restic: there is no scan")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Save, and say what was done. Raises PartialError where a path could not be saved as it is."""
+    is_stream = options.stdin or options.stdin_from_command
+    targets = [] if is_stream else targets_of(options)
+    if options.stdin and options.stdin_from_command:
+        raise UsageError("--stdin and --stdin-from-command exclude each other")
+    if is_stream and (options.files_from or options.files_from_verbatim or options.files_from_raw):
+        raise UsageError("--stdin saves a stream alone: expected no --files-from")
+    if options.stdin and options.paths:
+        raise UsageError("--stdin saves a stream alone: expected no paths")
+    if options.stdin_from_command and not options.paths:
+        raise UsageError("--stdin-from-command names no program: expected one after --")
+    if not is_stream and not targets:
+        raise UsageError("there is nothing to save: name files or folders")
+    plan = plan_of(options, targets)
+    with opened(options, "write") as repository:
+        outcome, elapsed = _save(repository, plan, options)
+    _tell(outcome, elapsed, options)
+    if outcome.problem_count:
+        made = "a dry run" if options.dry_run else "the snapshot was made"
+        raise PartialError(f"{plural(outcome.problem_count, 'path')} could not be saved as they are; {made}")
+    return 0
+
+
+def targets_of(options: argparse.Namespace) -> list[bytes]:
+    """The paths of the command line and of files. Raises UsageError."""
+    targets = [os.fsencode(path) for path in options.paths]
+    for file in options.files_from:
+        for line in read_named(file).splitlines():
+            pattern = line.strip()
+            if pattern and not pattern.startswith(b"#"):
+                # Path.glob knows neither bytes nor patterns that begin at the root.
+                targets += sorted(glob.glob(pattern, include_hidden=True)) or [pattern]  # noqa: PTH207
+    for file in options.files_from_verbatim:
+        targets += [line for line in read_named(file).split(b"\n") if line]
+    for file in options.files_from_raw:
+        content = read_named(file)
+        if content and not content.endswith(b"\0"):
+            raise UsageError(f"{clean(file)}: expected a NUL after each path, also after the last")
+        targets += content.split(b"\0")[:-1]
+    if any(not target or b"\0" in target for target in targets):
+        raise UsageError("an empty path, or one with a NUL, names nothing that could be saved")
+    return targets
+
+
+def plan_of(options: argparse.Namespace, targets: list[bytes]) -> Plan:
+    """What the options ask for. Raises UsageError."""
+    patterns = patterns_of(options, "exclude")
+    marks = [Mark.parse(text) for text in options.exclude_if_present]
+    if options.exclude_caches:
+        marks.append(CACHE_MARK)
+    return Plan(
+        targets=tuple(targets),
+        scope=Scope(
+            patterns.sensitive,
+            patterns.insensitive,
+            tuple(marks),
+            options.exclude_larger_than,
+            options.one_file_system,
+        ),
+        excludes=tuple(options.exclude),
+        tags=tuple(tag for text in options.tag for tag in parse_tags(text) if tag),
+        hostname=setting(options, "host") or "",
+        moment=parse_time(options.time) if options.time else None,
+        parent=options.parent or "",
+        force=options.force,
+        ignore_ctime=options.ignore_ctime,
+        ignore_inode=options.ignore_inode,
+        with_atime=options.with_atime,
+        skip_if_unchanged=options.skip_if_unchanged,
+        dry_run=options.dry_run,
+        pack_size=pack_size(options),
+        workers=options.read_concurrency or 0,
+    )
+
+
+def _save(repository: Repository, plan: Plan, options: argparse.Namespace) -> tuple[Outcome, float]:
+    seen: list[Progress] = [Progress()]
+
+    def note(now: Progress) -> None:
+        seen[0] = now
+
+    def problem(found: Problem) -> None:
+        print_error(f"{found.path}: {found.reason}", options, item=found.path, during="archival")
+
+    with progress(options, lambda: _status(seen[0]), lambda elapsed: _status_object(seen[0], elapsed)) as display:
+        if options.stdin or options.stdin_from_command:
+            outcome = _save_stream(repository, plan, options, note)
+        else:
+            cache = _cache(repository, plan, options)
+            outcome = run_backup(repository, plan, on_progress=note, on_problem=problem, cache=cache)
+        return outcome, display.elapsed
+
+
+def _save_stream(
+    repository: Repository, plan: Plan, options: argparse.Namespace, note: Callable[[Progress], None]
+) -> Outcome:
+    if options.stdin:
+        return run_stream(repository, plan, sys.stdin.buffer, options.stdin_filename, on_progress=note)
+    with CommandStream(options.paths) as stream:
+        # It only has `readinto`, which is all that is asked for.
+        return run_stream(repository, plan, cast(BinaryIO, stream), options.stdin_filename, on_progress=note)
+
+
+def _cache(repository: Repository, plan: Plan, options: argparse.Namespace) -> Path | None:
+    """The file in which the next run finds what folders were; None where none may be kept."""
+    folder = cache_folder(options)
+    if folder is None:
+        return None
+    folder = folder / repository.config.id
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:  # a cache is no reason to save nothing
+        return None
+    names = b"\0".join([os.fsencode(plan.hostname), *map(absolute, plan.targets)])
+    return folder / f"folders-{hashlib.sha256(names).hexdigest()[:16]}"
+
+
+def _status(now: Progress) -> Status:
+    errors = f", {plural(now.problems, 'error')}" if now.problems else ""
+    return Status(now.size, now.total_size, f"{now.files:,} files{errors}", text_of(now.current))
+
+
+def _status_object(now: Progress, elapsed: float) -> Object:
+    total, done = now.total_size or 0, now.size
+    shown: Object = {"message_type": "status"}
+    if elapsed >= 1:
+        shown["seconds_elapsed"] = int(elapsed)
+    if done and total > done:
+        shown["seconds_remaining"] = int(elapsed * (total - done) / done)
+    shown["percent_done"] = min(done / total, 1.0) if total else 0.0
+    for name, value in (
+        ("total_files", now.total_files),
+        ("files_done", now.files),
+        ("total_bytes", total),
+        ("bytes_done", done),
+        ("error_count", now.problems),
+    ):
+        if value:
+            shown[name] = value
+    if now.current:
+        shown["current_files"] = [text_of(now.current)]
+    return shown
+
+
+def _tell(outcome: Outcome, elapsed: float, options: argparse.Namespace) -> None:
+    summary, snapshot = outcome.summary, outcome.snapshot
+    figures: Object = msgspec.to_builtins(summary)
+    if options.json:
+        times = {name: figures.pop(name) for name in ("backup_start", "backup_end")}
+        shown = {"message_type": "summary", **figures, "total_duration": round(elapsed, 9), **times}
+        if snapshot.id:
+            shown["snapshot_id"] = snapshot.id
+        if options.dry_run:
+            shown["dry_run"] = True
+        print_json(shown)
+        return
+    if options.quiet:
+        return
+    if snapshot.parent:
+        print(f"compared with snapshot {snapshot.parent[:8]}")
+    for what, name in (("files", "files"), ("folders", "dirs")):
+        new, changed, same = (figures[f"{name}_{kind}"] for kind in ("new", "changed", "unmodified"))
+        print(f"{what + ':':<9} {new:,} new, {changed:,} changed, {same:,} unchanged")
+    would = "would add" if options.dry_run else "added"
+    print(f"{would} {format_size(summary.data_added)}, stored as {format_size(summary.data_added_packed)}")
+    count, size = plural(summary.total_files_processed, "file"), format_size(summary.total_bytes_processed)
+    print(f"saw {count}, {size}, in {clock(elapsed)}")
+    if snapshot.id:
+        print(f"snapshot {snapshot.short_id} saved")
+    elif not options.dry_run:
+        print("nothing has changed: no snapshot was made")
+
+
+RUN = Command(
+    run=run,
+    configure=configure,
+    examples="""\
+  hostward backup run /etc /home --exclude-caches --exclude "*.tmp"
+  hostward backup run / --one-file-system --exclude-file /etc/hostward/exclude
+  hostward backup run --stdin-from-command --stdin-filename db.sql -- pg_dump shop
+  hostward backup run /srv --dry-run --verbose""",
+    notes="""\
+Files that have not changed since the snapshot before (size, inode, mtime, ctime) are not read. What vanishes or
+cannot be read is named; the snapshot is made all the same, and the exit code is 3.
+exit codes: 0 done; 1 failed, no snapshot; 2 bad usage; 3 some paths could not be saved as they are; 10 no repository;
+11 locked; 12 wrong password.""",
+)
