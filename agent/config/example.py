@@ -15,7 +15,7 @@ _HEAD = """\
 # `hostward config reference` explains every option, `hostward config check` tells whether this file is right, and
 # a running agent takes a valid change over at once."""
 
-_CHECKS_AND_JOBS = """\
+_NAMED = """\
 # A table that is called as a kind of check changes that check's defaults.
 #[checks.cpu.used]
 #warning = 80
@@ -53,13 +53,20 @@ _CHECKS_AND_JOBS = """\
 #daily = "02:00"
 #jitter = "30m"
 #timeout = "2h"
+
+# A backup job is what `hostward backup run etc` saves, and where. The password is in a file that only root can read.
+#[backups.etc]
+#repository = "/srv/backup"
+#password_file = "/etc/hostward/backup.password"
+#paths = ["/etc", "/home"]
+#exclude = ["/home/*/.cache"]
 """
 
 
 def example() -> str:
     """The text of the file."""
     tables: dict[str, type[msgspec.Struct]] = {"agent": AgentOptions, "home": HomeOptions, "metrics": MetricsOptions}
-    parts = [_HEAD, *(_options(name, struct) for name, struct in tables.items()), _CHECKS_AND_JOBS]
+    parts = [_HEAD, *(_options(name, struct) for name, struct in tables.items()), _NAMED]
     return "\n\n".join(parts)
 
 

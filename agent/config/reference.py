@@ -8,11 +8,14 @@ import msgspec
 
 from agent.checks import registry
 from agent.checks.contract import CheckOptions
+from agent.config.backups import BackupOptions
 from agent.config.schema import AgentOptions, HomeOptions, JobOptions, MetricsOptions
 from kit.options.reference import anchor, rows, shared
 
 TABLES: dict[str, type[msgspec.Struct]] = {"agent": AgentOptions, "home": HomeOptions, "metrics": MetricsOptions}
 """Those that are there once."""
+NAMED: dict[str, type[msgspec.Struct]] = {"jobs": JobOptions, "backups": BackupOptions}
+"""Those that are there once for each name."""
 
 _INTRODUCTION = """\
 # Configuration
@@ -48,7 +51,8 @@ def reference() -> str:
     parts += [_CHECKS, _table(CheckOptions, "checks.NAME.")]
     for kind in registry.CHECKS:
         parts += _check(kind)
-    parts += ["## jobs.NAME", _doc(JobOptions), _table(JobOptions, "jobs.NAME.")]
+    for table, struct in NAMED.items():
+        parts += [f"## {table}.NAME", _doc(struct), _table(struct, f"{table}.NAME.")]
     parts += _shared()
     return "\n\n".join(parts) + "\n"
 
@@ -64,7 +68,7 @@ def _shared() -> list[str]:
     tops: list[tuple[type[msgspec.Struct], str]] = [(struct, f"{name}.") for name, struct in TABLES.items()]
     tops += [(CheckOptions, "checks.NAME.")]
     tops += [(registry.load(kind).Options, f"checks.{kind}.") for kind in registry.CHECKS]
-    tops += [(JobOptions, "jobs.NAME.")]
+    tops += [(struct, f"{name}.NAME.") for name, struct in NAMED.items()]
     parts: list[str] = []
     for struct, places in shared(tops, base=CheckOptions).items():
         used = ", ".join(f"`{place}`" for place in places)

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 
 from agent.checks.contract import CheckOptions
+from agent.config.backups import BackupOptions
 from agent.metrics.address import DEFAULT, Address, parse
 from agent.privileged.options import Privileged
 from agent.timetable import Schedule
@@ -206,5 +207,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         msgspec.Meta(
             description="Programs that run on a timetable, by name.",
             examples=[{"dump": {"command": ["/usr/local/bin/dump"], "daily": "02:00"}}],
+        ),
+    ] = {}
+    backups: Annotated[
+        dict[Name, BackupOptions],
+        msgspec.Meta(
+            description="What `hostward backup run NAME` saves, and where, by the job's name.",
+            examples=[{"etc": {"repository": "/srv/backup", "paths": ["/etc"]}}],
         ),
     ] = {}

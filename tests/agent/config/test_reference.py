@@ -11,6 +11,7 @@ import pytest
 
 from agent.checks import registry
 from agent.checks.contract import CheckOptions
+from agent.config.backups import BackupOptions
 from agent.config.example import example
 from agent.config.load import load
 from agent.config.reference import reference
@@ -20,12 +21,18 @@ from kit.options.reference import description, examples, shared
 from kit.options.tree import parse
 from kit.options.words import literal
 
-TABLES = {"agent": AgentOptions, "home": HomeOptions, "jobs.NAME": JobOptions, "checks.NAME": CheckOptions}
+TABLES = {
+    "agent": AgentOptions,
+    "home": HomeOptions,
+    "jobs.NAME": JobOptions,
+    "backups.NAME": BackupOptions,
+    "checks.NAME": CheckOptions,
+}
 
 
 def structs() -> Iterator[type[msgspec.Struct]]:
     """All that options stand in."""
-    tops: list[type[msgspec.Struct]] = [Config, AgentOptions, HomeOptions, JobOptions, CheckOptions]
+    tops: list[type[msgspec.Struct]] = [Config, *TABLES.values()]
     tops += [registry.load(kind).Options for kind in registry.CHECKS]
     yield from tops
     yield from shared([(top, "") for top in tops])
