@@ -36,6 +36,8 @@ class PruneRules:
     """Leave packs of data as they are, unless they are all waste."""
     small: bool = False
     """Join packs below four fifths of their usual size."""
+    smaller_than: int = 0
+    """Join packs below so many bytes."""
     uncompressed: bool = False
     """Write packs with data anew that is not compressed."""
     pack_size: int = PACK_SIZE
@@ -43,7 +45,7 @@ class PruneRules:
     @property
     def small_below(self) -> int:
         """Bytes below which a pack counts as small."""
-        return self.pack_size // 5 * 4 if self.small else self.pack_size // 25
+        return max(self.smaller_than, self.pack_size // 5 * 4 if self.small else self.pack_size // 25)
 
     def tolerated(self, used: int) -> float:
         """Bytes of waste that may stay, where `used` are in use."""

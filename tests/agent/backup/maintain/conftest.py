@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -13,6 +14,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from agent.backup.format.keyfile import Cost
+from agent.backup.format.node import Node
+from agent.backup.format.pack import BlobKind
+from agent.backup.maintain.walk import walk
 from agent.backup.repository.repository import Repository
 from agent.backup.stores.contract import FileKind, Store
 from agent.backup.stores.local import LocalStore
@@ -131,6 +135,40 @@ def in_memory(place: Path) -> MemoryStore:
 def opened(place: Path | Store) -> Repository:
     """The repository in a folder or store."""
     return Repository.open(LocalStore(place) if isinstance(place, Path) else place, PASSWORD)
+
+
+def written_out(store: Store, place: Path) -> Path:
+    """The files of a store in a folder."""
+    target = LocalStore(place)
+    target.create()
+    for kind in FileKind:
+        for name, _ in store.list(kind):
+            target.save(kind, name, store.load(kind, name))
+    return place
+
+
+def manifest(repository: Repository) -> dict[str, dict[bytes, object]]:
+    """What each snapshot restores to: by the snapshot that it is a copy of, by path, type and content."""
+    found = {}
+    for snapshot in repository.snapshots():
+        assert snapshot.tree is not None
+        found[snapshot.original or snapshot.id] = {
+            visited.path: (
+                visited.node.type,
+                visited.node.mode,
+                visited.node.mtime,
+                content(repository, visited.node),
+            )
+            for visited in walk(repository, snapshot.tree)
+        }
+    return found
+
+
+def content(repository: Repository, node: Node) -> str | None:
+    """The hash of a file's content; None for what is no file."""
+    if node.content is None:
+        return None
+    return hashlib.sha256(b"".join(repository.load_blob(BlobKind.DATA, id) for id in node.content)).hexdigest()
 
 
 def files(place: Path, kind: FileKind) -> Iterator[Path]:
