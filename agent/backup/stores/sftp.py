@@ -8,14 +8,16 @@ from __future__ import annotations
 import re
 import secrets
 import stat
+import struct
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import paramiko
-from paramiko.sftp import CMD_EXTENDED, SFTPError
+from paramiko.sftp import CMD_DATA, CMD_EXTENDED, CMD_READ, CMD_STATUS, SFTPError, int64
 
 from agent.backup.stores.contract import (
     FileExistsStoreError,
@@ -128,14 +130,8 @@ class SftpStore(Store):
             end = size if length is None else offset + length
             if max(offset, end) > size:
                 raise PermanentStoreError(f"{path}: is {size} bytes long, but bytes up to {end} were asked for")
-            file.seek(offset)
-            if end - offset > BLOCK:
-                _prefetch(file, end)
             content = bytearray()
-            while len(content) < end - offset:
-                piece = file.read(min(BLOCK, end - offset - len(content)))
-                if not piece:
-                    raise StoreError(f"{path}: became shorter while it was read")
+            for piece in _Blocks(session, file, offset, end):
                 self._received(len(piece))
                 content += piece
         return bytes(content)
@@ -267,8 +263,8 @@ class SftpStore(Store):
         link.client.close()
 
 
-_FAILURES = (paramiko.SSHException, SFTPError, EOFError, OSError)
-"""What the library raises."""
+_FAILURES = (paramiko.SSHException, SFTPError, EOFError, OSError, ValueError, struct.error)
+"""What the library raises; the last two for answers that are none."""
 
 
 def _files(entries: Sequence[paramiko.SFTPAttributes], kind: FileKind) -> Iterator[tuple[str, int]]:
@@ -296,16 +292,44 @@ def _make_folder(session: paramiko.SFTPClient, path: str, mode: int) -> None:
             raise
 
 
-def _prefetch(file: paramiko.SFTPFile, end: int) -> None:
-    """Ask for all up to `end` at once, from a thread of the library's that ends quietly with the connection."""
-    ask = file._prefetch_thread  # type: ignore[attr-defined]
+class _Blocks:
+    """A range of a file, block by block, with AHEAD requests on their way at once.
 
-    def ask_quietly(*arguments: object) -> None:
-        with suppress(*_FAILURES):  # who reads is told
-            ask(*arguments)
+    The library has this only with a thread, which fails aloud with its connection, and polls.
+    """
 
-    file._prefetch_thread = ask_quietly  # type: ignore[attr-defined]
-    file.prefetch(end, max_concurrent_requests=AHEAD)
+    def __init__(self, session: paramiko.SFTPClient, file: paramiko.SFTPFile, start: int, end: int) -> None:
+        self._session: Any = session
+        self._handle = file.handle
+        self._starts = range(start, end, BLOCK)
+        self._end = end
+        self._arrived: dict[int, bytes] = {}
+        self._asked: dict[int, int] = {}
+
+    def __iter__(self) -> Iterator[bytes]:
+        ahead = iter(self._starts)
+        for start in self._starts:
+            while start not in self._arrived:
+                while len(self._asked) < AHEAD and (next_start := next(ahead, None)) is not None:
+                    size = min(BLOCK, self._end - next_start)
+                    number = self._session._async_request(self, CMD_READ, self._handle, int64(next_start), size)
+                    self._asked[number] = next_start
+                self._session._read_response()
+            piece = self._arrived.pop(start)
+            while (missing := min(BLOCK, self._end - start) - len(piece)) > 0:
+                # A server may send less than it was asked for; at the end of the file it says so, which raises.
+                place = int64(start + len(piece))
+                _, message = self._session._request(CMD_READ, self._handle, place, missing)
+                piece += message.get_string()
+            yield piece
+
+    def _async_response(self, kind: int, message: paramiko.Message, number: int) -> None:
+        """Called by the library with each answer."""
+        if kind == CMD_STATUS:
+            self._session._convert_status(message)
+        if kind != CMD_DATA:
+            raise SFTPError(f"an answer of kind {kind} to a read")
+        self._arrived[self._asked.pop(number)] = message.get_string()
 
 
 def _sync(session: paramiko.SFTPClient, file: paramiko.SFTPFile) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import paramiko
 from paramiko.config import SSHConfig, SSHConfigDict
@@ -24,8 +25,11 @@ SILENCE = 120.0
 KEEPALIVE = 30
 """Seconds between signs of life, so that no firewall forgets a connection that is waiting."""
 
-# Without a handler logging prints the library's tracebacks of failures that are told as errors here.
-logging.getLogger("paramiko").addHandler(logging.NullHandler())
+CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
+"""GCM first, which takes half of the time that CTR and a MAC of its own do; nothing that OpenSSH calls obsolete."""
+
+# The library logs tracebacks of failures that are told as errors here.
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ def _connect(address: Address, home: Path, *, depth: int) -> paramiko.SSHClient:
             banner_timeout=CONNECT,
             auth_timeout=SILENCE,
             channel_timeout=SILENCE,
+            transport_factory=_transport,  # type: ignore[arg-type]  # the stub has the names of arguments wrong
             sock=_proxy(options, host, port, home, depth),
         )
         transport = client.get_transport()
@@ -92,6 +97,12 @@ def _connect(address: Address, home: Path, *, depth: int) -> paramiko.SSHClient:
             raise
         raise told from error
     return client
+
+
+def _transport(sock: socket.socket, **options: Any) -> paramiko.Transport:
+    transport = paramiko.Transport(sock, **options)
+    transport.get_security_options().ciphers = CIPHERS
+    return transport
 
 
 def _options(host: str, home: Path) -> SSHConfigDict:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -169,22 +169,22 @@ def babbling_server(words: bytes) -> Iterator[int]:
     """Answers everything with the same bytes, and hangs up."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
+        def answer(connection: socket.socket) -> None:
+            with connection, suppress(OSError):
+                connection.settimeout(5)
+                connection.recv(65536)
+                connection.sendall(words)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65536):
+                    pass
+
         def serve() -> None:
             while True:
                 try:
                     connection, _ = listener.accept()
                 except OSError:
                     return
-                with connection:
-                    connection.settimeout(5)
-                    try:
-                        connection.recv(65536)
-                        connection.sendall(words)
-                        connection.shutdown(socket.SHUT_WR)
-                        while connection.recv(65536):
-                            pass
-                    except OSError:
-                        continue
+                threading.Thread(target=answer, args=(connection,), daemon=True).start()
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
