@@ -1,8 +1,8 @@
 """Writes a file, or a folder as a tar or zip archive, to a stream that need not be seekable.
 
 As restic's `dump`: what is in a folder lies in the archive under the path that it has in the snapshot. Sockets are
-left out. A tar has POSIX (pax) headers: times to the nanosecond, extended attributes as `SCHILY.xattr.*`, which GNU tar
-and bsdtar restore, names of any bytes. A zip keeps less: no owners, no attributes, no hard links.
+left out. A tar has POSIX (pax) headers: times to the nanosecond, extended attributes as `SCHILY.xattr.*`, which GNU
+tar and bsdtar restore, names of any bytes. A zip keeps less: no owners, no attributes, no hard links.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def _write_zip(repository: Repository, entries: Iterator[tuple[bytes, Node]], ou
 
 def _add_to_zip(repository: Repository, archive: zipfile.ZipFile, path: bytes, node: Node) -> None:
     # Zip knows names in UTF-8 alone, and years from 1980 to 2107 without an extra field; that one ends in 2038.
-    name = path.decode("utf-8", "replace") + ("/" if node.type == FOLDER else "")
+    name = path.decode("utf-8", "backslashreplace") + ("/" if node.type == FOLDER else "")
     seconds = node.mtime_ns // NANOSECONDS
     info = zipfile.ZipInfo(name, time.gmtime(min(max(seconds, 315_532_800), 4_354_819_198))[:6])
     if -(1 << 31) <= seconds < 1 << 31:

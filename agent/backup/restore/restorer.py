@@ -89,13 +89,13 @@ class _Frame:
 
     __slots__ = ("folder", "nodes", "prefix", "restored")
 
-    def __init__(self, folder: Folder, nodes: list[Node], *, restored: bool) -> None:
+    def __init__(self, folder: Folder, prefix: bytes, nodes: list[Node], *, restored: bool) -> None:
         self.folder = folder
+        self.prefix = prefix
+        """Its path within the snapshot, with a slash at the end."""
         # Each is let go of as soon as it is dealt with.
         self.nodes = nodes
         nodes.reverse()
-        path = folder.path
-        self.prefix = path if path == b"/" else path + b"/"
         self.restored = restored
         """Whether it, or something in it, is selected."""
 
@@ -161,7 +161,7 @@ class Restorer:
     def _batches(self, top: Folder, tree: bytes) -> Iterator[_Batch]:
         size = _FIRST_BATCH
         batch = _Batch()
-        stack = [_Frame(top, self._load(top, tree), restored=False)]
+        stack = [_Frame(top, b"/", self._load(top, tree), restored=False)]
         while stack:
             frame = stack[-1]
             if not frame.nodes:
@@ -224,7 +224,7 @@ class Restorer:
             return None
         if not inner:
             folder.whole = False
-        return _Frame(folder, self._load(folder, node.subtree) if inner else [], restored=selected)
+        return _Frame(folder, path + b"/", self._load(folder, node.subtree) if inner else [], restored=selected)
 
     def _make(self, folder: Folder) -> None:
         if folder.ready:
@@ -465,7 +465,9 @@ class Restorer:
         for file in batch.files:
             if file.temporary and not file.failure:
                 try:
-                    self._warn(file.path, self._writer.finish(file))
+                    problems = self._writer.finish(file)
+                    if problems:
+                        self._warn(file.path, problems)
                     self._told(file)
                 except OSError as error:
                     file.failure = _message(error)
@@ -510,7 +512,9 @@ class Restorer:
             if folder.node is None:
                 return
             if not dry_run:
-                self._warn(folder.path, self._applier.to_descriptor(descriptor, folder.node, fresh=folder.fresh))
+                problems = self._applier.to_descriptor(descriptor, folder.node, fresh=folder.fresh)
+                if problems:
+                    self._warn(folder.path, problems)
                 self._folders.forget(folder)
         except OSError as error:
             self._fail(folder.path, error)
