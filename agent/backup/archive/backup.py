@@ -7,7 +7,7 @@ import posixpath
 import pwd
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -173,14 +173,14 @@ def run_backup(
     on_progress: OnProgress = ignore,
     on_problem: OnProblem = ignore,
     cache: Path | None = None,
-    changed_folders: Iterable[bytes] | None = None,
+    changed_folders: Container[bytes] | None = None,
 ) -> Outcome:
     """Save targets. The caller holds the repository's lock.
 
     A target that is not there is a problem, unless none is: RepositoryError. `cache` is a file in which is remembered
     what folders were, for the next run of these targets. `changed_folders`, from a watcher, are absolute paths: in no
-    other folder has any entry changed since the parent snapshot was begun, so only these are listed, and those above
-    them. Without a usable cache all folders are.
+    other folder has anything changed, at any depth, since the parent snapshot was begun, so only these are listed.
+    Without a usable cache all folders are.
     """
     targets: list[bytes] = []
     missing: list[bytes] = []

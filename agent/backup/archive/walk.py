@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import posixpath
 import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container
 
 from agent.backup.archive.folders import FolderCache, Record, entries_state, own_state
 from agent.backup.archive.messages import SavedFile
@@ -88,7 +87,7 @@ class Walk:
         ignore_inode: bool,
         with_atime: bool,
         cache: FolderCache,
-        changed_folders: Iterable[bytes] | None,
+        changed_folders: Container[bytes] | None,
         file_systems: FileSystems | None,
         progress: Progress,
         on_progress: Callable[[], None],
@@ -101,7 +100,7 @@ class Walk:
         self._ignore_inode = ignore_inode
         self._with_atime = with_atime
         self._cache = cache
-        self._changed = _with_those_above(changed_folders) if changed_folders is not None else None
+        self._changed = changed_folders
         self._progress = progress
         self._on_progress = on_progress
         self._on_problem = on_problem
@@ -533,12 +532,3 @@ class Walk:
 
 def _subtree(id: bytes) -> bytes:
     return b'"subtree":"%s"' % id.hex().encode()
-
-
-def _with_those_above(folders: Iterable[bytes]) -> set[bytes]:
-    found: set[bytes] = set()
-    for folder in folders:
-        while folder not in found:
-            found.add(folder)
-            folder = posixpath.dirname(folder)
-    return found
