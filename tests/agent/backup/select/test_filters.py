@@ -124,7 +124,7 @@ def pattern_lists(draw: st.DrawFn, root: bytes) -> list[bytes]:
     return patterns
 
 
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(st.data())
 def test_excludes_are_those_of_restic(tree: Tree, data: st.DataObject) -> None:
     """What patterns leave out of a backup is what restic leaves out, old and new, with and without regard to case."""
@@ -144,7 +144,7 @@ def test_excludes_are_those_of_restic(tree: Tree, data: st.DataObject) -> None:
     assert tree.saved(restic_of_debian(), *options) == expected
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(st.data())
 def test_includes_are_those_of_restic(tree: Tree, data: st.DataObject) -> None:
     """What patterns pick for a restore is what restic picks, and no folder is passed by that has some of it."""

@@ -112,7 +112,7 @@ def test_same_as_newest_restic(peer: Peer, data: st.DataObject) -> None:
     assert ids(group["remove"]) == [each.snapshot.id for each in decisions if not each.keep]
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(st.data())
 def test_same_as_older_restic(peer: Peer, data: st.DataObject) -> None:
     """restic 0.14 decides the same, but for the oldest snapshot, which it has no rule for."""
