@@ -47,6 +47,8 @@ def rewrite_index(
 ) -> None:
     """Make the index know the packs `added` and no longer those of `drop`; index files of `obsolete` are not read.
 
+    `drop` is asked only when `added` is exhausted.
+
     All new index files are there before an old one is removed, so a kill leaves an index that knows too much, never
     too little. What is full and has nothing to lose stays as it is; what is there twice remains once. Raises
     DamagedError for an index file that cannot be read and is not obsolete, StoreError.

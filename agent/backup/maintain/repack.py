@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from agent.backup.errors import DamagedError, RepositoryError
+from agent.backup.errors import DamagedError
 from agent.backup.format.compression import Compression
 from agent.backup.format.pack import PackedBlob
+from agent.backup.maintain.loss import load_anywhere
 from agent.backup.maintain.trees import GAP, RUN
 from agent.backup.repository.blobs import Location
 from agent.backup.repository.repository import Repository
@@ -21,12 +22,13 @@ def move_blobs(
     saver: BlobSaver,
     *,
     same: bool,
-    on_lost: Callable[[PackedBlob, RepositoryError], None] | None = None,
+    on_lost: Callable[[PackedBlob, DamagedError], None] | None = None,
 ) -> None:
     """Save blobs of a pack, which `saver` may have already; each is verified before.
 
     `same` repository: what is compressed is taken over as it is stored, and the rest is compressed if it can be.
-    A blob that is damaged is taken from another pack; where none has it, it goes to `on_lost`, or this raises.
+    A blob that is damaged is taken from another pack; where surely none has it, it goes to `on_lost`, or this raises
+    DamagedError. Raises StoreError.
     """
     wanted = sorted((blob for blob in blobs if not saver.has(blob.kind, blob.id)), key=lambda blob: blob.offset)
     recompress = source.compression is not Compression.OFF
@@ -43,17 +45,17 @@ def move_blobs(
             place = Location(pack, blob.offset, blob.length, blob.plain_length)
             try:
                 if content is None:
-                    raise DamagedError("the pack cannot be read")
+                    raise DamagedError(f"pack {pack.hex()[:8]} cannot be read")
                 plain = source.open_blob(blob.kind, blob.id, sealed, place)
             except DamagedError:
                 try:
-                    plain = source.load_blob(blob.kind, blob.id)
-                except RepositoryError as error:
+                    plain = load_anywhere(source, blob.kind, blob.id)
+                except DamagedError as error:
                     if on_lost is None:
                         raise
                     on_lost(blob, error)
-                    continue
-                saver.save(blob.kind, plain, blob.id)
+                else:
+                    saver.save(blob.kind, plain, blob.id)
                 continue
             if same and (blob.plain_length or not recompress):
                 saver.save_sealed(blob.kind, blob.id, bytes(sealed), blob.plain_length)

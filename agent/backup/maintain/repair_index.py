@@ -39,8 +39,9 @@ class RepairIndexResult:
     """Packs whose size was not that which the index said."""
     gone: list[str] = field(default_factory=list)
     """Packs that the index had and that are not there."""
-    unreadable: dict[str, RepositoryError] = field(default_factory=dict)
-    """Packs whose header does not read; they are in no index now. `repair packs` cannot help them any more."""
+    unreadable: dict[str, DamagedError] = field(default_factory=dict)
+    """Packs whose header does not read. Those that the index had it still has as before, so that `repair_packs` can
+    save what is good in them; the others stay in no index."""
 
 
 def repair_index(repository: Repository, options: RepairIndexOptions | None = None) -> RepairIndexResult:
@@ -64,10 +65,20 @@ def repair_index(repository: Repository, options: RepairIndexOptions | None = No
     result.gone = sorted(pack.hex() for pack in indexed.keys() - stored.keys())
     result.added = sorted(pack.hex() for pack in unread.keys() - indexed.keys())
     result.corrected = sorted(pack.hex() for pack in unread.keys() & indexed.keys())
-    drop = unread.keys() | (indexed.keys() - stored.keys())
     if options.dry_run:
         return result
-    rewrite_index(repository, drop, obsolete=obsolete, added=_headers(repository, unread, result, options))
+    drop = unread.keys() | (indexed.keys() - stored.keys())
+
+    def headers() -> Iterator[tuple[bytes, list[PackedBlob]]]:
+        for pack, found in _headers(repository, unread, options):
+            if isinstance(found, DamagedError):
+                result.unreadable[pack.hex()] = found
+                if pack in indexed:
+                    drop.discard(pack)
+            else:
+                yield pack, found
+
+    rewrite_index(repository, drop, obsolete=obsolete, added=headers())
     repository.drop_index()
     return result
 
@@ -82,14 +93,14 @@ def _sizes(repository: Repository) -> dict[bytes, int]:
 
 
 def _headers(
-    repository: Repository, packs: dict[bytes, int], result: RepairIndexResult, options: RepairIndexOptions
-) -> Iterator[tuple[bytes, list[PackedBlob]]]:
-    """Packs with their blobs; several headers are read at once."""
+    repository: Repository, packs: dict[bytes, int], options: RepairIndexOptions
+) -> Iterator[tuple[bytes, list[PackedBlob] | DamagedError]]:
+    """Packs with their blobs, or why those are not known; several headers are read at once."""
     connections = max(repository.store.connections, 1)
     waiting = iter(packs.items())
     done = 0
 
-    def read(pack: bytes, size: int) -> list[PackedBlob] | RepositoryError:
+    def read(pack: bytes, size: int) -> list[PackedBlob] | DamagedError:
         try:
             return repository.clone(repository.store).read_pack_header(pack, size)
         except DamagedError as error:
@@ -102,7 +113,4 @@ def _headers(
                 found = future.result()
                 done += 1
                 options.on_progress("headers", done, len(packs))
-                if isinstance(found, RepositoryError):
-                    result.unreadable[pack.hex()] = found
-                else:
-                    yield pack, found
+                yield pack, found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from agent.backup.errors import DamagedError, RepositoryError
+from agent.backup.errors import DamagedError
 from agent.backup.format.pack import BlobKind, PackedBlob
 from agent.backup.maintain.contents import PackContents
 from agent.backup.maintain.reindex import rewrite_index
@@ -23,7 +23,7 @@ class RepairPacksResult:
 
     saved: int = 0
     """Blobs that are in new packs now."""
-    lost: dict[tuple[BlobKind, bytes], RepositoryError] = field(default_factory=dict)
+    lost: dict[tuple[BlobKind, bytes], DamagedError] = field(default_factory=dict)
     """Blobs that no pack has any more. `repair_snapshots` takes them out of snapshots."""
     not_removed: dict[str, StoreError] = field(default_factory=dict)
     """Damaged packs that could not be removed; the next prune tries again."""
@@ -33,7 +33,7 @@ def repair_packs(
     repository: Repository,
     packs: Iterable[bytes],
     *,
-    on_lost: Callable[[PackedBlob, RepositoryError], None] | None = None,
+    on_lost: Callable[[PackedBlob, DamagedError], None] | None = None,
     on_pack: Callable[[int, int], None] = lambda done, total: None,
 ) -> RepairPacksResult:
     """Save the blobs of damaged packs that are intact, and remove the packs; the caller holds an exclusive lock.
@@ -47,7 +47,7 @@ def repair_packs(
     held = {pack: contents.blobs(pack) or _by_header(repository, pack) for pack in packs}
     result = RepairPacksResult()
 
-    def lost(blob: PackedBlob, error: RepositoryError) -> None:
+    def lost(blob: PackedBlob, error: DamagedError) -> None:
         result.lost[blob.kind, blob.id] = error
         if on_lost is not None:
             on_lost(blob, error)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from agent.backup.errors import RepositoryError
+from agent.backup.errors import DamagedError
 from agent.backup.format.crypto import OVERHEAD
 from agent.backup.format.node import (
     BLOCK_DEVICE,
@@ -46,8 +46,8 @@ def repair_snapshots(
 ) -> list[Replacement]:
     """Write broken snapshots anew without what is lost; the caller holds an exclusive lock. As restic does:
 
-    files are left without the parts that no pack has, folders that cannot be read become empty, entries of unknown
-    types go, and a snapshot whose root cannot be read is removed. A new snapshot has the tag `repaired`, unless the
+    files are left without the parts that no pack has, folders whose tree is lost become empty, entries of unknown
+    types go, and a snapshot whose root is lost is removed. A new snapshot has the tag `repaired`, unless the
     old one goes. The index must be right: `repair_index` comes first, or what it does not know counts as lost.
     """
     options = options or RepairSnapshotsOptions()
@@ -87,11 +87,11 @@ def _changer(repository: Repository, saver: BlobSaver, options: RepairSnapshotsO
             return node
         return msgspec.structs.replace(node, content=[id for id, _ in there], size=size)
 
-    def failed(id: bytes, path: bytes, error: RepositoryError) -> bytes | None:
+    def failed(id: bytes, path: bytes, error: DamagedError) -> bytes | None:
         if path == b"/":
-            options.on_repair(path, f"cannot be read: {error}")
+            options.on_repair(path, f"is lost: {error}")
             return None
-        options.on_repair(path, f"cannot be read, and becomes empty: {error}")
+        options.on_repair(path, f"is lost, and becomes empty: {error}")
         return EMPTY_TREE
 
     return TreeChanger(repository, saver, change, by_path=False, on_failed=failed)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from agent.backup.errors import DamagedError, RepositoryError
+from agent.backup.errors import DamagedError
 from agent.backup.format.node import FOLDER, Node, encode_node, encode_tree, parse_tree
 from agent.backup.format.pack import BlobKind
+from agent.backup.maintain.loss import load_anywhere
 from agent.backup.repository.repository import Repository
 from agent.backup.repository.saver import BlobSaver
 
@@ -17,8 +18,8 @@ EMPTY_TREE = encode_tree([])
 
 ChangeNode = Callable[[Node, bytes], Node | None]
 """Given an entry and its path; returns it, another one of the same name, or None to leave it out."""
-OnFailed = Callable[[bytes, bytes, RepositoryError], bytes | None]
-"""Given a tree that cannot be read, the path of its folder and why; returns the JSON of a tree to put there, or None
+OnFailed = Callable[[bytes, bytes, DamagedError], bytes | None]
+"""Given a tree that is lost, the path of its folder and why; returns the JSON of a tree to put there, or None
 where there is nothing to put (only asked for at the root)."""
 
 
@@ -56,7 +57,7 @@ class TreeChanger:
     ) -> None:
         """`by_path`: what `change` does depends on the path, so that a tree is looked at in each place that it has.
 
-        Without `on_failed`, a tree that cannot be read ends the work with its error, and so does one that has what
+        Without `on_failed`, a tree that is lost ends the work with its error, and so does one that has what
         would be lost in a change.
         """
         self._repository = repository
@@ -91,9 +92,9 @@ class TreeChanger:
         if not self._by_path and id in self._known:
             return self._known[id]
         try:
-            data = self._repository.load_blob(BlobKind.TREE, id)
+            data = load_anywhere(self._repository, BlobKind.TREE, id)
             nodes = parse_tree(data)
-        except RepositoryError as error:
+        except DamagedError as error:
             if self._on_failed is None:
                 raise
             instead = self._on_failed(id, path or b"/", error)

@@ -1,0 +1,34 @@
+"""Telling what is lost from what cannot be had just now. Only of the first may a repair give up."""
+
+from __future__ import annotations
+
+from agent.backup.errors import DamagedError, RepositoryError
+from agent.backup.format.pack import BlobKind
+from agent.backup.repository.repository import Repository
+from agent.backup.stores.contract import FileKind, FileMissingError, StoreError
+
+
+def load_anywhere(repository: Repository, kind: BlobKind, id: bytes) -> bytes:
+    """A blob from any of its places.
+
+    Raises DamagedError where surely none has it any more: packs that are gone, that end before it, or in which it is
+    damaged. Raises StoreError where a place could not be looked at.
+    """
+    name = f"{kind.name.lower()} {id.hex()[:8]}"
+    damage = DamagedError(f"{name} is in no index")
+    trouble: RepositoryError | None = None
+    for place in repository.blobs.find_all(kind, id):
+        pack = place.pack.hex()
+        try:
+            if repository.store.size(FileKind.PACK, pack) < place.offset + place.length:
+                damage = DamagedError(f"{name}: pack {pack[:8]} ends before it does")
+                continue
+            sealed = repository.store.load(FileKind.PACK, pack, place.offset, place.length)
+            return repository.open_blob(kind, id, sealed, place)
+        except FileMissingError:
+            damage = DamagedError(f"{name}: pack {pack[:8]} is not there")
+        except DamagedError as error:
+            damage = error
+        except StoreError as error:
+            trouble = error
+    raise trouble or damage
