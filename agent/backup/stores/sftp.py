@@ -47,14 +47,10 @@ class _Link:
     """One connection, and the sessions on it that nobody uses just now."""
 
     def __init__(self, address: Address, environment: Mapping[str, str], sessions: int) -> None:
-        self.client = connect(address, environment)
+        self.connection = connect(address, environment)
         self._idle: list[paramiko.SFTPClient] = []
         self._lock = threading.Lock()
         self._free = threading.BoundedSemaphore(sessions)
-
-    def alive(self) -> bool:
-        transport = self.client.get_transport()
-        return transport is not None and transport.is_active()
 
     @contextmanager
     def session(self) -> Iterator[paramiko.SFTPClient]:
@@ -76,7 +72,7 @@ class _Link:
             self._give_back(session)
 
     def _open(self) -> paramiko.SFTPClient:
-        session = self.client.open_sftp()
+        session = self.connection.client.open_sftp()
         channel = session.get_channel()
         if channel is not None:
             channel.settimeout(SILENCE)
@@ -172,7 +168,7 @@ class SftpStore(Store):
     def close(self) -> None:
         link = self._link.take()
         if link is not None:
-            link.client.close()
+            link.connection.close()
 
     def _entries(self, folder: str) -> Sequence[paramiko.SFTPAttributes] | None:
         """What is in a folder; None where there is none."""
@@ -205,14 +201,14 @@ class SftpStore(Store):
 
     def _tidy(self, temporary: str) -> None:
         """Remove what is left of an upload, where the connection still serves."""
-        if (link := self._link.peek()) is not None and link.alive():
+        if (link := self._link.peek()) is not None and link.connection.alive():
             with suppress(*_FAILURES), link.session() as session:
                 session.remove(temporary)
 
     def _is_full(self, path: str, size: int) -> bool:
         """Whether the server has no room for so many bytes: SFTP's own answer is only that something failed."""
         link = self._link.peek()
-        if link is None or not link.alive():
+        if link is None or not link.connection.alive():
             return False
         with suppress(*_FAILURES), link.session() as session:
             answer = _extended(session, "statvfs@openssh.com", path.rpartition("/")[0])
@@ -235,7 +231,7 @@ class SftpStore(Store):
     def _session(self, what: str) -> Iterator[paramiko.SFTPClient]:
         """A session on a living connection; what fails in it is told as the StoreError that it means."""
         link = self._link.get()
-        if not link.alive():
+        if not link.connection.alive():
             self._drop(link)
             link = self._link.get()
         try:
@@ -252,7 +248,7 @@ class SftpStore(Store):
             raise StoreError(f"{self.location}: the server has not answered for {SILENCE:.0f} seconds") from error
         except _FAILURES as error:
             # What the server refused leaves the connection as it was.
-            if not isinstance(error, OSError) or not link.alive():
+            if not isinstance(error, OSError) or not link.connection.alive():
                 self._drop(link)
             words = bounded(str(error) or "the connection was closed", 200)
             raise StoreError(f"{self.location}: {clean(what)}: {words}") from error
@@ -260,7 +256,7 @@ class SftpStore(Store):
     def _drop(self, link: _Link) -> None:
         if self._link.peek() is link:
             self._link.take()
-        link.client.close()
+        link.connection.close()
 
 
 _FAILURES = (paramiko.SSHException, SFTPError, EOFError, OSError, ValueError, struct.error)

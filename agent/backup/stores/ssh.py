@@ -46,18 +46,34 @@ class Address:
         return f"{user}{host}" + (f":{self.port}" if self.port else "")
 
 
-def connect(address: Address, environment: Mapping[str, str]) -> paramiko.SSHClient:
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A connection, and those to the hosts that it goes through."""
+
+    client: paramiko.SSHClient
+    hops: tuple[paramiko.SSHClient, ...] = ()
+
+    def alive(self) -> bool:
+        transport = self.client.get_transport()
+        return transport is not None and transport.is_active()
+
+    def close(self) -> None:
+        for client in (self.client, *self.hops):
+            client.close()
+
+
+def connect(address: Address, environment: Mapping[str, str]) -> Connection:
     """An authenticated connection.
 
     Of ~/.ssh/config and /etc/ssh/ssh_config these count: HostName, User, Port, IdentityFile, IdentitiesOnly,
-    UserKnownHostsFile, GlobalKnownHostsFile, ProxyCommand, ProxyJump, Compression. Keys of an agent are tried too.
+    UserKnownHostsFile, GlobalKnownHostsFile, ProxyJump (one host), Compression. Keys of an agent are tried too.
     The server's key must be in a known_hosts file; no setting changes that. Raises StoreError.
     """
     home = Path(environment.get("HOME") or Path.home())
     return _connect(address, home, depth=0)
 
 
-def _connect(address: Address, home: Path, *, depth: int) -> paramiko.SSHClient:
+def _connect(address: Address, home: Path, *, depth: int) -> Connection:
     options = _options(address.host, home)
     try:
         port = address.port or int(options.get("port", paramiko.config.SSH_PORT))
@@ -65,10 +81,12 @@ def _connect(address: Address, home: Path, *, depth: int) -> paramiko.SSHClient:
         raise PermanentStoreError(f"{address}: the port in ssh's configuration is not a number") from None
     host = options.get("hostname", address.host)
     client = paramiko.SSHClient()
+    hops: tuple[paramiko.SSHClient, ...] = ()
     client.set_missing_host_key_policy(_Refuse())
     try:
         for file in _known_hosts(options, home):
             client.load_system_host_keys(str(file))
+        sock, hops = _proxy(options, host, port, home, depth)
         named = [file for file in options.get("identityfile", []) if Path(file).exists()]
         only = options.get("identitiesonly", "no") == "yes"
         client.connect(
@@ -84,19 +102,19 @@ def _connect(address: Address, home: Path, *, depth: int) -> paramiko.SSHClient:
             auth_timeout=SILENCE,
             channel_timeout=SILENCE,
             transport_factory=_transport,  # type: ignore[arg-type]  # the stub has the names of arguments wrong
-            sock=_proxy(options, host, port, home, depth),
+            sock=sock,
         )
         transport = client.get_transport()
         if transport is None:
             raise StoreError(f"{address}: the connection was closed at once")
         transport.set_keepalive(KEEPALIVE)
     except BaseException as error:
-        client.close()
+        Connection(client, hops).close()
         told = _told(address, error)
         if told is None:
             raise
         raise told from error
-    return client
+    return Connection(client, hops)
 
 
 def _transport(sock: socket.socket, **options: Any) -> paramiko.Transport:
@@ -133,21 +151,28 @@ def _known_hosts(options: SSHConfigDict, home: Path) -> list[Path]:
 
 def _proxy(
     options: SSHConfigDict, host: str, port: int, home: Path, depth: int
-) -> paramiko.Channel | paramiko.ProxyCommand | None:
-    """What stands between here and the host, where ssh's configuration has something there."""
+) -> tuple[paramiko.Channel | None, tuple[paramiko.SSHClient, ...]]:
+    """What stands between here and the host, where ssh's configuration has something there, and its connections."""
     jump, command = options.get("proxyjump", "none"), options.get("proxycommand", "none")
     if jump != "none":
         if depth >= 4:
             raise PermanentStoreError(f"{clean(host)}: ProxyJump goes through more than four hosts")
-        transport = _connect(_jump(jump.split(",")[-1]), home, depth=depth + 1).get_transport()
+        if "," in jump:
+            raise PermanentStoreError(f"{clean(host)}: ProxyJump through several hosts: give each its own ProxyJump")
+        before = _connect(_jump(jump), home, depth=depth + 1)
+        transport = before.client.get_transport()
         assert transport is not None
-        return transport.open_channel("direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=CONNECT)
-    if command == "none":
-        return None
-    try:
-        return paramiko.ProxyCommand(command)
-    except OSError as error:
-        raise PermanentStoreError(f"{clean(host)}: ProxyCommand {clean(command)}: {error.strerror}") from error
+        try:
+            channel = transport.open_channel("direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=CONNECT)
+        except BaseException:
+            before.close()
+            raise
+        return channel, (before.client, *before.hops)
+    if command != "none":
+        # The library would hand it this process's environment, with the repository's password.
+        raise PermanentStoreError(f"{clean(host)}: ssh's configuration has a ProxyCommand, which is not run: "
+                                  f"expected ProxyJump")  # fmt: skip
+    return None, ()
 
 
 def _jump(text: str) -> Address:

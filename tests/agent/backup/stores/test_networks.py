@@ -387,21 +387,33 @@ def test_no_key_that_is_accepted_is_permanent(sftp_server: Sshd, tmp_path: Path)
         store.load(FileKind.CONFIG, "config")
 
 
+def inner_host(server: Sshd, place: Path, line: str) -> Path:
+    """A home in which `inner` is reached by what the line says."""
+    home = server.home(place)
+    config = home / ".ssh/config"
+    text = config.read_text()
+    config.write_text(f"{text}{text.replace('Host vault', 'Host inner')}  {line}\n")
+    return home
+
+
 def test_sftp_through_another_host(sftp_server: Sshd, tmp_path: Path) -> None:
-    """ProxyJump and ProxyCommand of ssh's configuration."""
-    for number, line in enumerate(("ProxyJump vault", "ProxyCommand ssh -F HOME/config -W %h:%p vault")):
-        home = sftp_server.home(tmp_path / f"home{number}")
-        line = line.replace("HOME", f"{home}/.ssh")
-        config = home / ".ssh/config"
-        text = config.read_text()
-        config.write_text(
-            text
-            + text.replace("Host vault", "Host inner")
-            + f"  {line}\nHost *\n  UserKnownHostsFile {home}/.ssh/known_hosts\n"
-        )
-        store = open_store(f"sftp:inner:{tmp_path}/repository", {"HOME": str(home)})
+    """ProxyJump of ssh's configuration; both hosts prove who they are."""
+    home = inner_host(sftp_server, tmp_path / "home", "ProxyJump vault")
+    store = open_store(f"sftp:inner:{tmp_path}/repository", {"HOME": str(home)})
+    store.create()
+    store.close()
+    (home / ".ssh/known_hosts").unlink()
+    with pytest.raises(PermanentStoreError, match="known_hosts"):
         store.create()
-        store.close()
+
+
+def test_no_program_is_run_to_connect(sftp_server: Sshd, tmp_path: Path) -> None:
+    """A ProxyCommand would have the repository's password in its environment."""
+    home = inner_host(sftp_server, tmp_path / "home", f"ProxyCommand touch {tmp_path}/ran")
+    store = open_store(f"sftp:inner:{tmp_path}/repository", {"HOME": str(home)})
+    with pytest.raises(PermanentStoreError, match="ProxyCommand"):
+        store.create()
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_full_sftp_server_says_so_for_good(sftp_server: Sshd, tmp_path: Path) -> None:
