@@ -9,23 +9,19 @@ from typing import Any
 from agent.checks import registry
 from agent.checks.contract import CheckOptions
 from agent.config.defaults import effective_checks
+from agent.config.places import files_and_folder, folder_beside
 from agent.config.schema import CONFIG_CHECK, METRICS_CHECK, Config
 from agent.config.trust import distrust, own_or_roots
 from agent.paths import System
 from kit.options.decode import Choice, Chooser, UnfitError, nearest
 from kit.options.load import Loaded, MistakesError
 from kit.options.load import load as load_files
-from kit.options.tree import Mistake, Place, UnreadableError, listing
+from kit.options.tree import Mistake, Place
 from wire.limits import MAX_CHECKS
 
 THIS_HOST = System()
 OWN_CHECKS = {CONFIG_CHECK: "the configuration", METRICS_CHECK: "the metrics"}
 """Names that no configured check can have."""
-
-
-def folder_beside(file: Path) -> Path:
-    """Where the files are that are merged over `file`, in the order of their names."""
-    return file.parent / "agent.d"
 
 
 def load(file: Path, *, system: System = THIS_HOST, must_exist: bool = False) -> Config:
@@ -42,7 +38,7 @@ def read(
     and whoever runs this (see agent.config.trust).
     Raises ConfigurationError with a line for each mistake.
     """
-    if mistakes := distrust(_files(file), own_or_roots() if owners is None else owners):
+    if mistakes := distrust(files_and_folder(file), own_or_roots() if owners is None else owners):
         raise MistakesError(mistakes)
     loaded = load_files(
         Config,
@@ -58,15 +54,6 @@ def read(
         text = f"expected at most {MAX_CHECKS} checks, with one for each job and two of the agent, found {count}"
         raise MistakesError([Mistake(Place(str(file), 0), ("checks",), text)])
     return loaded
-
-
-def _files(file: Path) -> list[Path]:
-    """The file, the folder beside it, and what is read there."""
-    folder = folder_beside(file)
-    try:
-        return [file, folder, *listing(folder)]
-    except UnreadableError:
-        return [file, folder]  # loading tells
 
 
 def check_chooser(system: System) -> Chooser:

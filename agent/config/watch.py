@@ -27,7 +27,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
-from agent.config.load import folder_beside
+from agent.config.places import folder_beside
 from kit.options.tree import UnreadableError, listing
 
 log = logging.getLogger(__name__)

@@ -36,10 +36,11 @@ def load(
     folder: Path | None = None,
     must_exist: bool = False,
     choosers: Mapping[type, Chooser] | None = None,
+    tables: Sequence[str] | None = None,
 ) -> Loaded[S]:
     """Read `file`, then each `*.toml` in `folder` by name, merge (a later one over an earlier) and decode.
 
-    A file that is not there is an empty one, unless `file` `must_exist`.
+    A file that is not there is an empty one, unless `file` `must_exist`. With `tables` the others are not looked at.
     Raises MistakesError, with the mistakes in the order of the files.
     """
     trees: list[Tree] = []
@@ -61,6 +62,10 @@ def load(
                 unread.append(Mistake(Place(str(file), 0), (), "there is no such file"))
             continue
         there.append(path)
+    if tables is not None:
+        trees = [
+            Tree({name: tree.values[name] for name in tables if name in tree.values}, tree.places) for tree in trees
+        ]
     tree, mistakes = merge(trees)
     value, more = decode(struct, tree, choosers)
     # A broken file may hold just the key that a table lacks here.

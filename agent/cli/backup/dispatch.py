@@ -11,6 +11,7 @@ _HERE = "agent.cli.backup"
 COMMANDS = {
     "init": (f"{_HERE}.init:INIT", "make a new repository"),
     "run": (f"{_HERE}.run:RUN", "make a snapshot of files and folders"),
+    "watch": (f"{_HERE}.watch:WATCH", "see which folders of jobs change, so that runs scan only these"),
     "snapshots": (f"{_HERE}.snapshots:SNAPSHOTS", "list the snapshots"),
     "ls": (f"{_HERE}.ls:LS", "list the files of a snapshot"),
     "restore": (f"{_HERE}.restore:RESTORE", "bring files of a snapshot back"),

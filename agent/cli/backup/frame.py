@@ -36,6 +36,11 @@ def around(command: Command, options: argparse.Namespace) -> int:
     owner = os.getpid()
     before = {number: signal.signal(number, _end) for number in _ENDING}
     try:
+        if options.job is not None:
+            # Most commands name no job, and the configuration takes as long to load as argparse.
+            from agent.cli.backup.jobs import find_job, use_access
+
+            use_access(options, options.job, find_job(options, options.job))
         return command.run(options)
     except Ended as end:
         return 128 + end.number

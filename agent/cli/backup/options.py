@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from kit.errors import UsageError
@@ -20,6 +21,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of every command."""
     group = parser.add_argument_group("the repository (docs/backup.md has the environment variables)")
     add_access(group, "")
+    group.add_argument("--job", metavar="NAME", help="the repository and password of this backup job")
+    group.add_argument("--config", type=Path, metavar="FILE", help="with the jobs; /etc/hostward/agent.toml")
     group.add_argument("--no-cache", action="store_true", help="keep no copies of indexes and trees on this host")
     group.add_argument("--cache-dir", metavar="DIR", help="where these copies are kept")
     group.add_argument("--no-lock", action="store_true", help="read without a lock, from a place that is read-only")

@@ -15,23 +15,23 @@ import msgspec
 
 from agent.backup.archive.backup import Plan, run_backup, run_stream
 from agent.backup.archive.report import Outcome, Problem, Progress
-from agent.backup.archive.scope import Scope
 from agent.backup.archive.targets import absolute
 from agent.backup.errors import PartialError
 from agent.backup.repository.repository import Repository
-from agent.backup.select.filters import CACHE_MARK, Mark
-from agent.backup.select.sizes import parse_size
 from agent.backup.select.snapshots import parse_tags
 from agent.cli.backup.access import cache_folder, opened, pack_size
-from agent.cli.backup.options import parsed, positive, setting
+from agent.cli.backup.jobs import jobs_among, options_of_job
+from agent.cli.backup.options import positive, setting
 from agent.cli.backup.output import plural, print_error, print_json
-from agent.cli.backup.patterns import add_patterns, patterns_of, read_named
-from agent.cli.backup.progress import progress
+from agent.cli.backup.patterns import read_named
+from agent.cli.backup.progress import make_way, progress
+from agent.cli.backup.scope import add_scope, scope_of
 from agent.cli.backup.shapes import Object, text_of
 from agent.cli.backup.stream import CommandStream
 from agent.cli.backup.times import parse_time
+from agent.cli.backup.watching import Watching
 from kit.commands import Command
-from kit.errors import UsageError
+from kit.errors import HostwardError, UsageError
 from kit.progress import Status, clock
 from kit.terminal import clean
 from kit.units import format_size
@@ -39,26 +39,14 @@ from kit.units import format_size
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add its options."""
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="files and folders to save")
+    parser.add_argument(
+        "paths", nargs="*", metavar="JOB|PATH", help="backup jobs of the configuration, or files and folders"
+    )
     parser.add_argument("-n", "--dry-run", action="store_true", help="read and count, but write nothing")
     parser.add_argument("--tag", action="append", default=[], metavar="TAG[,TAG…]", help="mark the snapshot")
     parser.add_argument("-H", "--host", metavar="HOST", help="instead of this host's name")
     parser.add_argument("--time", metavar="TIME", help='instead of now: "2026-11-22 14:30:05"')
-    chosen = parser.add_argument_group("what is left out")
-    add_patterns(cast(argparse.ArgumentParser, chosen), "exclude")
-    chosen.add_argument(
-        "--exclude-if-present",
-        action="append",
-        type=os.fsencode,
-        default=[],
-        metavar="FILE[:HEADER]",
-        help="folders that hold such a file",
-    )
-    chosen.add_argument("--exclude-caches", action="store_true", help="folders that hold a CACHEDIR.TAG")
-    chosen.add_argument(
-        "--exclude-larger-than", type=parsed(parse_size), metavar="SIZE", help="files larger than this: 500M, 2G"
-    )
-    chosen.add_argument("-x", "--one-file-system", action="store_true", help="what is on other file systems")
+    add_scope(parser)
     more = parser.add_argument_group("more to save")
     for name, what in (("", "patterns of paths, one a line"), ("-verbatim", "paths, one a line"), ("-raw", "paths")):
         ends = ", each ended by a NUL" if name == "-raw" else ""
@@ -78,11 +66,31 @@ def configure(parser: argparse.ArgumentParser) -> None:
     compared.add_argument("--skip-if-unchanged", action="store_true", help="make no snapshot like the one before")
     parser.add_argument("--with-atime", action="store_true", help="keep the times of access")
     parser.add_argument("--read-concurrency", type=positive, metavar="N", help="processes that read files")
+    parser.set_defaults(watched=None)
     parser.add_argument("--no-scan", action="store_true", help="for scripts made for restic: there is no scan")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Save, and say what was done. Raises PartialError where a path could not be saved as it is."""
+    """Save what jobs or paths name, and say what was done. Raises PartialError where not all was saved as it is."""
+    is_stream = options.stdin or options.stdin_from_command
+    jobs = {} if is_stream else jobs_among(options, options.paths)
+    if not jobs:
+        return _run(options)
+    if options.files_from or options.files_from_verbatim or options.files_from_raw:
+        raise UsageError("a job says what it saves: expected no --files-from")
+    failures = []
+    for name, job in jobs.items():
+        try:
+            _run(options_of_job(options, name, job))
+        except HostwardError as error:
+            if len(jobs) == 1:
+                raise
+            failures.append(error)
+            print_error(f"{name}: {error}", options, item=name, during="job")
+    return failures[0].exit_code if failures else 0
+
+
+def _run(options: argparse.Namespace) -> int:
     is_stream = options.stdin or options.stdin_from_command
     targets = [] if is_stream else targets_of(options)
     if options.stdin and options.stdin_from_command:
@@ -128,19 +136,9 @@ def targets_of(options: argparse.Namespace) -> list[bytes]:
 
 def plan_of(options: argparse.Namespace, targets: list[bytes]) -> Plan:
     """What the options ask for. Raises UsageError."""
-    patterns = patterns_of(options, "exclude")
-    marks = [Mark.parse(text) for text in options.exclude_if_present]
-    if options.exclude_caches:
-        marks.append(CACHE_MARK)
     return Plan(
         targets=tuple(targets),
-        scope=Scope(
-            patterns.sensitive,
-            patterns.insensitive,
-            tuple(marks),
-            options.exclude_larger_than,
-            options.one_file_system,
-        ),
+        scope=scope_of(options),
         excludes=tuple(options.exclude),
         tags=tuple(tag for text in options.tag for tag in parse_tags(text) if tag),
         hostname=setting(options, "host") or "",
@@ -171,7 +169,22 @@ def _save(repository: Repository, plan: Plan, options: argparse.Namespace) -> tu
             outcome = _save_stream(repository, plan, options, note)
         else:
             cache = _cache(repository, plan, options)
-            outcome = run_backup(repository, plan, on_progress=note, on_problem=problem, cache=cache)
+            watching = None
+            if options.watched is not None and cache is not None:
+                watching = Watching.begin(repository, plan, options.watched, cache, options.environment)
+            if watching and not (options.json or options.quiet):
+                make_way()
+                print(watching.said)
+            outcome = run_backup(
+                repository,
+                watching.plan if watching else plan,
+                on_progress=note,
+                on_problem=problem,
+                cache=cache,
+                changed_folders=watching.advice.changed if watching else None,
+            )
+            if watching:
+                watching.end(outcome)
         return outcome, display.elapsed
 
 
@@ -261,9 +274,11 @@ RUN = Command(
     examples="""\
   hostward backup run /etc /home --exclude-caches --exclude "*.tmp"
   hostward backup run / --one-file-system --exclude-file /etc/hostward/exclude
+  hostward backup run etc                   the job [backups.etc] of the configuration
   hostward backup run --stdin-from-command --stdin-filename db.sql -- pg_dump shop
   hostward backup run /srv --dry-run --verbose""",
     notes="""\
+A word without "/" is a job, if the configuration has one of that name; ./etc is a path.
 Files that have not changed since the snapshot before (size, inode, mtime, ctime) are not read. What vanishes or
 cannot be read is named; the snapshot is made all the same, and the exit code is 3.
 exit codes: 0 done; 1 failed, no snapshot; 2 bad usage; 3 some paths could not be saved as they are; 10 no repository;

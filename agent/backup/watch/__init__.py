@@ -1,0 +1,1 @@
+"""Watching the folders of a backup, so that a run scans only those in which something changed."""
