@@ -58,7 +58,7 @@ class Folder:
 class Descriptors:
     """Descriptors of folders; the least recently used are closed when there are too many."""
 
-    def __init__(self, root: int, limit: int = 64) -> None:
+    def __init__(self, root: int, limit: int = 256) -> None:
         self._root = root
         self._limit = limit
         self._open: OrderedDict[Folder, int] = OrderedDict()

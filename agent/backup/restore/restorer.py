@@ -110,6 +110,7 @@ class Restorer:
         self._options = options
         self._workers = options.workers or min(4, len(os.sched_getaffinity(0)))
         self._hard_links: dict[tuple[int, int], File] = {}
+        self._left: tuple[Folder | None, bytes] = None, b""
 
     def run(self, tree: bytes) -> Progress:
         """Restore the tree of this id. Raises OSError where the target cannot be made or opened, RepositoryError."""
@@ -521,7 +522,11 @@ class Restorer:
             return
         self.progress.files_done += 1
         if self._options.on_item is not None:
-            self._options.on_item(Action.FOLDER_RESTORED, folder.path, 0)
+            # Mostly the one after its last inner one, of which there may be thousands in each other.
+            before, path = self._left
+            path = path.rpartition(b"/")[0] if before is not None and before.parent is folder else folder.path
+            self._left = folder, path
+            self._options.on_item(Action.FOLDER_RESTORED, path, 0)
 
     def _delete_others(self, folder: Folder, descriptor: int) -> None:
         expected = folder.expected or set()
