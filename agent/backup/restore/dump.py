@@ -1,8 +1,8 @@
 """Writes a file, or a folder as a tar or zip archive, to a stream that need not be seekable.
 
-As restic's `dump`: what is in a folder lies in the archive under the path that it has in the snapshot. Sockets are
-left out. A tar has POSIX (pax) headers: times to the nanosecond, extended attributes as `SCHILY.xattr.*`, which GNU
-tar and bsdtar restore, names of any bytes. A zip keeps less: no owners, no attributes, no hard links.
+As restic's `dump`: what is in a folder (not the folder itself) lies in the archive under the path that it has in the
+snapshot. Sockets are left out. A tar has POSIX (pax) headers: times to the nanosecond, names of any bytes, extended
+attributes as `SCHILY.xattr.*`, which GNU tar and bsdtar restore. A zip keeps less: no owners, attributes, hard links.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def dump(repository: Repository, tree: bytes, path: bytes, out: IO[bytes], archi
     if node is not None and (node.type != FOLDER or node.subtree is None):
         shown = path.decode(errors="backslashreplace")
         raise RepositoryError(f"{shown} is of type {node.type!r}: only files and folders can be dumped")
-    names = components(path)
-    entries = _entries(repository, tree if node is None else node.subtree or b"", b"/".join(names[:-1]), node)
+    prefix = b"".join(name + b"/" for name in components(path))
+    entries = _entries(repository, tree if node is None or node.subtree is None else node.subtree, prefix)
     if archive is Archive.ZIP:
         _write_zip(repository, entries, out)
     else:
@@ -79,12 +79,8 @@ def _content(repository: Repository, node: Node) -> Iterator[bytes]:
         )
 
 
-def _entries(repository: Repository, tree: bytes, above: bytes, top: Node | None) -> Iterator[tuple[bytes, Node]]:
-    """(path without a slash before it, node) of a folder and all that is in it, folders before what they hold."""
-    prefix = above + b"/" if above else b""
-    if top is not None:
-        yield prefix + top.name, top
-        prefix += top.name + b"/"
+def _entries(repository: Repository, tree: bytes, prefix: bytes) -> Iterator[tuple[bytes, Node]]:
+    """(path without a slash before it, node) of all that is in a folder, folders before what they hold."""
     stack = [(prefix, list(reversed(repository.load_tree(tree))))]
     while stack:
         prefix, nodes = stack[-1]
