@@ -30,15 +30,16 @@ def run(options: argparse.Namespace) -> int:
         done = "is there already as" if copied.skipped else "copied as"
         print_line(f"snapshot {copied.source.short_id} {done} {copied.target.short_id}")
 
+    left_out: list[str] = []
     with opened(options, "read", source="from_") as source, opened(options, "write") as target:
-        snapshots = pick_all(source, options, options.snapshots)
+        snapshots = pick_all(source, options, options.snapshots, left_out)
         with progress(options, phase.status):
             done = copy(source, target, snapshots, CopyOptions(phase.update, tell))
     if options.json:
         print_json([{"source": each.source.id, "target": each.target.id, "skipped": each.skipped} for each in done])
     elif not options.quiet:
         print(f"copied {plural(sum(not each.skipped for each in done), 'snapshot')} of {len(done)}")
-    return 0
+    return RepositoryError.exit_code if left_out else 0
 
 
 COPY = Command(

@@ -77,8 +77,9 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("--unsafe-allow-remove-all goes only with --host, --tag or --path")
     phase = Phase()
     pruning = prune_options(options, phase.update) if options.prune else None
+    left_out: list[str] = []
     with opened(options, "exclusive") as repository:
-        snapshots = all_snapshots(repository)
+        snapshots = all_snapshots(repository, left_out)
         if options.snapshots:
             going = find_snapshots(snapshots, options.snapshots, wanted)
         else:
@@ -105,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
     for name, error in result.not_removed.items():
         warn(f"snapshot {name[:8]} could not be removed: {error}")
     code = print_pruned(result.pruned, options) if result.pruned is not None else 0
-    return RepositoryError.exit_code if result.not_removed else code
+    return RepositoryError.exit_code if result.not_removed or left_out else code
 
 
 def _policy(options: argparse.Namespace) -> Policy:

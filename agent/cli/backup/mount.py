@@ -25,8 +25,8 @@ def run(options: argparse.Namespace) -> int:
         from agent.backup.mount import mount  # takes the library of FUSE, which not every host has
     except (ImportError, OSError) as error:
         raise HostwardError(
-            f"mounting takes FUSE, which is not installed ({error}): run `make install EXTRAS=fuse` in the checkout that "
-            "the agent was installed from, and install the system's package fuse3"
+            f"mounting takes FUSE, which is not installed ({error}): install the system's package fuse3, and run "
+            "`make install EXTRAS=fuse` in the checkout that the agent was installed from"
         ) from None
     # While it is mounted Python hardly runs, so its handlers would not: FUSE has its own, which unmount.
     for number in (signal.SIGTERM, signal.SIGHUP):

@@ -57,9 +57,15 @@ def filter_of(options: argparse.Namespace) -> SnapshotFilter:
     return SnapshotFilter.parse(hosts, options.tag, options.path, folder=str(Path.cwd()))
 
 
-def all_snapshots(repository: Repository) -> list[Snapshot]:
-    """All that can be read, oldest first; of the others there is a warning."""
-    return repository.snapshots(on_damaged=_warn_damaged)
+def all_snapshots(repository: Repository, left_out: list[str] | None = None) -> list[Snapshot]:
+    """All that can be read, oldest first; of the others there is a warning, and their names go to `left_out`."""
+
+    def damaged(name: str, error: RepositoryError) -> None:
+        warn(f"left out: {error}")
+        if left_out is not None:
+            left_out.append(name)
+
+    return repository.snapshots(on_damaged=damaged)
 
 
 def pick(repository: Repository, options: argparse.Namespace, name: str) -> Picked:
@@ -73,9 +79,14 @@ def pick(repository: Repository, options: argparse.Namespace, name: str) -> Pick
     return Picked(replace(snapshot, tree=tree), tree, subfolder)
 
 
-def pick_all(repository: Repository, options: argparse.Namespace, names: list[str]) -> list[Snapshot]:
-    """The snapshots that are named, else all that the options let through, oldest first. Raises RepositoryError."""
-    return find_snapshots(all_snapshots(repository), names, filter_of(options))
+def pick_all(
+    repository: Repository, options: argparse.Namespace, names: list[str], left_out: list[str] | None = None
+) -> list[Snapshot]:
+    """The snapshots that are named, else all that the options let through, oldest first. Raises RepositoryError.
+
+    The names of those that cannot be read go to `left_out`: what changes a repository has failed where there are any.
+    """
+    return find_snapshots(all_snapshots(repository, left_out), names, filter_of(options))
 
 
 def name_and_rest(options: argparse.Namespace, words: list[str], least: int) -> tuple[str, list[str]]:
@@ -90,7 +101,3 @@ def tree_of(snapshot: Snapshot) -> bytes:
     if snapshot.tree is None:
         raise DamagedError(f"snapshot {snapshot.short_id} has no tree")
     return snapshot.tree
-
-
-def _warn_damaged(name: str, error: RepositoryError) -> None:
-    warn(f"left out: {error}")

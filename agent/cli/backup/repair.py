@@ -110,10 +110,11 @@ def run_snapshots(options: argparse.Namespace) -> int:
             print_path("", path, f" {what}")
 
     wanted = RepairSnapshotsOptions(options.forget, options.dry_run, repaired, teller.tell)
+    left_out: list[str] = []
     with opened(options, "exclusive") as repository:
-        done = repair_snapshots(repository, pick_all(repository, options, options.snapshots), wanted)
+        done = repair_snapshots(repository, pick_all(repository, options, options.snapshots, left_out), wanted)
     teller.end(done)
-    return 0
+    return RepositoryError.exit_code if left_out else 0
 
 
 def _named(repository: Repository, names: list[str]) -> list[bytes]:
