@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from agent.backup.errors import DamagedError
 from agent.backup.format.keyfile import Cost
 from agent.backup.format.node import Node
 from agent.backup.format.pack import BlobKind
@@ -110,6 +111,21 @@ def filled(newest: Restic, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@pytest.fixture(scope="session")
+def small(newest: Restic, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A little repository with three snapshots, each pack of which another one needs in part. Not to be changed."""
+    place = tmp_path_factory.mktemp("small")
+    made = place / "repository"
+    Repository.create(LocalStore(made), PASSWORD, cost=CHEAP)
+    (place / "source/inner").mkdir(parents=True)
+    for round in range(3):
+        for number in range(2 * round, 2 * round + 6):
+            (place / "source" / str(number)).write_bytes(os.urandom(2000))
+            (place / "source/inner" / str(number)).write_bytes(os.urandom(300))
+        newest.run(made, "backup", str(place / "source"), "--host", f"round {round}")
+    return made
+
+
 @pytest.fixture
 def place(filled: Path, tmp_path: Path) -> Path:
     """A copy of it that may be changed."""
@@ -165,10 +181,13 @@ def manifest(repository: Repository) -> dict[str, dict[bytes, object]]:
 
 
 def content(repository: Repository, node: Node) -> str | None:
-    """The hash of a file's content; None for what is no file."""
+    """The hash of a file's content, or that it is lost; None for what is no file."""
     if node.content is None:
         return None
-    return hashlib.sha256(b"".join(repository.load_blob(BlobKind.DATA, id) for id in node.content)).hexdigest()
+    try:
+        return hashlib.sha256(b"".join(repository.load_blob(BlobKind.DATA, id) for id in node.content)).hexdigest()
+    except DamagedError:
+        return "lost"
 
 
 def files(place: Path, kind: FileKind) -> Iterator[Path]:
