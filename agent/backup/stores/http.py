@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import ssl
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
 from agent.backup.stores.contract import (
     PIECE,
+    FileKind,
     FileMissingError,
     PermanentStoreError,
     SpooledFile,
+    Store,
     StoreError,
 )
 from kit.errors import UsageError
@@ -99,6 +102,14 @@ def forget_spooled(content: bytes | SpooledFile) -> None:
     """Remove a spooled file once it is saved."""
     if isinstance(content, SpooledFile):
         Path(content.path).unlink(missing_ok=True)
+
+
+def tidy(store: Store, kind: FileKind, name: str, content: bytes | SpooledFile) -> None:
+    """After an upload that failed: remove what there is of it, where the server is one that keeps a part."""
+    size = content.size if isinstance(content, SpooledFile) else len(content)
+    with suppress(StoreError):
+        if store.size(kind, name) != size:
+            store.remove(kind, name)
 
 
 def require_length(what: str, headers: Mapping[str, str]) -> None:

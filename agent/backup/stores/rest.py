@@ -33,6 +33,7 @@ from agent.backup.stores.http import (
     forget_spooled,
     refused,
     require_length,
+    tidy,
 )
 from agent.backup.stores.per_process import PerProcess
 from kit.errors import UsageError
@@ -50,7 +51,11 @@ class _Listed(msgspec.Struct):
 
 
 class RestStore(Store):
-    """Files behind a URL. The server makes an upload visible, or does not, as a whole."""
+    """Files behind a URL.
+
+    rest-server makes an upload visible, or does not, as a whole; rclone may show a part until it has noticed that the
+    rest does not come.
+    """
 
     def __init__(
         self,
@@ -83,7 +88,12 @@ class RestStore(Store):
         with Upload(content, self._sending) as body:
             # What has no length is sent in chunks, and what has a length of zero counts as such.
             data = body if len(body) else b""
-            self._answer("POST", url, data, {"Content-Type": "application/octet-stream"}).close()
+            try:
+                self._answer("POST", url, data, {"Content-Type": "application/octet-stream"}).close()
+            except StoreError as error:
+                if not error.permanent:
+                    tidy(self, kind, name, content)
+                raise
         forget_spooled(content)
 
     def load(self, kind: FileKind, name: str, offset: int = 0, length: int | None = None) -> bytes:

@@ -11,7 +11,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
-from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio import Minio
@@ -39,6 +38,7 @@ from agent.backup.stores.http import (
     forget_spooled,
     refused,
     require_length,
+    tidy,
 )
 from agent.backup.stores.layout import path_of
 from agent.backup.stores.per_process import PerProcess
@@ -55,7 +55,7 @@ _NO_FILE = {"NoSuchKey", "NoSuchBucket"}
 
 
 class S3Store(Store):
-    """A prefix in a bucket. A server makes an object visible, or does not, as a whole."""
+    """A prefix in a bucket. S3 makes an object visible, or does not, as a whole; not all that speak like it do."""
 
     def __init__(
         self, host: str, bucket: str, prefix: str, *, secure: bool, region: str | None, credentials: Provider,
@@ -96,9 +96,14 @@ class S3Store(Store):
                 pass
             else:
                 raise FileExistsStoreError(f"{self.location}/config: is there already")
-        with self._told(key), ExitStack() as stack:
-            stream, size = _stream(content, stack)
-            self._client.get().put_object(self._bucket, key, stream, size, part_size=max(_MIN_PART, size))
+        try:
+            with self._told(key), ExitStack() as stack:
+                stream, size = _stream(content, stack)
+                self._client.get().put_object(self._bucket, key, stream, size, part_size=max(_MIN_PART, size))
+        except StoreError as error:
+            if not error.permanent:
+                tidy(self, kind, name, content)
+            raise
         forget_spooled(content)
 
     def load(self, kind: FileKind, name: str, offset: int = 0, length: int | None = None) -> bytes:
@@ -196,7 +201,7 @@ class S3Store(Store):
             raise self._refused(what, error.status_code, None, None, absent) from error
         except HTTPError as error:
             raise failed(self.location, error) from error
-        except (MinioException, OSError, ValueError, ParseError) as error:
+        except (MinioException, OSError, ValueError, SyntaxError) as error:  # the last for XML that is none
             raise StoreError(f"{self.location}: {bounded(str(error), 300)}") from error
 
     def _refused(self, what: str, status: int, code: str | None, message: str | None, absent: bool) -> StoreError:
