@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from agent.backup.errors import RepositoryError
 from agent.backup.maintain.copy import Copied, CopyOptions, copy
 from agent.cli.backup.access import opened
 from agent.cli.backup.options import add_access

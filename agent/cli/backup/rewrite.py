@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from agent.backup.errors import RepositoryError
 from agent.backup.maintain.rewrite import RewriteOptions, rewrite
 from agent.cli.backup.access import opened
 from agent.cli.backup.options import parsed
@@ -39,10 +40,11 @@ def run(options: argparse.Namespace) -> int:
         on_excluded=lambda path: print_path("leaves out ", path) if options.verbose and not options.json else None,
         on_snapshot=teller.tell,
     )
+    left_out: list[str] = []
     with opened(options, "exclusive" if options.forget else "write") as repository:
-        done = rewrite(repository, pick_all(repository, options, options.snapshots), wanted)
+        done = rewrite(repository, pick_all(repository, options, options.snapshots, left_out), wanted)
     teller.end(done)
-    return 0
+    return RepositoryError.exit_code if left_out else 0
 
 
 REWRITE = Command(
