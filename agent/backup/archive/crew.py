@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
+from pathlib import Path
 
 from agent.backup.archive.messages import (
     Answer,
@@ -94,6 +95,7 @@ class Crew:
     def abandon(self) -> None:
         """End all workers at once. What they spooled is removed, by them or by whoever cleans the spool."""
         for hand in self._hands:
+            _remove_unheard(hand.connection)
             hand.connection.close()
         for hand in self._hands:
             with suppress(ProcessLookupError, ChildProcessError):
@@ -149,6 +151,15 @@ class Crew:
                 cause = " (did memory run out?)" if number == signal.SIGKILL else ""
                 return f"a worker of the backup was killed by signal {number}{cause}; no snapshot was made"
         return "a worker of the backup ended before its work was done; no snapshot was made"
+
+
+def _remove_unheard(connection: Connection) -> None:
+    """Remove packs that a worker has told of and that nobody took."""
+    with suppress(EOFError, OSError):
+        while connection.poll():
+            answer = decode_answer(connection.recv_bytes())
+            if isinstance(answer, PackDone) and answer.path:
+                Path(answer.path).unlink()
 
 
 def _stop(number: int, frame: object) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import os
 import time
-from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -28,7 +27,7 @@ class Uploads:
         self._repository = repository
         self._limit = repository.store.connections + 2
         self._threads: ThreadPoolExecutor | None = None
-        self._running: deque[Future[FinishedPack]] = deque()
+        self._running: dict[Future[FinishedPack], SpooledFile] = {}
         self._saved: list[tuple[bytes, list[PackedBlob]]] = []
         self._blobs = 0
         self.index_names: list[str] = []
@@ -41,7 +40,7 @@ class Uploads:
             return
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self._repository.store.connections, "upload")
-        self._running.append(self._threads.submit(self._save, pack, pack.file))
+        self._running[self._threads.submit(self._save, pack, pack.file)] = pack.file
         self.look()
         while len(self._running) >= self._limit:
             wait(self._running, return_when=FIRST_COMPLETED)
@@ -50,7 +49,7 @@ class Uploads:
     def look(self) -> None:
         """Take note of what is saved. Raises StoreError."""
         for future in [future for future in self._running if future.done()]:
-            self._running.remove(future)
+            del self._running[future]
             pack = future.result()
             self._saved.append((pack.id, pack.blobs))
             self._blobs += len(pack.blobs)
@@ -69,9 +68,11 @@ class Uploads:
 
     def abandon(self) -> None:
         """Begin nothing more, wait for what is under way, and keep it for the next run, as far as that works."""
-        for future in list(self._running):
+        for future, file in list(self._running.items()):
             if future.cancel():
-                self._running.remove(future)
+                del self._running[future]
+                with contextlib.suppress(OSError):
+                    file.path.unlink()
         with contextlib.suppress(Exception):
             self.finish()
         self.close()

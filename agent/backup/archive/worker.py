@@ -134,8 +134,14 @@ class _Worker:
 
     def _finish_pack(self) -> None:
         pack = self.writer.finish()
-        if pack is not None:
+        if pack is None:
+            return
+        try:
             self._send(PackDone.of(pack))
+        except OSError:
+            if pack.file is not None:
+                pack.file.path.unlink(missing_ok=True)  # the parent has given up
+            raise
 
     def _save_files(self, path: bytes, names: list[bytes], added: Added) -> list[SavedFile]:
         try:
