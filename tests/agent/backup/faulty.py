@@ -107,6 +107,8 @@ class FaultyStore(Wrapper):
             self._die()
         if what == "disk full":
             raise PermanentStoreError(f"{kind.value}/{name}: No space left on device (a fault of the test)")
+        if what == "lost answer" and isinstance(content, SpooledFile):
+            content = content.path.read_bytes()  # which is still there after a failure
         self.inner.save(kind, name, content)
         self._after(what)
 
