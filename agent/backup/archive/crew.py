@@ -40,9 +40,12 @@ class _Hand:
 
 
 class Crew:
-    """Forked workers. Errors of theirs, and their death, come as RepositoryError."""
+    """Forked workers. Errors of theirs, and their death, come as RepositoryError.
 
-    def __init__(self, settings: Settings, count: int, on_answer: Callable[[Answer], None]) -> None:
+    `settings` is called when there is work.
+    """
+
+    def __init__(self, settings: Callable[[], Settings], count: int, on_answer: Callable[[Answer], None]) -> None:
         self._settings = settings
         self._count = count
         self._on_answer = on_answer
@@ -113,6 +116,7 @@ class Crew:
 
     def _fork(self) -> None:
         parent = os.getpid()
+        settings = self._settings()
         gc.collect()
         gc.freeze()
         for number in range(self._count):
@@ -134,7 +138,7 @@ class Crew:
                     ours.close()
                     for hand in self._hands:
                         hand.connection.close()
-                    run_worker(self._settings, theirs, number)
+                    run_worker(settings, theirs, number)
                     status = 0
                 finally:
                     os._exit(status)

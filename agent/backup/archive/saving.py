@@ -62,20 +62,23 @@ class Saving:
         now and then to tell how far things are.
         """
         self.counts = Counts()
-        self._blobs = repository.blobs
+        # Its index is loaded when it is first asked for: a run that finds nothing changed does without.
+        self._repository = repository
         self._on_file = on_file
         self._on_tick = on_tick
         self.partial = 0
         """Bytes that were cut of what is being read here."""
         self._with_atime = with_atime
-        workers = workers or min(len(os.sched_getaffinity(0)), 8)
-        spool = None if dry_run else repository.store.spool_folder()
-        seed = chunker_seed(repository.key)
-        self._cutter = Cutter(seed)
+        self._workers = workers or min(len(os.sched_getaffinity(0)), 8)
+        self._pack_size = pack_size
+        self._dry_run = dry_run
+        self._spool = None if dry_run else repository.store.spool_folder()
+        self._seed = chunker_seed(repository.key)
+        self._cutter = Cutter(self._seed)
         self._ring = Ring(self._wait)
         self._uploads = Uploads(repository)
         self._trees = PackWriter(
-            spool,
+            self._spool,
             repository.key,
             BlobKind.TREE,
             compression=repository.compression,
@@ -84,20 +87,7 @@ class Saving:
             discard=dry_run,
         )
         self._new_trees: set[bytes] = set()
-        settings = Settings(
-            key=repository.key,
-            compression=repository.compression,
-            extra_verify=repository.extra_verify,
-            spool=spool,
-            seed=seed,
-            pack_size=pack_size,
-            with_atime=with_atime,
-            dry_run=dry_run,
-            blobs=self._blobs,
-            seen=SeenIds(workers),
-            ring=self._ring.memory,
-        )
-        self._crew = Crew(settings, workers, self._hear)
+        self._crew = Crew(self._settings, self._workers, self._hear)
         self._number = 0
         self._folders: list[tuple[bytes, list[bytes]]] = []
         self._tickets: list[object] = []
@@ -189,7 +179,7 @@ class Saving:
     def tree(self, data: bytes) -> bytes:
         """Save a tree; gives its id."""
         id = hashlib.sha256(data).digest()
-        if id not in self._new_trees and not self._blobs.has(BlobKind.TREE, id):
+        if id not in self._new_trees and not self._repository.blobs.has(BlobKind.TREE, id):
             self._new_trees.add(id)
             added = Added()
             added.count(self._trees.add(id, data))
@@ -221,6 +211,21 @@ class Saving:
         self._crew.abandon()
         self._trees.abandon()
         self._uploads.abandon()
+
+    def _settings(self) -> Settings:
+        return Settings(
+            key=self._repository.key,
+            compression=self._repository.compression,
+            extra_verify=self._repository.extra_verify,
+            spool=self._spool,
+            seed=self._seed,
+            pack_size=self._pack_size,
+            with_atime=self._with_atime,
+            dry_run=self._dry_run,
+            blobs=self._repository.blobs,
+            seen=SeenIds(self._workers),
+            ring=self._ring.memory,
+        )
 
     def _next(self) -> int:
         self._number += 1

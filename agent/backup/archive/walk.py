@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import time
 from collections.abc import Callable, Container
 
@@ -23,6 +24,9 @@ from agent.backup.repository.repository import Repository
 
 _TELL_EVERY = 0.1
 """Seconds between two words on the progress."""
+_ENCODING = sys.getfilesystemencoding()
+_KIND = 0o170000
+"""The bits that stat.S_IFMT takes."""
 Listing = list[tuple[bytes, os.stat_result]]
 
 
@@ -94,7 +98,6 @@ class Walk:
         on_problem: Callable[[bytes, str], None],
     ) -> None:
         self._repository = repository
-        self._blobs = repository.blobs
         self._scope = scope
         self._ignore_ctime = ignore_ctime or ignore_inode
         self._ignore_inode = ignore_inode
@@ -231,12 +234,12 @@ class Walk:
     def _list(self, folder: _Folder, descriptor: int) -> Listing:
         """The entries that are to be saved, sorted by name."""
         path, scope, device = folder.path, self._scope, folder.device
-        filtered = bool(scope.excludes)
+        filtered, bounded = bool(scope.excludes), scope.larger_than is not None
         listing: Listing = []
         names: set[bytes] = set()
         with os.scandir(descriptor) as entries:
             for entry in entries:
-                name = os.fsencode(entry.name)
+                name = entry.name.encode(_ENCODING, "surrogateescape")  # os.fsencode, without its checks
                 if scope.marks:
                     names.add(name)
                 if filtered and scope.rejects(join(path, name)):
@@ -248,8 +251,8 @@ class Walk:
                 except OSError as error:
                     self._problem(folder, join(path, name), f"cannot be read: {error.strerror}")
                     continue
-                kind = stat.S_IFMT(status.st_mode)
-                if kind == stat.S_IFSOCK or (scope.larger_than is not None and scope.too_large(status)):
+                kind = status.st_mode & _KIND
+                if kind == stat.S_IFSOCK or (bounded and scope.too_large(status)):
                     continue
                 if device is not None and status.st_dev != device and kind != stat.S_IFDIR:
                     continue
@@ -266,12 +269,13 @@ class Walk:
         folder.replaced = {}
         path = folder.path
         for name, status in listing:
-            if stat.S_ISDIR(status.st_mode):
-                folder.subfolders.append((name, join(path, name), status, None, folder.device))
-                folder.folders += 1
-            elif stat.S_ISREG(status.st_mode):
+            kind = status.st_mode & _KIND
+            if kind == stat.S_IFREG:
                 folder.files += 1
                 folder.size += status.st_size
+            elif kind == stat.S_IFDIR:
+                folder.subfolders.append((name, join(path, name), status, None, folder.device))
+                folder.folders += 1
         self.counts.files_unmodified += folder.files
         self.counts.total_bytes += folder.size
         self._progress.files += folder.files
@@ -351,7 +355,7 @@ class Walk:
         """Whether the file is as it was, and its content need not be read."""
         if not same_content(entry, status, ignore_ctime=self._ignore_ctime, ignore_inode=self._ignore_inode):
             return False
-        has = self._blobs.has
+        has = self._repository.blobs.has
         ids = entry.content_ids()
         if not all(has(BlobKind.DATA, id) for id in ids):
             self._problem(folder, path, "parts of it are missing in the repository's index; it is stored again")
