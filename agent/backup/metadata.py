@@ -12,6 +12,7 @@ import os
 import pwd
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -166,20 +167,20 @@ class Applier:
     def __init__(self, *, by_name: bool = False, select_attribute: Callable[[str], bool] | None = None) -> None:
         self._by_name = by_name
         self._select = select_attribute
-        self._own = (os.geteuid(), os.getegid())
 
-    def to_descriptor(self, descriptor: int, node: Node, *, fresh: bool) -> list[str]:
-        """To a file or a folder that is open. `fresh`: this process has just made it, with mode 0600 or 0700."""
+    def to_descriptor(self, descriptor: int, node: Node) -> list[str]:
+        """To a file or a folder that is open."""
         problems: list[str] = []
         owner = owner_of(node, by_name=self._by_name)
         mode = node.permissions
-        if not fresh or owner != self._own:
-            try:
-                os.fchown(descriptor, *owner)
-            except OSError as error:
-                problems.append(_say("owner", error))
-                # Not to be had: what runs as whoever restores, where it should run as somebody else.
-                mode &= ~0o6000
+        try:
+            os.fchown(descriptor, *owner)
+        except OSError as error:
+            problems.append(_say("owner", error))
+            # Not to be had: what runs as whoever restores, where it should run as somebody else.
+            mode &= ~0o6000
+            with suppress(OSError):  # a group that one is in can be given
+                os.fchown(descriptor, -1, owner[1])
         self._apply_attributes(descriptor, node, problems, follow=True)
         try:
             os.fchmod(descriptor, mode)

@@ -19,6 +19,9 @@ from agent.backup.format.node import Node
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+_NO_FOLDER = "what stands in its place is no folder, and may not be overwritten"
+
+
 class Folder:
     """A folder of the snapshot and of the target."""
 
@@ -100,12 +103,7 @@ class Descriptors:
 
         What stands in its place and is no folder is removed with `replace`; else FileExistsError. Raises OSError.
         """
-        way = []
-        at: Folder | None = folder
-        while at is not None and not at.ready:
-            way.append(at)
-            at = at.parent
-        for step in reversed(way):
+        for step in _way_to(folder):
             assert step.parent is not None
             self._make(self.open(step.parent), step, replace=replace)
             step.ready = True
@@ -118,9 +116,7 @@ class Descriptors:
         status = os.stat(folder.name, dir_fd=parent, follow_symlinks=False)
         if not stat.S_ISDIR(status.st_mode):
             if not replace:
-                raise FileExistsError(
-                    errno.EEXIST, "what stands in its place is no folder, and may not be overwritten"
-                )
+                raise FileExistsError(errno.EEXIST, _NO_FOLDER)
             os.unlink(folder.name, dir_fd=parent)
             os.mkdir(folder.name, 0o700, dir_fd=parent)
             folder.fresh = True
@@ -132,22 +128,15 @@ class Descriptors:
             finally:
                 os.close(entry)
 
-    def look(self, folder: Folder) -> None:
+    def look(self, folder: Folder, *, replace: bool) -> None:
         """As `make`, without making anything: `fresh` then says that it would be made."""
-        way = []
-        at: Folder | None = folder
-        while at is not None and not at.ready:
-            way.append(at)
-            at = at.parent
-        for step in reversed(way):
+        for step in _way_to(folder):
             assert step.parent is not None
-            step.fresh = step.parent.fresh or not self._is_folder(step)
+            status = self.status(step.parent, step.name)
+            if status is not None and not stat.S_ISDIR(status.st_mode) and not replace:
+                raise FileExistsError(errno.EEXIST, _NO_FOLDER)
+            step.fresh = status is None or not stat.S_ISDIR(status.st_mode)
             step.ready = True
-
-    def _is_folder(self, folder: Folder) -> bool:
-        assert folder.parent is not None
-        status = self.status(folder.parent, folder.name)
-        return status is not None and stat.S_ISDIR(status.st_mode)
 
     def status(self, folder: Folder, name: bytes) -> os.stat_result | None:
         """lstat of an entry; None where there is none. Raises OSError."""
@@ -157,6 +146,17 @@ class Descriptors:
             return os.stat(name, dir_fd=self.open(folder), follow_symlinks=False)
         except FileNotFoundError:
             return None
+
+
+def _way_to(folder: Folder) -> list[Folder]:
+    """What is not ready yet, from the outermost on."""
+    way = []
+    at: Folder | None = folder
+    while at is not None and not at.ready:
+        way.append(at)
+        at = at.parent
+    way.reverse()
+    return way
 
 
 def remove_all(folder: int, name: bytes) -> None:

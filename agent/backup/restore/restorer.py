@@ -230,10 +230,11 @@ class Restorer:
     def _make(self, folder: Folder) -> None:
         if folder.ready:
             return
+        replace = self._options.overwrite is not Overwrite.NEVER
         if self._options.dry_run:
-            self._folders.look(folder)
+            self._folders.look(folder, replace=replace)
         else:
-            self._folders.make(folder, replace=self._options.overwrite is not Overwrite.NEVER)
+            self._folders.make(folder, replace=replace)
 
     def _take(self, batch: _Batch, folder: Folder, node: Node, path: bytes) -> None:
         """See to an entry that is no folder. Raises OSError, DamagedError."""
@@ -253,7 +254,8 @@ class Restorer:
         file = File(folder, node.name, node)
         if node.links > 1:
             first = self._hard_links.setdefault((node.inode, node.device_id), file)
-            if first is not file:
+            # Where they differ the file changed while it was saved, or these are of two file systems without numbers.
+            if first is not file and first.node.content == node.content:
                 if overwritten:
                     batch.links.append(_Link(first, folder, node))
                 else:
@@ -513,7 +515,7 @@ class Restorer:
             if folder.node is None:
                 return
             if not dry_run:
-                problems = self._applier.to_descriptor(descriptor, folder.node, fresh=folder.fresh)
+                problems = self._applier.to_descriptor(descriptor, folder.node)
                 if problems:
                     self._warn(folder.path, problems)
                 self._folders.forget(folder)

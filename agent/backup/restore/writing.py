@@ -85,7 +85,7 @@ class Writer:
                 self._write(descriptor, content, 0)
                 if self._sparse:
                     os.ftruncate(descriptor, len(content))
-            return self.applier.to_descriptor(descriptor, node, fresh=True)
+            return self.applier.to_descriptor(descriptor, node)
         except BaseException:
             with suppress(OSError):
                 os.unlink(name, dir_fd=folder)
@@ -162,7 +162,7 @@ class Writer:
         self._close_part(file)
         descriptor = self._reopen(file, os.O_RDONLY)
         try:
-            problems = self.applier.to_descriptor(descriptor, file.node, fresh=True)
+            problems = self.applier.to_descriptor(descriptor, file.node)
         finally:
             os.close(descriptor)
         self.rename(self.folders.open(file.folder), file.temporary, file.name)
@@ -206,7 +206,7 @@ class Writer:
         """Give a file whose content is right its metadata. Raises OSError."""
         descriptor = os.open(file.name, _READ, dir_fd=self.folders.open(file.folder))
         try:
-            return self.applier.to_descriptor(descriptor, file.node, fresh=False)
+            return self.applier.to_descriptor(descriptor, file.node)
         finally:
             os.close(descriptor)
 

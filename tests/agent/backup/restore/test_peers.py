@@ -178,8 +178,11 @@ def test_never_leaves_what_is_there(saved: Saved, tmp_path: Path) -> None:
     clutter(target)
     before = listing(target)
     repository, tree = opened(saved.place)
+    dry = restore(repository, tree, target, overwrite="never", dry_run=True)
+    assert listing(target) == before
     said = restore(repository, tree, target, overwrite="never")
-    assert set(said.errors) == {b"/closed", b"/deep"}
+    assert set(said.errors) == set(dry.errors) == {b"/closed", b"/deep"}
+    assert sorted(said.items) == sorted(dry.items)
     found = listing(target)
     for path, was in before.items():
         if path != b"/sticky":

@@ -122,6 +122,31 @@ def test_hard_links_are_made_anew_where_they_were_cut(made: Made, tmp_path: Path
     assert (target / "one").stat().st_nlink == 2
 
 
+def test_files_that_only_share_a_number_are_not_linked(made: Made, tmp_path: Path) -> None:
+    """What has other content stays a file of its own, whatever its inode is said to be."""
+    tree = made.tree(
+        made.file(b"one", b"1", links=2, inode=7),
+        made.file(b"three", b"1", links=2, inode=7),
+        made.file(b"two", b"2", links=2, inode=7),
+    )
+    assert restore(made.repository, tree, tmp_path / "out").errors == {}
+    assert [(tmp_path / "out" / name).read_bytes() for name in ("one", "two", "three")] == [b"1", b"2", b"1"]
+    assert (tmp_path / "out/one").samefile(tmp_path / "out/three")
+
+
+def test_groups_are_the_snapshots_also_in_a_folder_that_hands_down_its_own(made: Made, tmp_path: Path) -> None:
+    """A target with the setgid bit gives its group to what is made in it, and to folders the bit."""
+    require_root()
+    (tmp_path / "out").mkdir()
+    os.chown(tmp_path / "out", 0, 4243)
+    (tmp_path / "out").chmod(0o2755)
+    restore(made.repository, small(made), tmp_path / "out")
+    for name in ("a", "a/one", "b/c", "link"):
+        status = (tmp_path / "out" / name).lstat()
+        assert status.st_gid == (os.getegid() if name != "link" else 0)
+        assert not status.st_mode & 0o2000
+
+
 def test_what_was_written_is_verified(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that gives back other bytes is found out."""
     tree = small(made)
