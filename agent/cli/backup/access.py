@@ -62,9 +62,9 @@ def opened(options: argparse.Namespace, locking: Locking, *, source: str = "") -
 
 def open_place(options: argparse.Namespace, *, source: str = "") -> Store:
     """The store that is named, which tries again what may pass, and keeps to the limits. Raises UsageError."""
-    environment = dict(options.environment)
-    if cacert := setting(options, "cacert"):
-        environment["RESTIC_CACERT"] = cacert
+    environment = options.environment.for_stores()
+    if options.cacert:
+        environment["RESTIC_CACERT"] = options.cacert
     store = open_store(place(options, source=source), environment)
     if options.limit_upload or options.limit_download:
         store = LimitedStore(store, upload=options.limit_upload, download=options.limit_download)
@@ -92,9 +92,9 @@ def cache_folder(options: argparse.Namespace) -> Path | None:
     """Where this host may keep copies of what it reads again and again; None: nowhere."""
     if options.no_cache:
         return None
-    environment = dict(options.environment)
-    if folder := setting(options, "cache_dir"):
-        environment["RESTIC_CACHE_DIR"] = folder
+    environment = options.environment.for_stores()
+    if options.cache_dir:
+        environment["RESTIC_CACHE_DIR"] = options.cache_dir
     return folder_of_caches(environment)
 
 

@@ -47,8 +47,8 @@ COPY = Command(
     run=run,
     configure=configure,
     examples="""\
-  hostward backup copy --from-repo /srv/backup --from-password-file /root/old --repo sftp:backup@nas:/backup
-  hostward backup copy latest --from-repo /srv/backup --from-password-file /root/old""",
+  hostward backup copy --from-repo /srv/old --from-password-file /etc/hostward/old.password
+  hostward backup copy latest --host web1 --from-repo sftp:backup@nas:/old""",
     notes="""\
 The source is named as the repository is, with --from- and HOSTWARD_FROM_ (or RESTIC_FROM_) before the words. Copied
 files are not cut anew: what both repositories hold already may take its space twice.

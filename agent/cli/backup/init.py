@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
 INIT = Command(
     run=run,
     examples="""\
-  hostward backup init --repo /srv/backup --password-file /root/backup.password
+  hostward backup init --repo /srv/backup --password-file /etc/hostward/backup.password
   HOSTWARD_REPOSITORY=rest:https://home.example.net:8000/web1/ hostward backup init""",
     notes="""\
 It has restic's format, version 2: restic reads it, and may write to it too.

@@ -122,8 +122,8 @@ ADD = Command(
     run=add,
     configure=_configure_new,
     examples="""\
-  hostward backup key add                                             asks for the new password
-  hostward backup key add --new-password-file /root/second.password   reads it from a file""",
+  hostward backup key add             asks for the new password
+  hostward backup key add --new-password-file /etc/hostward/second.password""",
     notes="Every password opens the whole repository, also what was saved before.\n" + NOTES,
 )
 
@@ -143,7 +143,7 @@ PASSWD = Command(
     run=passwd,
     configure=_configure_new,
     examples="""\
-  hostward backup key passwd                                          asks for the old password, then the new one
-  hostward backup key passwd --new-password-file /root/new.password   reads the new one from a file""",
+  hostward backup key passwd          asks for the old password, then for the new one
+  hostward backup key passwd --new-password-file /etc/hostward/new.password""",
     notes="The new password works before the old one stops.\n" + NOTES,
 )

@@ -80,6 +80,11 @@ class Environment(dict[str, str]):
             del os.environ[name]
         return found
 
+    def for_stores(self) -> dict[str, str]:
+        """With restic's names alone, which stores look for; what stands in ours comes first."""
+        ours, restics = PREFIXES
+        return {**self, **{restics + name.removeprefix(ours): self[name] for name in self if name.startswith(ours)}}
+
     def __repr__(self) -> str:
         """What a variable holds is never shown."""
         return f"{type(self).__name__}({len(self)} variables)"

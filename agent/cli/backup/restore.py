@@ -216,7 +216,7 @@ RESTORE = Command(
     configure=configure,
     examples="""\
   hostward backup restore latest --target /tmp/restored
-  hostward backup restore latest /etc /home/ann/letter.txt --target /tmp/restored
+  hostward backup restore latest /etc /srv/shop/prices.csv --target /tmp/restored
   hostward backup restore latest:/etc --target /etc --overwrite if-newer --dry-run
   hostward backup restore --at "2026-11-22 14:30" --target /tmp/then --verify""",
     notes="""\

@@ -52,7 +52,7 @@ REWRITE = Command(
     configure=configure,
     examples="""\
   hostward backup rewrite --exclude "*.iso" --dry-run --verbose
-  hostward backup rewrite latest --exclude /home/ann/secret --forget
+  hostward backup rewrite latest --exclude /srv/shop/secret --forget
   hostward backup rewrite --host old-name --new-host new-name --forget""",
     notes="""\
 Without --forget the old snapshots stay and the new ones have the tag `rewrite`. What is left out stays in the

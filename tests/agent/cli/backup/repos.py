@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from agent.backup.format.keyfile import Cost
 from agent.backup.repository.repository import Repository
 from agent.backup.stores.local import LocalStore
+from agent.cli.main import main
 from tests.agent.daemon.daemons import HOSTWARD
 
 PASSWORD = "correct horse battery"
@@ -47,7 +52,7 @@ class Place:
 
     def hostward(self, *words: object, code: int = 0, **more: str) -> str:
         """What `hostward backup …` prints, which must end with `code`."""
-        done = run(["backup", *map(str, words)], self.environment(**more))
+        done = call(["backup", *map(str, words)], self.environment(**more))
         assert done.returncode == code, done.stderr + done.stdout
         return done.stdout
 
@@ -96,6 +101,29 @@ def run(
         done.stdout.decode("utf-8", "surrogateescape"),
         done.stderr.decode("utf-8", "replace"),
     )
+
+
+def call(words: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """The same within this process, which saves starting one."""
+    out, err = (
+        io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="surrogateescape", write_through=True) for _ in "oe"
+    )
+    with (
+        patch.dict(os.environ, environment, clear=True),
+        patch("agent.cli.backup.frame.dump_no_core"),  # which would hold for all tests that follow
+        patch("agent.backup.repository.keys.calibrated_cost", return_value=CHEAP),
+        patch("sys.stdin", io.TextIOWrapper(io.BytesIO())),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        time.tzset()
+        try:
+            code = main(words)
+        except SystemExit as end:
+            code = int(end.code or 0)
+    time.tzset()
+    said = [pipe.buffer.getvalue().decode("utf-8", "surrogateescape") for pipe in (out, err)]  # type: ignore[attr-defined]
+    return subprocess.CompletedProcess(words, code, *said)
 
 
 def parse(text: str) -> Any:

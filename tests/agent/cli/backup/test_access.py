@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.cli.backup.repos import PASSWORD, PREFIXES, Place, run
+from tests.agent.cli.backup.repos import PASSWORD, PREFIXES, Place, call, run
 from tests.agent.daemon.daemons import HOSTWARD
 
 QUIET = {name: value for name, value in os.environ.items() if not name.startswith(PREFIXES)}
@@ -119,7 +119,7 @@ def test_ours_come_before_restics_and_the_command_line_before_both(place: Place,
         (["-p", good, "--password-command", "x"], {"HOSTWARD_REPOSITORY": str(place.folder)}, 2),
     ]
     for words, environment, code in cases:
-        done = run(["backup", "snapshots", *words], {**QUIET, **environment})
+        done = call(["backup", "snapshots", *words], {**QUIET, **environment})
         assert done.returncode == code, (words, environment, done.stderr)
 
 
@@ -154,7 +154,7 @@ def test_ours_come_before_restics_and_the_command_line_before_both(place: Place,
 )
 def test_what_cannot_be_is_one_sentence(words: list[str], said: str) -> None:
     """Exit code 2, and nothing else happened."""
-    done = run(["backup", *words], QUIET)
+    done = call(["backup", *words], QUIET)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
@@ -173,7 +173,7 @@ def test_a_credential_of_the_unit_tells_the_password(place: Place, tmp_path: Pat
 def test_errors_are_json_where_that_was_asked_for(place: Place) -> None:
     """As restic has them, on standard error."""
     for more, code in (({"HOSTWARD_PASSWORD": "bad"}, 12), ({"HOSTWARD_REPOSITORY": "/nowhere"}, 10)):
-        done = run(["backup", "snapshots", "--json"], place.environment(**more))
+        done = call(["backup", "snapshots", "--json"], place.environment(**more))
         assert done.returncode == code
         said = json.loads(done.stderr)
         assert (said["message_type"], said["code"]) == ("exit_error", code)
@@ -220,7 +220,7 @@ def test_a_broken_repository_tells_no_secret(filled: Place, tmp_path: Path, brok
         file.chmod(0o600)
         file.write_bytes(content[: len(content) // 2] + b"\xff" + content[len(content) // 2 + 1 :])
     for words in (["snapshots"], ["check"], ["ls", "latest"], ["key", "list"], ["forget", "--keep-last", "1"]):
-        done = run(["backup", *words, "-vv"], copy.environment())
+        done = call(["backup", *words, "-vv"], copy.environment())
         text = done.stdout + done.stderr
         assert "Traceback" not in text
         for hidden in (PASSWORD, master["encrypt"], master["mac"]["k"]):

@@ -10,7 +10,7 @@ import pytest
 
 from agent.backup.repository.repository import Repository
 from agent.backup.stores.local import LocalStore
-from tests.agent.cli.backup.repos import PASSWORD, Place, run
+from tests.agent.cli.backup.repos import PASSWORD, Place, call
 from tests.peers import newest_restic
 
 
@@ -31,7 +31,7 @@ def test_a_new_repository_is_one_for_restic(tmp_path: Path) -> None:
         "repository": str(place.folder),
     }
     assert "no errors were found" in place.peer("check")
-    again = run(["backup", "init"], place.environment())
+    again = call(["backup", "init"], place.environment())
     assert again.returncode == 1
     assert again.stderr == f"hostward: there is a repository in {place.folder} already\n"
 
@@ -124,7 +124,7 @@ def test_locks_of_the_living_stay(copy: Place) -> None:
     """Exit code 11 while somebody works; `unlock` removes what the dead left, --remove-all all."""
     repository = Repository.open(LocalStore(str(copy.folder)), PASSWORD.encode())
     with repository.lock(exclusive=True):
-        done = run(["backup", "snapshots", "--json"], copy.environment())
+        done = call(["backup", "snapshots", "--json"], copy.environment())
         assert done.returncode == 11
         assert json.loads(done.stderr)["code"] == 11
         assert copy.hostward("unlock") == ""
@@ -141,7 +141,7 @@ def test_what_is_damaged_is_named(copy: Place) -> None:
     pack.chmod(0o600)
     pack.write_bytes(content)
     copy.hostward("check")
-    done = run(["backup", "check", "--read-data"], copy.environment())
+    done = call(["backup", "check", "--read-data"], copy.environment())
     assert done.returncode == 1
     assert pack.name[:8] in done.stderr
     assert "/top/big" in done.stdout

@@ -165,7 +165,6 @@ def test_a_diff_is_restics(filled: Place, files: Path) -> None:
         [first, second],
         ["--metadata", first, second],
         [third, first[:8]],
-        ["latest", second],
         [f"{first}:{files}/etc", f"{second}:{files}"],
     ):
         assert filled.json("diff", *words) == filled.peer_json("diff", *words)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.agent.cli.backup.repos import Place, parse, run
+from tests.agent.cli.backup.repos import Place, call, parse, run
 from tests.agent.cli.backup.test_access import on_terminal
 from tests.agent.daemon.daemons import HOSTWARD
 from tests.peers import newest_restic
@@ -66,7 +66,7 @@ def test_a_summary_is_restics(both: tuple[Place, Place], files: Path, tmp_path: 
 def test_what_cannot_be_saved_is_named(both: tuple[Place, Place], files: Path) -> None:
     """Exit code 3, and the snapshot is there."""
     ours, theirs = both
-    done = run(["backup", "run", str(files / "etc"), "/no/such", "--json"], ours.environment())
+    done = call(["backup", "run", str(files / "etc"), "/no/such", "--json"], ours.environment())
     assert done.returncode == 3
     error, end = (json.loads(line) for line in done.stderr.splitlines())
     assert (error["message_type"], error["item"]) == ("error", "/no/such")
@@ -125,10 +125,10 @@ def test_a_stream_becomes_a_file(place: Place) -> None:
     assert (done.returncode, done.stderr) == (0, "noise\n")
     assert place.hostward("dump", "latest", "out") == "said\n"
     for script, said in (("echo half; exit 7", "exit code 7"), ("kill -9 $$", "signal 9")):
-        done = run([*words, script], environment)
+        done = call([*words, script], environment)
         assert done.returncode == 1
         assert f"sh failed with {said}; no snapshot was made" in done.stderr
-    done = run(["backup", "run", "--stdin-from-command", "--", "/no/such"], environment)
+    done = call(["backup", "run", "--stdin-from-command", "--", "/no/such"], environment)
     assert done.stderr == "hostward: /no/such cannot be started: no such file or directory; no snapshot was made\n"
     assert len(place.json("snapshots")) == 2
 
@@ -282,7 +282,7 @@ def test_a_terminal_shows_how_far_it_is(place: Place, tmp_path: Path) -> None:
     """A bar with speed and time left, which is gone at the end; nothing of it when piped or quiet."""
     source = tmp_path / "source"
     source.mkdir()
-    for number in range(24):
+    for number in range(12):
         (source / str(number)).write_bytes(os.urandom(1 << 20))
     words = ["backup", "run", str(source), "--limit-upload", "20000"]
     said, code = on_terminal(words, {**place.environment(), "TERM": "xterm", "COLUMNS": "100"}, [])
@@ -293,7 +293,7 @@ def test_a_terminal_shows_how_far_it_is(place: Place, tmp_path: Path) -> None:
     done = run(words, place.environment())
     assert done.stderr == ""
     assert "\x1b" not in done.stdout
-    assert run([*words, "--quiet"], place.environment()).stdout == ""
+    assert call([*words, "--quiet"], place.environment()).stdout == ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -301,10 +301,9 @@ def test_a_signal_ends_a_run_cleanly(number: signal.Signals, place: Place, tmp_p
     """No lock, no temporary file and no process is left; the exit code is that of shells."""
     source = tmp_path / "source"
     source.mkdir()
-    for part in range(4):
-        (source / str(part)).write_bytes(os.urandom(16 << 20))
+    (source / "big").write_bytes(os.urandom(20 << 20))
     process = subprocess.Popen(
-        [str(HOSTWARD), "backup", "run", str(source), "--limit-upload", "4000"],
+        [str(HOSTWARD), "backup", "run", str(source), "--limit-upload", "2000", "--pack-size", "4"],
         env=place.environment(),
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
