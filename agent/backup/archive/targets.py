@@ -22,7 +22,7 @@ class Target:
     def __init__(self, root: bytes = b"") -> None:
         self.children: dict[bytes, Target] = {}
         self.path = b""
-        """What is saved here; empty for a folder of which only `children` are saved."""
+        """What is saved here, absolute; empty for a folder of which only `children` are saved."""
         self.info = b""
         """Whose metadata such a folder has."""
         self.explicit = False
@@ -103,7 +103,7 @@ def _add(top: Target, path: bytes, explicit: bool) -> None:
 
 
 def _unroll(top: Target) -> None:
-    """Where a target lies within another, list the outer one, so that only leaves have a path."""
+    """Where a target lies within another, list the outer one, so that only leaves have a path; make all absolute."""
     waiting = [top]
     while waiting:
         node = waiting.pop()
@@ -116,4 +116,6 @@ def _unroll(top: Target) -> None:
                     child.explicit = False
             node.info = node.path
             node.path = b""
+        node.path = node.path and absolute(node.path)
+        node.info = node.info and absolute(node.info)
         waiting += node.children.values()
