@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -97,6 +98,7 @@ class Workers(Generic[ResultT]):
             return
         # The child ends without handlers and buffers of its parent, whatever happens.
         try:
+            gc.disable()  # a collection would touch, and so copy, every object of the parent
             receiving.close()
             for other in self._pids:
                 other.close()

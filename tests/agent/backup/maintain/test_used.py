@@ -1,0 +1,112 @@
+"""What snapshots refer to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.backup.errors import DamagedError
+from agent.backup.format.node import FILE, FOLDER, Node, encode_node, encode_tree, parse_tree
+from agent.backup.format.pack import BlobKind
+from agent.backup.maintain.trees import BATCH, parse_references
+from agent.backup.maintain.used import used_blobs
+from agent.backup.maintain.walk import walk
+from agent.backup.repository.repository import Repository
+from agent.backup.repository.saver import BlobSaver
+from agent.backup.stores.memory import MemoryStore
+from tests.agent.backup.maintain.conftest import CHEAP, PASSWORD, opened
+
+
+def empty() -> Repository:
+    return Repository.create(MemoryStore(), PASSWORD, cost=CHEAP)
+
+
+def test_all_that_a_walk_finds_is_used(filled: Path) -> None:
+    """And nothing else, for one snapshot and for all."""
+    repository = opened(filled)
+    trees = [snapshot.tree for snapshot in repository.snapshots() if snapshot.tree is not None]
+    for roots in ([], trees[:1], trees):
+        expected = {(BlobKind.TREE, root) for root in roots}
+        for root in roots:
+            for _, node, _ in walk(repository, root):
+                expected |= {(BlobKind.DATA, id) for id in node.content or ()}
+                expected |= {(BlobKind.TREE, node.subtree)} if node.subtree else set()
+        used = used_blobs(repository, roots)
+        assert used.complete
+        assert len(used.marks) == len(expected)
+        assert all(used.marks.has(*blob) for blob in expected)
+
+
+def test_what_is_missing_or_damaged_is_told_and_the_rest_found() -> None:
+    """Beside a tree that is no tree and blobs that are nowhere."""
+    repository = empty()
+    with repository.lock(), BlobSaver(repository) as saver:
+        there = saver.save(BlobKind.DATA, b"there")
+        broken = saver.save(BlobKind.TREE, b"no tree")
+        root = saver.save(
+            BlobKind.TREE,
+            encode_tree(
+                [
+                    encode_node(Node(b"a", FILE, content=[there, b"\1" * 32])),
+                    encode_node(Node(b"b", FOLDER, subtree=broken)),
+                    encode_node(Node(b"c", FOLDER, subtree=b"\2" * 32)),
+                ]
+            ),
+        )
+        saver.flush()
+    used = used_blobs(repository, [root])
+    assert not used.complete
+    assert used.missing == {(BlobKind.DATA, b"\1" * 32), (BlobKind.TREE, b"\2" * 32)}
+    assert list(used.damaged) == [broken]
+    assert used.marks.has(BlobKind.DATA, there)
+
+
+def test_many_folders_and_a_long_chain_of_them_are_walked() -> None:
+    """Neither depth nor width is bounded by the stack or a batch."""
+    repository = empty()
+    with repository.lock(), BlobSaver(repository) as saver:
+        tree = saver.save(BlobKind.TREE, encode_tree([]))
+        for _ in range(3000):
+            tree = saver.save(BlobKind.TREE, encode_tree([encode_node(Node(b"d", FOLDER, subtree=tree))]))
+        wide = [
+            encode_node(
+                Node(
+                    b"%d" % number,
+                    FOLDER,
+                    subtree=saver.save(BlobKind.TREE, encode_tree([encode_node(Node(b"%d" % number))])),
+                )
+            )
+            for number in range(3 * BATCH)
+        ]
+        root = saver.save(BlobKind.TREE, encode_tree([*wide, encode_node(Node(b"z", FOLDER, subtree=tree))]))
+        saver.flush()
+    used = used_blobs(repository, [root])
+    assert used.complete
+    assert len(used.marks) == 3001 + 3 * BATCH + 1
+    assert sum(1 for _ in walk(repository, root)) == 3000 + 2 * 3 * BATCH + 1
+
+
+@given(st.binary(max_size=200))
+def test_references_of_anything_are_read_or_refused(data: bytes) -> None:
+    """With the documented error alone."""
+    for text in (data, b'{"nodes":[' + data + b"]}"):
+        with contextlib.suppress(DamagedError):
+            parse_references(text)
+
+
+def test_references_are_those_of_the_nodes() -> None:
+    """The same as the whole parser finds."""
+    nodes = [
+        Node(b"a", FILE, content=[os.urandom(32), os.urandom(32)]),
+        Node(b"b", FILE, content=[]),
+        Node(b"c", FOLDER, subtree=os.urandom(32)),
+        Node(b"d", "symlink", linktarget=b"x"),
+    ]
+    tree = encode_tree(map(encode_node, nodes))
+    assert [(node.type, node.content, node.subtree) for node in parse_tree(tree)] == [
+        tuple(reference) for reference in parse_references(tree)
+    ]
