@@ -17,7 +17,7 @@ esac
 
 # A host that has the collector keeps it when its agent is installed anew: they are one environment.
 [ ! -e "$prefix/current/bin/hostward-collector" ] || part=collector
-agent="hostward-agent.service hostward-jobs.socket hostward-jobs@.service"
+agent="hostward-agent.service hostward-jobs.socket hostward-jobs@.service hostward-backup-watch@.service"
 case $part in
     agent) lock=agent commands="hostward" units=$agent ;;
     collector) lock=run commands="hostward hostward-collector" units="$agent hostward-collector.service" ;;
@@ -75,6 +75,9 @@ done
 echo "hostward $version is installed in $target: $commands"
 for unit in $units; do
     # What root's half does is started anew for each run.
-    case $unit in hostward-jobs*) continue ;; esac
-    ! systemctl is-active --quiet "$unit" 2>/dev/null || echo "${unit%.service} goes on with what was there before; next: systemctl restart ${unit%.service}"
+    case $unit in
+        hostward-jobs*) continue ;;
+        *@.service) unit="${unit%.service}*.service" ;; # each of its instances
+    esac
+    ! systemctl is-active --quiet "$unit" 2>/dev/null || echo "${unit%.service} goes on with what was there before; next: systemctl restart '${unit%.service}'"
 done

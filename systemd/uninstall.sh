@@ -11,6 +11,11 @@ for unit in hostward-agent.service hostward-jobs.socket hostward-collector.servi
     if [ -d /run/systemd/system ]; then systemctl disable --now "$unit"; else systemctl disable "$unit"; fi
     rm "/etc/systemd/system/$unit"
 done
+if [ -e "/etc/systemd/system/hostward-backup-watch@.service" ]; then
+    [ ! -d /run/systemd/system ] || systemctl stop "hostward-backup-watch@*.service"
+    systemctl disable hostward-backup-watch@.service
+    rm "/etc/systemd/system/hostward-backup-watch@.service"
+fi
 # Runs under way end with the socket's last connection, which the agent held.
 rm -f "/etc/systemd/system/hostward-jobs@.service"
 [ ! -d /run/systemd/system ] || systemctl daemon-reload

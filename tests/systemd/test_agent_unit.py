@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.backup.watch.place import folder_of
 from agent.daemon.loop import JOBS_GRACE, LAST_DELIVERY
 from agent.paths import System
 from agent.privileged.protocol import SOCKET
@@ -18,7 +19,12 @@ from agent.privileged.serve import USER
 from kit.units import Duration
 from tests.require import require_program
 
-UNITS = ("hostward-agent.service", "hostward-jobs.socket", "hostward-jobs@.service")
+UNITS = (
+    "hostward-agent.service",
+    "hostward-jobs.socket",
+    "hostward-jobs@.service",
+    "hostward-backup-watch@.service",
+)
 
 
 def options(repository: Path, unit: str = UNITS[0], section: str = "Service") -> dict[str, str]:
@@ -41,7 +47,10 @@ def test_systemd_finds_nothing_wrong(repository: Path, tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize(("unit", "most"), [("hostward-agent.service", 25), ("hostward-jobs@.service", 20)])
+@pytest.mark.parametrize(
+    ("unit", "most"),
+    [("hostward-agent.service", 25), ("hostward-jobs@.service", 20), ("hostward-backup-watch@.service", 25)],
+)
 def test_the_sandbox_is_tight(repository: Path, unit: str, most: int) -> None:
     """systemd's own score of exposure, of which 100 is all and 0 is none, stays low."""
     program = require_program("systemd-analyze")
@@ -60,6 +69,16 @@ def test_the_socket_is_where_the_agent_looks_for_it(repository: Path) -> None:
     assert (found["SocketUser"], found["SocketGroup"], found["SocketMode"]) == ("root", USER, "0660")
     assert found["Accept"] == "yes"
     assert 0 < int(found["MaxConnections"]) <= 32
+
+
+def test_a_watcher_listens_where_runs_ask(repository: Path) -> None:
+    """It may see what folders hold, and change nothing; no run by another user can ask."""
+    found = options(repository, "hostward-backup-watch@.service")
+    assert f"/run/{found['RuntimeDirectory'].replace('%i', 'etc')}" == str(folder_of("etc", {}))
+    assert found["RuntimeDirectoryMode"] == "0700"
+    assert found["CapabilityBoundingSet"] == "CAP_DAC_READ_SEARCH"
+    assert (found["Type"], found["ProtectSystem"], found["PrivateNetwork"]) == ("notify", "strict", "true")
+    assert found["ExecStart"].endswith("backup watch %i")
 
 
 def test_root_s_half_has_time_to_end_what_it_started(repository: Path) -> None:

@@ -82,8 +82,8 @@ class Watcher:
         """Entries that came and may be other names of files that are elsewhere; True where they came from within."""
         self._limbo: dict[int, Folder] = {}
         """Folders that left their place and have come to no other yet, by the rename's number."""
-        self._left: set[int] = set()
-        """Renames by which files left their place."""
+        self._left: dict[int, bool] = {}
+        """Renames by which files left their place; whether it is known which names they have."""
         self._identities: Mapping[bytes, tuple[int, int] | None] = {}
         self._mounts: list[mounts.Mount] = []
         self._blind: set[bytes] = set()
@@ -349,9 +349,9 @@ class Watcher:
         elif mask & inotify.CREATED:
             self._names[folder, event.name] = False
         elif mask & inotify.MOVED_FROM:
-            self._left.add(event.cookie)
+            self._left[event.cookie] = self._names.pop((folder, event.name), True)
         elif mask & inotify.MOVED_TO:
-            self._names[folder, event.name] = event.cookie in self._left
+            self._names[folder, event.name] = self._left.pop(event.cookie, False)
 
     def _happened_to_folder(self, queue: Inotify, parent: Folder, event: Event) -> None:
         name, mask = event.name, event.mask
