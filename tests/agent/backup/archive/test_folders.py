@@ -1,0 +1,180 @@
+"""The cache of folders: it saves work, and whatever it holds, the snapshot is the same as without it."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from agent.backup.archive import folders, walk
+from agent.backup.archive.report import Outcome
+from tests.agent.backup.archive.ground import Ground
+
+
+@pytest.fixture
+def top(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folders with files, saved by a relative name, so that what is above them has no part in the tree."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a/b/c", "a/d", "e", "e/f/g/h"):
+        (tmp_path / "top" / folder).mkdir(parents=True, exist_ok=True)
+        for name in range(3):
+            (tmp_path / "top" / folder / str(name)).write_text(folder + str(name))
+    return tmp_path / "top"
+
+
+def tree_without_cache(ground: Ground) -> bytes | None:
+    """The tree that a run gives that believes nothing."""
+    return ground.save("top", force=True, dry_run=True).snapshot.tree
+
+
+def listed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The folders that are listed from now on, as they are."""
+    found: list[bytes] = []
+    inner = walk.Walk._list
+
+    def list_(self: walk.Walk, folder: walk._Folder, descriptor: int) -> walk.Listing:
+        found.append(folder.place)
+        return inner(self, folder, descriptor)
+
+    monkeypatch.setattr(walk.Walk, "_list", list_)
+    return found
+
+
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The folders of which the parent's tree is parsed from now on."""
+    found: list[bytes] = []
+    inner = walk.parse_previous
+
+    def parse(tree: bytes) -> walk.PreviousNodes:
+        found.append(tree)
+        return inner(tree)
+
+    monkeypatch.setattr(walk, "parse_previous", parse)
+    return found
+
+
+def mutate(top: Path, source: random.Random) -> None:
+    """One change somewhere."""
+    paths = sorted(path for path in top.rglob("*"))
+    files = [path for path in paths if path.is_file()]
+    dirs = [top, *(path for path in paths if path.is_dir())]
+    what = source.randrange(8)
+    if what == 0:
+        source.choice(files).write_bytes(source.randbytes(source.randrange(50)))
+    elif what == 1:
+        (source.choice(dirs) / f"new{source.randrange(1000)}").write_bytes(source.randbytes(5))
+    elif what == 2 and len(files) > 3:
+        source.choice(files).unlink()
+    elif what == 3:
+        source.choice(dirs).joinpath(f"dir{source.randrange(1000)}").mkdir(exist_ok=True)
+    elif what == 4:
+        source.choice(dirs[1:]).chmod(source.choice([0o755, 0o700, 0o750]))
+    elif what == 5:
+        path = source.choice(files)
+        path.rename(path.with_name(f"moved{source.randrange(1000)}"))
+    elif what == 6:
+        source.choice(files).chmod(source.choice([0o644, 0o600]))
+    elif len(dirs) > 4:
+        shutil.rmtree(source.choice(dirs[1:]))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_with_or_without_a_cache_the_tree_is_the_same(ground: Ground, top: Path, seed: int) -> None:
+    """After any changes, told by a watcher or not, with a cache of the last run, of an older one, or a broken one."""
+    source = random.Random(seed)
+    ground.save("top", cached=True)
+    kept = ground.cache.read_bytes()
+    for _ in range(6):
+        for _ in range(source.randrange(3)):
+            mutate(top, source)
+        damage = source.randrange(4)
+        if damage == 0:
+            ground.cache.write_bytes(kept)
+        elif damage == 1:
+            broken = bytearray(ground.cache.read_bytes())
+            broken[source.randrange(len(broken))] ^= 1 << source.randrange(8)
+            ground.cache.write_bytes(broken)
+        expected = tree_without_cache(ground)
+        outcome = ground.save("top", cached=True)
+        assert outcome.snapshot.tree == expected
+        assert outcome.summary.total_files_processed == sum(path.is_file() for path in top.rglob("*"))
+
+
+def test_what_has_not_changed_is_neither_loaded_nor_saved(
+    ground: Ground, top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unchanged, only the tree above the target is parsed; after a change, those on the way to it."""
+    ground.save("top", cached=True)
+    parsed = loaded(monkeypatch)
+    outcome = ground.save("top", cached=True)
+    assert len(parsed) == 1 and outcome.summary.dirs_unmodified == 9
+    (top / "e" / "f" / "g" / "0").write_text("other")
+    parsed.clear()
+    outcome = ground.save("top", cached=True)
+    assert len(parsed) == 5  # the root, top, e, f, g
+    assert (outcome.summary.files_changed, outcome.summary.dirs_changed) == (1, 4)
+    assert outcome.snapshot.tree == tree_without_cache(ground)
+
+
+def test_only_folders_that_changed_are_listed(ground: Ground, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a watcher's word, what it did not name is taken over as it was, over several runs."""
+    ground.save("top", cached=True)
+    found = listed(monkeypatch)
+
+    def save(*changed: str) -> Outcome:
+        found.clear()
+        return ground.save("top", cached=True, changed={os.fsencode(top / name) for name in changed})
+
+    first = save()
+    assert found == [] and first.summary.total_files_processed == 12
+    for _ in range(2):
+        (top / "e" / "f" / "g" / "0").write_bytes(os.urandom(5))
+        outcome = save("e/f/g")
+        assert found == [b"/top", b"/top/e", b"/top/e/f", b"/top/e/f/g"]
+        assert outcome.snapshot.tree == tree_without_cache(ground)
+        assert outcome.summary.total_files_processed == 12
+        found.clear()
+        assert save().snapshot.tree == outcome.snapshot.tree and found == []
+    # Another folder in its place is seen although nobody told of it.
+    shutil.copytree(top / "a", top / "copy")
+    shutil.rmtree(top / "a")
+    (top / "copy").rename(top / "a")
+    outcome = save("")
+    assert b"/top/a" in found and outcome.snapshot.tree == tree_without_cache(ground)
+
+
+def test_the_word_of_a_watcher_is_worth_nothing_without_a_cache(ground: Ground, top: Path) -> None:
+    """Where there is no cache to be believed, all folders are listed."""
+    ground.save("top", cached=True)
+    (top / "a" / "d" / "0").write_text("other")
+    ground.cache.write_bytes(b"nothing")
+    assert ground.save("top", cached=True, changed=set()).snapshot.tree == tree_without_cache(ground)
+
+
+def test_a_cache_is_not_believed_when_blobs_may_be_gone(
+    ground: Ground, top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an index file was removed, by a prune or a repair, everything is compared with the parent again."""
+    ground.save("top", cached=True)
+    repository = ground.open()
+    blobs = [(pack, packed) for pack, packed in repository.blobs.by_pack().items()]
+    repository.save_index(blobs)
+    assert len(list((ground.place / "index").iterdir())) == 1, "the same packs give an index of another name"
+    parsed = loaded(monkeypatch)
+    ground.save("top", cached=True)
+    assert len(parsed) == 1
+
+
+def test_a_name_that_changed_is_noticed(ground: Ground, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user who is renamed makes no folder change, but trees hold the name."""
+    ground.save("top", cached=True)
+    for module in (folders, walk):
+        if hasattr(module, "user_name"):
+            monkeypatch.setattr(module, "user_name", lambda uid: "renamed")
+    monkeypatch.setattr("agent.backup.archive.previous.user_name", lambda uid: "renamed")
+    monkeypatch.setattr("agent.backup.metadata.user_name", lambda uid: "renamed")
+    outcome = ground.save("top", cached=True)
+    assert {node.user for node in ground.files(outcome).values()} == {"renamed"}
