@@ -1,0 +1,132 @@
+"""What the children of a zygote do: short lives of `hostward backup`, each of which may meet a fault at any operation
+of a store. A child that is killed is really killed, and so it leaves what a killed process leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from agent.backup.format.keyfile import Cost
+from agent.backup.repository import keys, locks
+from agent.backup.stores import retry
+from agent.backup.stores.contract import Store
+from agent.backup.stores.registry import open_store
+from agent.backup.stores.wrapper import Wrapper
+from agent.cli.backup import access
+from agent.cli.main import main
+from tests.agent.backup.faulty import Fault, FaultyStore
+
+CHEAP = Cost(1024, 1, 1)
+SETTLE = 0.005
+"""Seconds for which a lock waits for others where there are none."""
+
+
+class Circumstances(msgspec.Struct, frozen=True):
+    """What is different in a life."""
+
+    faulty: str = ""
+    """The location of the store that meets the fault, and counts what it is asked for."""
+    fault: tuple[str, int, str] | None = None
+    """Operation, which of its calls, and what happens."""
+    alone: bool = True
+    """Nobody else works on the repository: locks need not wait for them."""
+    remote: bool = False
+    """Nothing can be spooled in the store, so that it is in TMPDIR."""
+    ahead: float = 0.0
+    """Seconds by which the wall clock is wrong."""
+    jump: float = 0.0
+    """Seconds by which it jumps at each look at it, there and back again."""
+    breaks: str = ""
+    """`module:function` that raises an error that nobody expects."""
+
+
+class Mortal(FaultyStore):
+    """A store of a process that can be killed."""
+
+    def _die(self) -> NoReturn:
+        while True:
+            os.kill(os.getpid(), signal.SIGKILL)
+            signal.pause()  # the signal may take a moment, and nothing must happen in it
+
+
+class Remote(Wrapper):
+    """A store to which files cannot be moved."""
+
+    def spool_folder(self) -> None:
+        return None
+
+
+def live(words: list[str], environment: dict[str, str], said: str, given: dict[str, object]) -> None:
+    """`hostward backup WORDS…` under `given` Circumstances; ends with its exit code.
+
+    What it prints goes into the file `said`; what the faulty store was asked for, to one beside it, unless the
+    process ends before.
+    """
+    circumstances = msgspec.convert(given, Circumstances)
+    output = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.environ.update(environment)
+    tempfile.tempdir = None
+    keys.calibrated_cost = lambda: CHEAP
+    retry.BASE = 0.0
+    if circumstances.alone:
+        locks.SETTLE = SETTLE
+    _set_clock(circumstances)
+    if circumstances.breaks:
+        _break(circumstances.breaks)
+    stores: list[FaultyStore] = []
+
+    def opened(location: str, environment: Mapping[str, str] | None = None) -> Store:
+        store = open_store(location, environment)
+        if circumstances.remote:
+            store = Remote(store)
+        if location == circumstances.faulty:
+            store = Mortal(store, Fault(*circumstances.fault) if circumstances.fault else None)
+            stores.append(store)
+        return store
+
+    access.open_store = opened  # type: ignore[attr-defined]
+    try:
+        code = main(["backup", *words])
+    except SystemExit as end:
+        code = int(end.code or 0)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    calls = [[operation, kind and kind.value] for store in stores for operation, kind in store.calls]
+    met = any(store.met for store in stores)
+    Path(f"{said}.json").write_text(json.dumps({"calls": calls, "met": met}))
+    os._exit(code)
+
+
+def _set_clock(circumstances: Circumstances) -> None:
+    if not (circumstances.ahead or circumstances.jump):
+        return
+    now, looks = time.time_ns, 0
+
+    def time_ns() -> int:
+        nonlocal looks
+        looks += 1
+        wrong = circumstances.ahead + (circumstances.jump if looks % 2 else 0.0)
+        return now() + int(wrong * 1e9)
+
+    time.time_ns = time_ns
+    time.time = lambda: time_ns() / 1e9
+
+
+def _break(place: str) -> None:
+    module, _, name = place.partition(":")
+
+    def fail(*arguments: object, **named: object) -> NoReturn:
+        raise RuntimeError("what nobody expects")
+
+    setattr(sys.modules[module], name, fail)

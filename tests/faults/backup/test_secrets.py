@@ -1,0 +1,119 @@
+"""Passwords and keys are in no place where others, or logs, could find them."""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from agent.backup.archive.worker import Settings
+from agent.backup.format.keyfile import parse_key_file
+from agent.backup.repository.repository import Repository
+from agent.backup.stores.contract import FileKind
+from tests.agent.daemon.daemons import wait_for
+from tests.faults.backup.ground import PASSWORD, Ground, files, opened
+from tests.faults.backup.trial import Trials
+from tests.require import require_root
+
+HOSTWARD = Path(sysconfig.get_path("scripts"), "hostward")
+NOBODY = 65534
+
+
+def secrets_of(repository: Repository) -> list[bytes]:
+    """In every form in which they might be shown."""
+    key = repository.key
+    found = [PASSWORD.encode()]
+    for part in (key.encrypt, key.mac_k, key.mac_r):
+        found += [part, part.hex().encode(), base64.b64encode(part), repr(part).encode()]
+    return found
+
+
+def test_nothing_shows_them(ground: Ground) -> None:
+    """Neither a repository nor its key, key files, or what workers are given."""
+    repository = opened(ground.top / "aged")
+    file = parse_key_file(files(ground.top / "aged", FileKind.KEY)[0].read_bytes())
+    shown = [repr(each) for each in (repository, repository.key, repository.config, file, vars(repository))]
+    shown.append(repr({name: repository.key for name in Settings.__dataclass_fields__ if name == "key"}))
+    for each in shown:
+        assert not any(secret.decode(errors="replace") in each for secret in secrets_of(repository)), each
+
+
+@pytest.mark.parametrize(
+    ("words", "breaks"),
+    [
+        (("prune",), "agent.backup.maintain.prune:plan_prune"),
+        (("prune",), "agent.backup.repository.repository:parse_snapshot"),
+        (("run", "/etc/hostname"), "agent.backup.archive.backup:encode_tree"),
+        (("run", "/etc/hostname"), "agent.backup.archive.walk:encode_tree"),
+        (("run", "/etc/hostname"), "agent.backup.archive.worker:read_metadata"),
+        (("snapshots",), "agent.backup.repository.keys:open_key_file"),
+        (
+            ("key", "add", "--new-password-file", "{ground}/password-new"),
+            "agent.backup.repository.keys:encode_key_file",
+        ),
+    ],
+)
+def test_an_error_that_nobody_expected(trials: Trials, tmp_path: Path, words: tuple[str, ...], breaks: str) -> None:
+    """Its traceback holds no secret, and the repository is as it was."""
+    ground = trials.ground
+    place = ground.copy("aged", tmp_path / "repository")
+    outcome = trials.life(place, *(word.format(ground=ground.top) for word in words), breaks=breaks)
+    if "encode_tree" not in breaks or outcome.code:
+        assert outcome.code and "what nobody expects" in outcome.said, outcome
+    said = outcome.said.encode()
+    assert not any(secret in said for secret in [*secrets_of(opened(place)), b"the new one"])
+    ground.accepts(place, ground.contents)
+
+
+def test_other_processes_of_the_user(tmp_path_factory: pytest.TempPathFactory, place: Path, ground: Ground) -> None:
+    """They read neither memory nor environment of a process with a key, nor of its workers; it dumps no core."""
+    require_root()
+    folder = ground.copy("aged", place / "repository")
+    pipe = place / "pipe"
+    os.mkfifo(pipe)
+    big = place / "source"
+    big.mkdir()
+    for number in range(50):
+        (big / str(number)).write_bytes(os.urandom(1_000_000))
+    subprocess.run(["chown", "-R", str(NOBODY), str(place)], check=True)
+    process = subprocess.Popen(
+        [
+            HOSTWARD,
+            "backup",
+            "-r",
+            str(folder),
+            "run",
+            str(big),
+            "--no-cache",
+            "--stdin-filename",
+            "x",
+            "--limit-upload",
+            "1",
+        ],
+        env={"PATH": os.environ["PATH"], "HOME": str(place), "HOSTWARD_PASSWORD": PASSWORD},
+        user=NOBODY,
+        start_new_session=True,
+    )
+    try:
+        workers: list[str] = []
+
+        def working() -> bool:
+            workers[:] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            return bool(workers)
+
+        wait_for(working)
+        for pid in [str(process.pid), *workers]:
+            for file in ("mem", "environ", "maps"):
+                read = ["head", "-c", "1", f"/proc/{pid}/{file}"]
+                assert subprocess.run(read, user=NOBODY, capture_output=True).returncode != 0, (pid, file)
+            assert PASSWORD.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
+            limits = Path(f"/proc/{pid}/limits").read_text()
+            assert next(line for line in limits.splitlines() if "core file" in line).split()[4] == "0"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(30)

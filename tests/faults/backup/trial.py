@@ -1,0 +1,224 @@
+"""Operations on a repository, each run as a process of its own that meets a fault or none."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.backup.format.snapshot import Snapshot
+from agent.backup.repository.locks import remove_locks
+from agent.backup.stores.contract import FileKind
+from agent.backup.stores.spool import ABANDONED
+from tests.agent.backup.faulty import Fault
+from tests.faults.backup.ground import PASSWORD, Ground, files, opened, restic, spooled
+from tests.faults.zygote import Zygote
+from tests.peers import newest_restic
+
+READS = ("load", "size", "list")
+"""Operations of stores that change nothing."""
+AT_WRITES = ("killed before", "killed after", "killed within", "lost answer", "disk full")
+"""Faults that reads are spared. Between two writes the repository stays as it is, so it is all one at which read of
+them a process dies; and to lose the answer of a read is to fail."""
+AT_LOADS = ("wrong bytes", "wrong bytes for ever", "short bytes")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A command, and what it does to the repository that it is run on."""
+
+    words: tuple[str, ...]
+    """{ground}, {source}, {place}, {key} and {torn} stand for what there is."""
+    base: str = "aged"
+    """The repository of the ground that it begins with."""
+    reached: Callable[[Trial], bool] = lambda trial: True
+    """Whether it has done what it should."""
+    then: tuple[str, ...] = ()
+    """What finishes the work after it, where it was interrupted and has nothing more to do by itself."""
+    keeps: Callable[[Trial], set[str]] = lambda trial: set(trial.ground.contents)
+    """Snapshots that must be there whatever happens."""
+    password: str = PASSWORD
+    sound: bool = True
+    """Whether the repository has no damage before."""
+    into_other: bool = False
+    """Whether it writes to the repository `empty`, and only reads this one."""
+
+
+@dataclass
+class Outcome:
+    """How a process ended."""
+
+    code: int
+    """Its exit code, or the negative number of a signal."""
+    said: str
+    calls: list[tuple[str, str | None]] = field(default_factory=list)
+    """What the store was asked for; nothing if the process was killed."""
+    met: bool = True
+    """Whether the fault was met."""
+
+
+class Trial:
+    """One copy of a repository."""
+
+    def __init__(self, trials: Trials, operation: Operation, folder: Path) -> None:
+        self._trials = trials
+        self.ground: Ground = trials.ground
+        self.operation = operation
+        self.place = folder / "repository"
+        self.other = folder / "other"
+        self._said = folder / "said"
+        self.ground.copy(operation.base, self.place)
+        if operation.into_other:
+            self.ground.copy("empty", self.other)
+
+    @property
+    def changed(self) -> Path:
+        """The repository that is written to."""
+        return self.other if self.operation.into_other else self.place
+
+    def run(
+        self,
+        fault: Fault | None = None,
+        *,
+        faulty: Path | None = None,
+        then: bool = False,
+        environment: dict[str, str] | None = None,
+        **circumstances: object,
+    ) -> Outcome:
+        """Run the operation, or what comes `then`; its store at `faulty`, by default `changed`, meets the fault."""
+        operation, ground = self.operation, self.ground
+        words = [
+            word.format(
+                ground=ground.top,
+                source=ground.source,
+                place=self.place,
+                key=ground.second_key,
+                torn=ground.torn_pack,
+            )
+            for word in (operation.then if then else operation.words)
+        ]
+        if fault is not None:
+            circumstances["fault"] = [fault.operation, fault.at, fault.what]
+        return self._trials.life(
+            self.changed,
+            *words,
+            password=operation.password,
+            environment=environment,
+            said=self._said,
+            faulty=str(faulty or self.changed),
+            **circumstances,
+        )
+
+    def unlock(self, *, by_restic: bool) -> None:
+        """Remove locks of the dead."""
+        if by_restic:
+            restic(newest_restic(), self.changed, "unlock")
+        else:
+            remove_locks(opened(self.changed), all=False, now=0)
+        assert self.locks() == []
+
+    def locks(self) -> list[Path]:
+        """Those that are there."""
+        return [*files(self.place, FileKind.LOCK), *files(self.changed, FileKind.LOCK)]
+
+    def age_spool(self) -> None:
+        """Let an hour pass for what a killed process was writing."""
+        for path in spooled(self.changed):
+            os.utime(path, (0, path.stat().st_mtime - ABANDONED - 1))
+
+    def snapshots(self) -> list[Snapshot]:
+        """Those of the repository that is written to."""
+        return opened(self.changed).snapshots()
+
+
+class Trials:
+    """Makes trials, each in a folder of its own that is removed."""
+
+    def __init__(self, ground: Ground, zygote: Zygote, folder: Path) -> None:
+        self.ground = ground
+        self.zygote = zygote
+        self._folder = folder
+        self._number = 0
+        self._clean: dict[tuple[Operation, bool], list[tuple[str, str | None]]] = {}
+
+    @contextmanager
+    def trial(self, operation: Operation) -> Iterator[Trial]:
+        """A fresh one."""
+        self._number += 1
+        folder = self._folder / f"trial{self._number}"
+        folder.mkdir()
+        try:
+            yield Trial(self, operation, folder)
+        finally:
+            shutil.rmtree(folder)
+
+    def life(
+        self,
+        place: Path,
+        *words: object,
+        password: str = PASSWORD,
+        environment: dict[str, str] | None = None,
+        said: Path | None = None,
+        **circumstances: object,
+    ) -> Outcome:
+        """`hostward backup WORDS…` in a process of its own; see lives.Circumstances."""
+        return self.begin(place, *words, password=password, environment=environment, said=said, **circumstances)()
+
+    def begin(
+        self,
+        place: Path,
+        *words: object,
+        password: str = PASSWORD,
+        environment: dict[str, str] | None = None,
+        said: Path | None = None,
+        **circumstances: object,
+    ) -> Callable[[], Outcome]:
+        """The same, not waited for until the result is called."""
+        self._number += 1
+        file = said or self._folder / f"said{self._number}"
+        names = {"HOSTWARD_REPOSITORY": str(place), "HOSTWARD_PASSWORD": password, **(environment or {})}
+        pid = self.zygote.begin(
+            "tests.faults.backup.lives:live", [str(word) for word in words], names, str(file), circumstances
+        )
+
+        def end() -> Outcome:
+            outcome = Outcome(self.zygote.end(pid), file.read_text())
+            written = Path(f"{file}.json")
+            if written.exists():
+                found = json.loads(written.read_text())
+                outcome.calls, outcome.met = [tuple(call) for call in found["calls"]], found["met"]
+                written.unlink()
+            file.unlink()
+            return outcome
+
+        return end
+
+    def calls(self, operation: Operation, *, of_source: bool = False) -> list[tuple[str, str | None]]:
+        """What stores are asked for where nothing goes wrong."""
+        if (operation, of_source) not in self._clean:
+            with self.trial(operation) as trial:
+                outcome = trial.run(faulty=trial.place if of_source else None)
+                assert outcome.code == 0, outcome.said
+                assert operation.reached(trial)
+                assert not trial.locks() and not spooled(trial.changed)
+                assert outcome.calls
+                self._clean[operation, of_source] = outcome.calls
+        return self._clean[operation, of_source]
+
+
+def faults(calls: list[tuple[str, str | None]], what: str) -> Iterator[Fault]:
+    """This fault at each call that can meet it."""
+    for operation, count in Counter(operation for operation, _ in calls).items():
+        if operation in READS and what in AT_WRITES:
+            continue
+        if operation != "load" and what in AT_LOADS:
+            continue
+        if operation != "save" and what in ("disk full", "killed within"):
+            continue
+        for at in range(1, count + 1):
+            yield Fault(operation, at, what)
