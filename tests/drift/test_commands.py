@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -57,3 +58,10 @@ def test_a_mistyped_command_is_answered_with_the_nearest(program: str, capsys: p
     name = next(c[1] for c in COMMANDS if c[0] == program and " " not in c[1] and len(c[1]) > 3)
     assert import_module(program).main([name + "x"]) == 2
     assert f'did you mean "{name}"?' in capsys.readouterr().err
+
+
+def test_the_page_on_backups_has_every_command(repository: Path) -> None:
+    """In the words of the overview."""
+    page = (repository / "docs" / "backup.md").read_text()
+    for name, (_, summary) in backup.COMMANDS.items():
+        assert f"| `{name}` | {summary} |" in page

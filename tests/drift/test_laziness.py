@@ -46,6 +46,23 @@ def test_the_overview_of_commands_loads_no_command(module: str) -> None:
     assert not loaded(module, "--help") & (SENDING | HOME | {"msgspec", "psutil", "watchdog", "asyncio"})
 
 
+def test_the_overview_of_backups_loads_none_of_them() -> None:
+    """Nor anything of repositories."""
+    assert not loaded("agent.cli.main", "backup", "--help") & (
+        SENDING | HOME | {"psutil", "watchdog", "asyncio", "nacl"}
+    )
+
+
+def test_a_repository_in_a_folder_takes_no_network(tmp_path: Path) -> None:
+    """Neither HTTP nor ssh, and none of the agent's own state."""
+    command = ["backup", "init", "--repo", tmp_path / "repository", "--insecure-no-password"]
+    modules = loaded("agent.cli.main", *command)
+    assert "cryptography" in modules
+    assert not modules & (
+        HOME | {"requests", "urllib3", "minio", "paramiko", "mfusepy", "sqlite3", "psutil", "asyncio"}
+    )
+
+
 def test_a_check_of_the_configuration_neither_sends_nor_watches_nor_stores(tmp_path: Path) -> None:
     """It needs the options of all checks, and nothing of what they measure with or of what moves reports."""
     (tmp_path / "agent.toml").write_text('[checks.web]\ntype = "http"\nurl = "https://localhost/"\n')

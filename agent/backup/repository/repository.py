@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Self
 
 from agent.backup.errors import DamagedError, NoRepositoryError, RepositoryError
@@ -68,7 +68,13 @@ class Repository:
         master = MasterKey.generate()
         config = new_config(os.urandom)
         name = keys.add_key(store, master, password, cost=cost)
-        store.save(FileKind.CONFIG, CONFIG, master.seal(encode_config(config)))
+        try:
+            store.save(FileKind.CONFIG, CONFIG, master.seal(encode_config(config)))
+        except StoreError:
+            with suppress(StoreError):
+                if next(store.list(FileKind.CONFIG), None) is None:
+                    store.remove(FileKind.KEY, name)
+            raise
         return cls(store, master, name, config)
 
     @classmethod
@@ -199,6 +205,7 @@ class Repository:
         The name and content of each good one go to `on_loaded`.
         """
         index = BlobIndex()
+        trees: set[str] = set()
         listed = list(self.names(FileKind.INDEX))
         for done, (name, _) in enumerate(listed):
             try:
@@ -213,11 +220,14 @@ class Repository:
             index.reserve(sum(len(blobs) for _, blobs in packs))
             for pack, blobs in packs:
                 index.add(pack, blobs)
+                if blobs and blobs[0].kind is BlobKind.TREE:
+                    trees.add(pack.hex())
             if on_loaded is not None:
                 on_loaded(name, packs)
             if on_progress is not None:
                 on_progress(done + 1, len(listed))
         self._index = index
+        self.store.tell_trees(trees.__contains__)
 
     def drop_index(self) -> None:
         """Forget what is known of the index, which was changed; it is read again when it is next asked for."""

@@ -11,8 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from agent.cli.backup.shapes import Object
 from kit.progress import Speed, Status, progress_line
 from kit.terminal import clean
 
@@ -27,7 +27,9 @@ class Display:
     The thread writes to descriptors and takes no lock of Python's files: the work may fork at any time.
     """
 
-    def __init__(self, status: Callable[[], Status] | None, as_json: Callable[[float], Object] | None) -> None:
+    def __init__(
+        self, status: Callable[[], Status] | None, as_json: Callable[[float], dict[str, Any]] | None
+    ) -> None:
         """Draw `status` on standard error, or print what `as_json` makes of the seconds that have passed."""
         self._status = status
         self._as_json = as_json
@@ -99,7 +101,9 @@ _current: Display | None = None
 
 @contextmanager
 def progress(
-    options: argparse.Namespace, status: Callable[[], Status], as_json: Callable[[float], Object] | None = None
+    options: argparse.Namespace,
+    status: Callable[[], Status],
+    as_json: Callable[[float], dict[str, Any]] | None = None,
 ) -> Iterator[Display]:
     """Show how far the work in this context is. Where nothing is to be shown, this only knows the time.
 

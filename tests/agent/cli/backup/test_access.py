@@ -9,6 +9,7 @@ import re
 import subprocess
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -294,3 +295,20 @@ def on_terminal(words: list[str], environment: dict[str, str], typed: list[str])
         os.close(terminal)
         _, status = os.waitpid(pid, 0)
     return said.decode(), os.waitstatus_to_exitcode(status)
+
+
+def test_what_comes_over_a_network_is_kept_here(filled: Place, tmp_path: Path) -> None:
+    """Indexes, snapshots and trees, as they are in the store; nothing of a folder's, nor where that is not wanted."""
+    (repository,) = {filled.opened().config.id}
+    for words, kept in ((["--no-cache"], set()), ([], {"index", "snapshots", "data"})):
+        cache = tmp_path / "".join(["cache", *words])
+        with patch("agent.backup.stores.local.LocalStore.is_remote", True):
+            filled.hostward("ls", "latest", *words, XDG_CACHE_HOME=str(cache))
+        found = [path for path in (cache / "hostward-backup" / repository).rglob("?" * 64) if path.is_file()]
+        assert {path.parent.name for path in found} == kept
+        for path in found:
+            assert path.read_bytes() == next(filled.folder.rglob(path.name)).read_bytes()
+    filled.hostward("ls", "latest", XDG_CACHE_HOME=str(tmp_path / "none"))
+    filled.hostward("ls", "latest", "--cache-dir", tmp_path / "named")
+    assert not (tmp_path / "none").exists()
+    assert not (tmp_path / "named").exists()
