@@ -111,7 +111,7 @@ def test_a_large_file_that_changes_is_named_and_saved(
 def test_what_vanishes_is_named_only_if_it_was_seen(
     ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that is gone when it is opened, a folder that is gone when it is listed: both named, the rest is saved."""
+    """A file that is gone when it is opened, a folder that is gone when it is listed: both are named."""
     top = tmp_path / "top"
     (top / "folder").mkdir(parents=True)
     (top / "gone").write_bytes(b"gone")
