@@ -97,6 +97,8 @@ Entry = Listed | Snapshot | str | Node
 
 _log = logging.getLogger(__name__)
 _SECOND = 10**9
+_LOOP_ENDED = 8
+"""libfuse's fuse_main returns it when it had mounted, and a signal ended it (lib/helper.c, fuse_main_real)."""
 
 
 class View(mfusepy.Operations):  # type: ignore[misc]
@@ -226,6 +228,8 @@ def mount(repository: Repository, snapshots: Iterable[Snapshot], point: Path, *,
     try:
         mfusepy.FUSE(view, str(point), foreground=True, nothreads=True, fsname="hostward", **options)
     except RuntimeError as error:
+        if error.args == (_LOOP_ENDED,):
+            return
         raise HostwardError(f"the repository could not be mounted on {point} (FUSE says {error})") from None
 
 

@@ -17,6 +17,7 @@ from tests.agent.cli.backup.repos import Place, call, parse, run
 from tests.agent.cli.backup.test_access import on_terminal
 from tests.agent.daemon.daemons import HOSTWARD
 from tests.peers import newest_restic
+from tests.require import require, require_program
 
 CHANCE = {
     "total_duration",
@@ -135,6 +136,7 @@ def test_a_stream_becomes_a_file(place: Place) -> None:
 
 def test_restored_files_are_counted_as_restic_counts(filled: Place, files: Path, tmp_path: Path) -> None:
     """A summary of the same figures, first and over what is there."""
+    require_program("rsync")
     for words in (
         ["latest", "--host", "web1"],
         [f"latest:{files}/etc"],
@@ -323,3 +325,28 @@ def test_a_signal_ends_a_run_cleanly(number: signal.Signals, place: Place, tmp_p
     assert not left
     assert place.json("snapshots") == []
     assert "no problems were found" in place.hostward("check", "--read-data")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_mounted_repository_is_unmounted_by_a_signal(number: signal.Signals, filled: Place, tmp_path: Path) -> None:
+    """Its lock goes with it."""
+    require(Path("/dev/fuse").exists(), "/dev/fuse")
+    point = tmp_path / "point"
+    point.mkdir()
+    process = subprocess.Popen(
+        [str(HOSTWARD), "backup", "mount", str(point)], env=filled.environment(), stdout=subprocess.PIPE, text=True
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not point.is_mount() and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.02)
+        assert {path.name for path in point.iterdir()} == {"ids", "snapshots", "hosts", "tags"}
+        process.send_signal(number)
+        out, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        subprocess.run(["umount", "--lazy", point], capture_output=True)
+    assert process.returncode == 0
+    assert out == f"mounted on {point}; umount it, or Ctrl-C, ends this\n"
+    assert not point.is_mount()
+    assert list((filled.folder / "locks").iterdir()) == []
