@@ -32,7 +32,7 @@ from kit.files import write_durably
 _DIGEST = 16
 _RECORD = struct.Struct("<16s16s16s16s32sQQQ?")
 """Digests of its place and of the place above, then the fields of Record."""
-_VERSION = 1
+_VERSION = 2
 
 
 class Record(NamedTuple):
@@ -58,6 +58,7 @@ class _Head(msgspec.Struct):
     indexes: list[str]
     users: dict[int, str]
     groups: dict[int, str]
+    trees: list[bytes]
 
 
 def own_state(status: os.stat_result) -> bytes:
@@ -89,6 +90,8 @@ class FolderCache:
         self._passed: set[bytes] = set()
         self._users: set[int] = set()
         self._groups: set[int] = set()
+        self._trees: dict[bytes, bytes] = {}
+        self._new_trees: list[bytes] = []
         self.usable = False
         """Whether there are records of the last run."""
 
@@ -124,12 +127,22 @@ class FolderCache:
             }
             self._users.update(head.users)
             self._groups.update(head.groups)
+            self._trees = {hashlib.sha256(tree).digest(): tree for tree in head.trees}
             self.usable = True
 
     def find(self, place: bytes) -> Record | None:
         """What the folder at this place in the snapshot was."""
         found = self._old.get(_digest(place))
         return Record(*_RECORD.unpack(found)[2:]) if found is not None else None
+
+    def tree(self, id: bytes) -> bytes | None:
+        """The content of a tree above the targets; the repository has it, as long as this is usable."""
+        return self._trees.get(id)
+
+    def add_tree(self, tree: bytes) -> None:
+        """Keep the content of a tree above the targets: it is compared in each run, and small."""
+        if self.wanted:
+            self._new_trees.append(tree)
 
     def owners(self, status: os.stat_result) -> None:
         """Note whose names are in a tree."""
@@ -172,6 +185,7 @@ class FolderCache:
                 sorted(indexes),
                 {uid: user_name(uid) for uid in self._users},
                 {gid: group_name(gid) for gid in self._groups},
+                self._new_trees,
             )
         )
         content = b"".join((len(head).to_bytes(4, "little"), head, *self._new.values(), *self._kept()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import sys
@@ -35,8 +36,8 @@ class _Folder:
 
     __slots__ = (
         "above", "before", "device", "digest", "files", "folders", "name", "node", "nodes", "path", "place",
-        "previous", "record", "replaced", "size", "sound", "status", "subfolders", "tree", "waiting", "walked",
-        "whole",
+        "previous", "record", "replaced", "size", "sound", "status", "subfolders", "top", "tree", "waiting",
+        "walked", "whole",
     )  # fmt: skip
 
     def __init__(self, above: _Folder | None, name: bytes, path: bytes, status: os.stat_result | None) -> None:
@@ -77,6 +78,8 @@ class _Folder:
         """Nothing went wrong with its own entries."""
         self.whole = True
         """Nothing in it, at any depth, went wrong."""
+        self.top = False
+        """It is above the targets."""
 
 
 class Walk:
@@ -182,6 +185,7 @@ class Walk:
     def _enter_targets(self, folder: _Folder, target: Target) -> None:
         """Begin with a folder of which only some entries are saved."""
         folder.whole = False  # not a state that the cache could know
+        folder.top = True
         listing: list[tuple[bytes, bytes, os.stat_result]] = []
         for name, child in sorted(target.children.items()):
             if not child.path:
@@ -450,7 +454,13 @@ class Walk:
         found = [node for node in nodes.values() if node is not None]
         if folder.above is None and not found:
             raise RepositoryError("nothing of the targets can be saved; no snapshot was made")
-        return self.saving.tree(encode_tree(found))
+        data = encode_tree(found)
+        if folder.top:
+            self._cache.add_tree(data)
+            id = hashlib.sha256(data).digest()
+            if self._cache.tree(id) is not None:
+                return id  # without a look into the index
+        return self.saving.tree(data)
 
     def _node_of(self, folder: _Folder, tree: bytes) -> bytes | None:
         """The folder's node; None where the folder above has it as it is."""
@@ -512,7 +522,10 @@ class Walk:
             folder.previous = {}
             if folder.tree is not None:
                 try:
-                    folder.previous = parse_previous(self._repository.load_blob(BlobKind.TREE, folder.tree))
+                    data = self._cache.tree(folder.tree)
+                    if data is None:
+                        data = self._repository.load_blob(BlobKind.TREE, folder.tree)
+                    folder.previous = parse_previous(data)
                 except RepositoryError as error:
                     self._problem(folder, folder.path or b"/", f"the parent snapshot cannot be used for it: {error}")
         return folder.previous
