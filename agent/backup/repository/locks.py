@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import random
 import signal
 import socket
 import threading
@@ -142,27 +143,35 @@ def locked(
     wait: float = 0.0,
     now: Callable[[], int] = time.time_ns,
     sleep: Callable[[float], None] = time.sleep,
+    uniform: Callable[[float, float], float] = random.uniform,
 ) -> Iterator[Held]:
     """Hold a lock; where another excludes it, try again for `wait` seconds. Raises LockedError."""
     with _deaf_to_hangups():
-        yield from _locked(files, exclusive=exclusive, wait=wait, now=now, sleep=sleep)
+        yield from _locked(files, exclusive=exclusive, wait=wait, now=now, sleep=sleep, uniform=uniform)
 
 
 def _locked(
-    files: Files, *, exclusive: bool, wait: float, now: Callable[[], int], sleep: Callable[[float], None]
+    files: Files,
+    *,
+    exclusive: bool,
+    wait: float,
+    now: Callable[[], int],
+    sleep: Callable[[float], None],
+    uniform: Callable[[float, float], float],
 ) -> Iterator[Held]:
     deadline = _boot_time() + wait
     pause = min(_RETRY_FIRST, wait)
     while True:
         try:
             held = Held(files, exclusive=exclusive, now=now)
-            if exclusive:
+            if exclusive or wait:
                 _settle(held)
         except LockedError:
             left = deadline - _boot_time()
             if left <= 0:
                 raise
-            sleep(min(pause, left))
+            # Two that began at the same moment, as by a timetable, must not meet at each try.
+            sleep(min(pause * uniform(0.7, 1.0), left))
             pause = min(pause * 2, _RETRY_MOST)
             continue
         break
@@ -186,7 +195,10 @@ def _deaf_to_hangups() -> Iterator[None]:
 
 
 def _settle(held: Held) -> None:
-    """An exclusive lock is sure before its work begins: what it reads must not change under it."""
+    """An exclusive lock is sure before its work begins: what it reads must not change under it.
+
+    So is any lock whose owner would rather wait than fail: once the work has begun, that can no longer be chosen.
+    """
     try:
         held.check()
     except RepositoryError:

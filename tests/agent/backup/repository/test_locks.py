@@ -105,7 +105,7 @@ def test_waiting_for_a_lock_ends_when_it_is_free(repository: Repository) -> None
         pauses.append(seconds)
         repository.remove_file(FileKind.LOCK, other)
 
-    with locks.locked(repository, exclusive=False, wait=60, sleep=sleep):
+    with locks.locked(repository, exclusive=False, wait=60, sleep=sleep, uniform=max):
         assert len(names(repository)) == 1
     assert pauses == [5.0]
 
@@ -119,7 +119,7 @@ def test_waiting_for_a_lock_ends_in_time(repository: Repository, boot_time: list
         pauses.append(seconds)
         boot_time[0] += seconds
 
-    with pytest.raises(LockedError), locks.locked(repository, exclusive=False, wait=200, sleep=sleep):
+    with pytest.raises(LockedError), locks.locked(repository, exclusive=False, wait=200, sleep=sleep, uniform=max):
         pytest.fail("it was locked")
     assert pauses == [5, 10, 20, 40, 60, 60, 5]
 
