@@ -115,9 +115,13 @@ class BlobSaver:
         if pack.file is None:
             return
         self.bytes += pack.file.size
-        self._repository.check_lock()
-        while len(self._uploads) >= self._most_uploads:
-            self._settle()
+        try:
+            self._repository.check_lock()
+            while len(self._uploads) >= self._most_uploads:
+                self._settle()
+        except BaseException:
+            pack.file.path.unlink(missing_ok=True)
+            raise
         save = self._repository.store.save
         self._uploads.append((self._pool.submit(save, FileKind.PACK, pack.id.hex(), pack.file), pack))
 
