@@ -101,10 +101,13 @@ def _headers(
     done = 0
 
     def read(pack: bytes, size: int) -> list[PackedBlob] | DamagedError:
-        try:
-            return repository.clone(repository.store).read_pack_header(pack, size)
-        except DamagedError as error:
-            return error
+        found: DamagedError
+        for _ in range(2):  # it may have been the way and not the place
+            try:
+                return repository.clone(repository.store).read_pack_header(pack, size)
+            except DamagedError as error:
+                found = error
+        return found
 
     with ThreadPoolExecutor(connections, thread_name_prefix="header") as pool:
         while batch := list(islice(waiting, connections * 4)):
