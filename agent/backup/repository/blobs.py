@@ -87,7 +87,7 @@ class BlobIndex:
                     pack_into(memory, position, id, tag, number, offset, length, plain_length)
                     added += 1
                     break
-                if known and unpack_from(memory, position)[:4] == (id, tag, number, offset):
+                if known and unpack_from(memory, position) == (id, tag, number, offset, length, plain_length):
                     break
                 slot = (slot + 1) & mask
         self._count += added
