@@ -77,6 +77,7 @@ class Zygote:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+        self.pid = process.pid
 
     def begin(self, function: str, *arguments: object) -> int:
         """Run "module:function" in a child; its process id."""

@@ -3,6 +3,7 @@ of a store. A child that is killed is really killed, and so it leaves what a kil
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -25,6 +26,7 @@ from agent.cli.backup import access
 from agent.cli.main import main
 from tests.agent.backup.faulty import Fault, FaultyStore
 
+_PR_SET_DUMPABLE = 4
 CHEAP = Cost(1024, 1, 1)
 SETTLE = 0.005
 """Seconds for which a lock waits for others where there are none."""
@@ -45,6 +47,8 @@ class Circumstances(msgspec.Struct, frozen=True):
     """Seconds by which the wall clock is wrong."""
     jump: float = 0.0
     """Seconds by which it jumps at each look at it, there and back again."""
+    user: int = 0
+    """Who runs it. Other processes of that user may look into it until it forbids that."""
     breaks: str = ""
     """`module:function` that raises an error that nobody expects."""
 
@@ -84,6 +88,11 @@ def live(words: list[str], environment: dict[str, str], said: str, given: dict[s
     _set_clock(circumstances)
     if circumstances.breaks:
         _break(circumstances.breaks)
+    if circumstances.user:
+        os.setgroups([])
+        os.setgid(circumstances.user)
+        os.setuid(circumstances.user)
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
     stores: list[FaultyStore] = []
 
     def opened(location: str, environment: Mapping[str, str] | None = None) -> Store:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -17,8 +18,16 @@ ENDING = ("failing for ever", "disk full")
 KILLS = ("killed before", "killed after", "killed within")
 
 
-@pytest.mark.parametrize("what", [*KILLS, *ENDING, *PASSING, *AT_LOADS])
-@pytest.mark.parametrize("name", OPERATIONS)
+def cases() -> Iterator[tuple[str, str]]:
+    """(operation, fault)."""
+    for name in OPERATIONS:
+        for what in (*KILLS, *ENDING, *PASSING, *AT_LOADS):
+            # A repository that gives nothing but wrong bytes is what a repair is there to give up.
+            if not (name.startswith("repair") and what == "wrong bytes for ever"):
+                yield name, what
+
+
+@pytest.mark.parametrize(("name", "what"), list(cases()))
 def test_a_fault_at_each_operation_of_the_store(trials: Trials, name: str, what: str) -> None:
     """No snapshot is lost, restic accepts what is there, and the next run ends well and leaves nothing behind."""
     operation = OPERATIONS[name]

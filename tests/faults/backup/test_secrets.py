@@ -6,7 +6,6 @@ import base64
 import os
 import signal
 import subprocess
-import sysconfig
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,6 @@ from tests.faults.backup.ground import PASSWORD, Ground, files, opened
 from tests.faults.backup.trial import Trials
 from tests.require import require_root
 
-HOSTWARD = Path(sysconfig.get_path("scripts"), "hostward")
 NOBODY = 65534
 
 
@@ -70,50 +68,47 @@ def test_an_error_that_nobody_expected(trials: Trials, tmp_path: Path, words: tu
     ground.accepts(place, ground.contents)
 
 
-def test_other_processes_of_the_user(tmp_path_factory: pytest.TempPathFactory, place: Path, ground: Ground) -> None:
+def test_other_processes_of_the_user(trials: Trials, place: Path) -> None:
     """They read neither memory nor environment of a process with a key, nor of its workers; it dumps no core."""
     require_root()
-    folder = ground.copy("aged", place / "repository")
-    pipe = place / "pipe"
-    os.mkfifo(pipe)
-    big = place / "source"
-    big.mkdir()
-    for number in range(50):
-        (big / str(number)).write_bytes(os.urandom(1_000_000))
+    folder = trials.ground.copy("aged", place / "repository")
+    source = place / "source"
+    source.mkdir()
+    for number in range(40):
+        (source / str(number)).write_bytes(os.urandom(1_000_000))
     subprocess.run(["chown", "-R", str(NOBODY), str(place)], check=True)
-    process = subprocess.Popen(
-        [
-            HOSTWARD,
-            "backup",
-            "-r",
-            str(folder),
-            "run",
-            str(big),
-            "--no-cache",
-            "--stdin-filename",
-            "x",
-            "--limit-upload",
-            "1",
-        ],
-        env={"PATH": os.environ["PATH"], "HOME": str(place), "HOSTWARD_PASSWORD": PASSWORD},
-        user=NOBODY,
-        start_new_session=True,
-    )
-    try:
-        workers: list[str] = []
+    with subprocess.Popen(["sleep", "60"], user=NOBODY, group=NOBODY, extra_groups=[]) as other:
+        assert is_read_by(NOBODY, other.pid, "environ"), "else nothing is shown by what follows"
+        other.kill()
+    # So slow that there is time to look.
+    words = ["run", source, "--limit-upload", "500", "--pack-size", "4"]
+    end = trials.begin(folder, *words, user=NOBODY)
+    looked: list[int] = []
 
-        def working() -> bool:
-            workers[:] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-            return bool(workers)
+    def working() -> bool:
+        looked[:] = tree_of(trials.pid)
+        return len(looked) > 1
 
-        wait_for(working)
-        for pid in [str(process.pid), *workers]:
-            for file in ("mem", "environ", "maps"):
-                read = ["head", "-c", "1", f"/proc/{pid}/{file}"]
-                assert subprocess.run(read, user=NOBODY, capture_output=True).returncode != 0, (pid, file)
-            assert PASSWORD.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
-            limits = Path(f"/proc/{pid}/limits").read_text()
-            assert next(line for line in limits.splitlines() if "core file" in line).split()[4] == "0"
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(30)
+    wait_for(working)
+    for pid in looked:
+        for file in ("mem", "environ", "maps"):
+            assert not is_read_by(NOBODY, pid, file), file
+        assert PASSWORD.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
+        limits = Path(f"/proc/{pid}/limits").read_text()
+        assert next(line for line in limits.splitlines() if "core file" in line).split()[4] == "0"
+    os.kill(looked[0], signal.SIGKILL)
+    assert end().code == -signal.SIGKILL
+
+
+def is_read_by(user: int, pid: int, file: str) -> bool:
+    """Whether a process of that user can read a file about another."""
+    read = ["head", "-c", "1", f"/proc/{pid}/{file}"]
+    return subprocess.run(read, user=user, group=user, extra_groups=[], capture_output=True).returncode == 0
+
+
+def tree_of(pid: int) -> list[int]:
+    """The processes below one, each before its own."""
+    found = []
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        found += [int(child), *tree_of(int(child))]
+    return found

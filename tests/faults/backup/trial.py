@@ -116,10 +116,11 @@ class Trial:
 
     def unlock(self, *, by_restic: bool) -> None:
         """Remove locks of the dead."""
-        if by_restic:
-            restic(newest_restic(), self.changed, "unlock")
-        else:
-            remove_locks(opened(self.changed), all=False, now=0)
+        for place in {self.place, self.changed}:
+            if by_restic:
+                restic(newest_restic(), place, "unlock")
+            else:
+                remove_locks(opened(place), all=False, now=0)
         assert self.locks() == []
 
     def locks(self) -> list[Path]:
@@ -145,6 +146,11 @@ class Trials:
         self._folder = folder
         self._number = 0
         self._clean: dict[tuple[Operation, bool], list[tuple[str, str | None]]] = {}
+
+    @property
+    def pid(self) -> int:
+        """Of the process whose children the lives are."""
+        return self.zygote.pid
 
     @contextmanager
     def trial(self, operation: Operation) -> Iterator[Trial]:
