@@ -86,7 +86,7 @@ def test_a_repository_on_a_full_disk(trials: Trials, name: str, tmp_path: Path) 
             shutil.rmtree(made)
 
 
-@pytest.mark.parametrize("name", ["first backup", "backup", "prune", "rewrite"])
+@pytest.mark.parametrize("name", ["first backup", "backup", "prune"])
 def test_a_temporary_folder_on_a_full_disk(trials: Trials, name: str, tmp_path: Path) -> None:
     """What is spooled there for another place finds no room: the same."""
     require_root()
