@@ -69,13 +69,18 @@ def run(lines: str, host: dict[str, str], folder: Path) -> str:
 @pytest.mark.timeout(300)
 def test_the_page_on_backups_works_in_its_order(repository: Path, host: dict[str, str], tmp_path: Path) -> None:
     """Set up, used, kept, checked, restored by both, with changed passwords, and copied."""
-    blocks = shell_blocks((repository / "docs" / "backup.md").read_text())
+    page = (repository / "docs" / "backup.md").read_text()
+    blocks = shell_blocks(page)
+    (job,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "etc/hostward/agent.toml").write_text(PLACES.sub(lambda place: f"{tmp_path}{place[0]}", job))
+    host["HOSTWARD_CONFIG"] = str(tmp_path / "etc/hostward/agent.toml")
+    (tmp_path / "bin/systemctl").symlink_to("/bin/true")  # tests/systemd has the units
     said = run("\n".join(blocks), host, tmp_path)
     assert "snapshot " in said
     assert "tea,3" in said
     assert "CREATE TABLE sold" in said
     assert "no problems were found" in said
-    for restored in ("restored", "all", "again"):
+    for restored in ("restored", "all", "again", "job"):
         folder = tmp_path / "tmp" / restored / str(tmp_path).lstrip("/")
         assert (folder / "srv/shop/prices.csv").read_text() == "tea,3\n"
     assert not (tmp_path / "tmp" / "then").exists()
