@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from agent.backup.errors import RepositoryError
+from agent.backup.forked import Forked
 from agent.backup.format.keyfile import parse_key_file
 from agent.backup.format.lock import parse_lock
 from agent.backup.format.node import (
@@ -35,7 +36,6 @@ from agent.backup.maintain.subset import Sample, choose_packs
 from agent.backup.maintain.touched import Touched, touched_paths
 from agent.backup.maintain.trees import each_tree
 from agent.backup.maintain.used import Marks
-from agent.backup.maintain.workers import Workers
 from agent.backup.repository.files import content_of
 from agent.backup.repository.repository import Repository
 from agent.backup.select.sizes import Group, Share, Size
@@ -132,7 +132,7 @@ class _Check:
         stored = self._check_packs()
         with self._reading(stored) as workers:
             self._check_trees(snapshots, workers)
-            for result in workers:
+            for _, result in workers.outcomes():
                 self._note(result)
         self._find_touched(snapshots)
         return self._report
@@ -240,7 +240,7 @@ class _Check:
                     self._lost.add((kind, id))
         return known
 
-    def _reading(self, stored: dict[bytes, int]) -> Workers[PackResult]:
+    def _reading(self, stored: dict[bytes, int]) -> Forked[bytes, PackResult]:
         options = self._options
         if options.read_data:
             chosen = list(stored)
@@ -251,13 +251,12 @@ class _Check:
         repository = self._repository
         contents = PackContents(repository.blobs) if chosen else None
 
-        def work(number: int) -> PackResult:
-            pack = chosen[number]
+        def work(pack: bytes) -> PackResult:
             assert contents is not None
             return check_pack(repository, pack, stored[pack], contents.blobs(pack))
 
         self._total = sum(stored[pack] for pack in chosen)
-        return Workers(len(chosen), work, processes=options.processes)
+        return Forked(chosen, work, options.processes)
 
     def _note(self, result: PackResult) -> None:
         """Take down what came out for a pack."""
@@ -271,7 +270,7 @@ class _Check:
             report.damaged_packs.append(name)
         self._lost.update(result.blobs)
 
-    def _check_trees(self, snapshots: list[Snapshot], workers: Workers[PackResult]) -> None:
+    def _check_trees(self, snapshots: list[Snapshot], workers: Forked[bytes, PackResult]) -> None:
         index = self._repository.blobs
         marks = Marks(index)
 
@@ -290,7 +289,7 @@ class _Check:
                 self._check_node(id, node)
             self._report.trees = count
             self._options.on_progress("trees", count, 0)
-            for result in workers.ready():
+            for _, result in workers.outcomes(block=False):
                 self._note(result)
 
     def _check_node(self, tree: bytes, node: Node) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from agent.backup.errors import DamagedError, RepositoryError
+from agent.backup.forked import Forked
 from agent.backup.format.crypto import OVERHEAD
 from agent.backup.format.node import FILE, FOLDER, SOCKET, Node
 from agent.backup.format.pack import BlobKind
@@ -25,7 +26,6 @@ from agent.backup.repository.repository import Repository
 from agent.backup.restore.below import Descriptors, Folder, remove_all
 from agent.backup.restore.options import Action, Options, Overwrite, Progress, everything
 from agent.backup.restore.plan import Piece, Plan, Target, Wanted, locate
-from agent.backup.restore.pool import Forked
 from agent.backup.restore.writing import File, Writer
 from agent.backup.stores.contract import FileKind, StoreError
 
@@ -77,7 +77,7 @@ class _Batch:
         self.left: list[Folder] = []
         """Folders that hold nothing more, the inner ones first."""
         self.tasks: list[_Task] = []
-        self.running: Forked[_Task] | None = None
+        self.running: Forked[_Task, _Outcome] | None = None
 
     def full(self, size: int) -> bool:
         """Whether it is time to write."""

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
 import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agent.backup.errors import RepositoryError
+from agent.backup.forked import Forked
 from agent.backup.format.node import FIFO, FOLDER, SYMLINK, Node, encode_node
 from agent.backup.format.pack import BlobKind, PackedBlob
 from agent.backup.restore.below import Descriptors, Folder, remove_all
-from agent.backup.restore.pool import Forked
 from agent.backup.stores.contract import FileKind
 from tests.agent.backup.restore.making import TIME, Made, listing, restore
 from tests.agent.tmpfs import small_disk
@@ -356,32 +354,6 @@ def test_who_is_not_root_restores_what_he_may(made: Made, tmp_path: Path) -> Non
     assert stat.S_IMODE((target / "roots").stat().st_mode) == 0o755
     assert stat.S_IMODE((target / "folder").stat().st_mode) == 0o555
     assert (target / "folder/inner").read_bytes() == b"x"
-
-
-def test_a_process_that_dies_is_told() -> None:
-    """What it had to do is not taken to be done."""
-
-    def work(task: int) -> int:
-        if task == 3:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return task
-
-    done = []
-    with pytest.raises(RepositoryError, match="killed"), Forked(range(8), work, 2) as running:
-        for number, outcome in running.outcomes():
-            assert number == outcome
-            done.append(number)
-    assert 3 not in done
-
-
-def test_a_mistake_in_a_process_is_told() -> None:
-    """With what it was."""
-
-    def work(task: int) -> int:
-        return 1 // task
-
-    with pytest.raises(RepositoryError, match="ZeroDivisionError"), Forked([1, 0], work, 2) as running:
-        list(running.outcomes())
 
 
 def test_an_interrupted_restore_leaves_no_half_files(
