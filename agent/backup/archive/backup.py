@@ -26,8 +26,8 @@ from agent.backup.archive.report import (
 )
 from agent.backup.archive.saving import Saving
 from agent.backup.archive.scope import FileSystems, Scope
-from agent.backup.archive.targets import absolute, plan_targets
-from agent.backup.archive.walk import Walk
+from agent.backup.archive.targets import Target, absolute, plan_targets
+from agent.backup.archive.walk import MisleadingCacheError, Walk
 from agent.backup.errors import RepositoryError
 from agent.backup.format.gotime import Moment, format_moment
 from agent.backup.format.node import Node, encode_node, encode_tree, mode_of
@@ -202,6 +202,30 @@ def run_backup(
     )
     if run.parent is not None:
         folders.load(run.parent.id, indexes)
+    devices_of = FileSystems(devices) if plan.scope.one_file_system else None
+    try:
+        tree, counts, written = _save_targets(run, plan_of_targets, devices_of, folders, changed_folders)
+    except MisleadingCacheError:
+        folders.distrust()
+        repository.drop_index()  # only what is in the store counts, whatever became of what was under way
+        indexes = [name for name, _ in repository.names(FileKind.INDEX)]
+        run.progress.files = run.progress.size = 0
+        tree, counts, written = _save_targets(run, plan_of_targets, devices_of, folders, None)
+    outcome = run.end(tree, counts)
+    if outcome.snapshot.id:
+        folders.save(outcome.snapshot.id, {*indexes, *written})
+    return outcome
+
+
+def _save_targets(
+    run: _Run,
+    targets: Target,
+    file_systems: FileSystems | None,
+    folders: FolderCache,
+    changed_folders: Container[bytes] | None,
+) -> tuple[bytes, Counts, list[str]]:
+    """The root tree, what became of its entries, and the index files that were written."""
+    repository, plan = run.repository, run.plan
     walk = Walk(
         repository,
         plan.scope,
@@ -210,7 +234,7 @@ def run_backup(
         with_atime=plan.with_atime,
         cache=folders,
         changed_folders=changed_folders if folders.usable else None,
-        file_systems=FileSystems(devices) if plan.scope.one_file_system else None,
+        file_systems=file_systems,
         progress=run.progress,
         on_progress=run.tell,
         on_problem=run.problem,
@@ -225,15 +249,12 @@ def run_backup(
         with_atime=plan.with_atime,
     )
     try:
-        tree = walk.run(saving, plan_of_targets, run.parent.tree if run.parent is not None else None)
+        tree = walk.run(saving, targets, run.parent.tree if run.parent is not None else None)
         saving.finish()
     except BaseException:
         saving.abandon()
         raise
-    outcome = run.end(tree, walk.counts.plus(saving.counts))
-    if outcome.snapshot.id:
-        folders.save(outcome.snapshot.id, {*indexes, *saving.index_names})
-    return outcome
+    return tree, walk.counts.plus(saving.counts), saving.index_names
 
 
 def run_stream(

@@ -130,6 +130,12 @@ class FolderCache:
             self._trees = {hashlib.sha256(tree).digest(): tree for tree in head.trees}
             self.usable = True
 
+    def distrust(self) -> None:
+        """Begin anew, as if there were no records of the last run."""
+        self._old, self._new, self._passed = {}, {}, set()
+        self._trees, self._new_trees = {}, []
+        self.usable = False
+
     def find(self, place: bytes) -> Record | None:
         """What the folder at this place in the snapshot was."""
         found = self._old.get(_digest(place))

@@ -82,6 +82,10 @@ class _Folder:
         """It is above the targets."""
 
 
+class MisleadingCacheError(RepositoryError):
+    """The cache says what a folder was, but the tree that it became cannot be read."""
+
+
 class Walk:
     """Builds the tree of a snapshot."""
 
@@ -118,7 +122,10 @@ class Walk:
         self.saving: Saving
 
     def run(self, saving: Saving, target: Target, parent_tree: bytes | None) -> bytes:
-        """The id of the root tree, whose content is on its way. Raises RepositoryError."""
+        """The id of the root tree, whose content is on its way.
+
+        Raises RepositoryError, of which MisleadingCacheError means that another walk without the cache can go on.
+        """
         self.saving = saving
         root = _Folder(None, b"", b"", None)
         root.tree = parent_tree
@@ -527,6 +534,8 @@ class Walk:
                         data = self._repository.load_blob(BlobKind.TREE, folder.tree)
                     folder.previous = parse_previous(data)
                 except RepositoryError as error:
+                    if folder.replaced is not None:  # its files were not looked at, and would be left out
+                        raise MisleadingCacheError(str(error)) from error
                     self._problem(folder, folder.path or b"/", f"the parent snapshot cannot be used for it: {error}")
         return folder.previous
 

@@ -11,6 +11,9 @@ import pytest
 
 from agent.backup.archive import folders, walk
 from agent.backup.archive.report import Outcome
+from agent.backup.errors import DamagedError
+from agent.backup.format.pack import BlobKind
+from agent.backup.repository.repository import Repository
 from tests.agent.backup.archive.ground import Ground
 
 
@@ -182,3 +185,25 @@ def test_a_name_that_changed_is_noticed(ground: Ground, top: Path, monkeypatch: 
     monkeypatch.setattr("agent.backup.metadata.user_name", lambda uid: "renamed")
     outcome = ground.save("top", cached=True)
     assert {node.user for node in ground.files(outcome).values()} == {"renamed"}
+
+
+def test_a_lost_tree_of_the_parent_leaves_nothing_out(
+    ground: Ground, top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cache says what is in the folder, but that can no longer be read: its files are, again."""
+    before = ground.save("top", cached=True)
+    lost = ground.files(before)[b"/top/e"].subtree
+    (top / "e" / "f" / "g" / "h" / "0").write_text("other")
+    expected = tree_without_cache(ground)
+    inner = Repository.load_blob
+
+    def load_blob(self: Repository, kind: BlobKind, id: bytes) -> bytes:
+        if id == lost:
+            raise DamagedError("it is lost")
+        return inner(self, kind, id)
+
+    monkeypatch.setattr(Repository, "load_blob", load_blob)
+    outcome = ground.save("top", cached=True)
+    assert outcome.snapshot.tree == expected
+    assert [problem.path for problem in outcome.problems] == [str(top / "e")]
+    assert outcome.summary.total_files_processed == 12
