@@ -19,6 +19,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Protocol
 
 from agent.backup.errors import DamagedError, LockedError, RepositoryError
@@ -183,15 +184,33 @@ def _locked(
 
 @contextlib.contextmanager
 def _deaf_to_hangups() -> Iterator[None]:
-    """restic asks whether a lock's process is alive by sending it SIGHUP, which would end it."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGHUP) != signal.SIG_DFL:
+    """restic asks whether a lock's process is alive by sending it SIGHUP, which must not end it.
+
+    The end of the terminal that it runs in may: then whoever listens for the signal is told.
+    """
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signal.signal(signal.SIGHUP, lambda number, frame: None)  # unlike SIG_IGN, not inherited by programs
+    before = signal.getsignal(signal.SIGHUP)
+    had_terminal = _has_terminal()
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        if callable(before) and had_terminal and not _has_terminal():
+            before(number, frame)
+
+    signal.signal(signal.SIGHUP, hear)  # unlike SIG_IGN, not inherited by programs
     try:
         yield
     finally:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, before)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 def _settle(held: Held) -> None:

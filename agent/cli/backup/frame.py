@@ -21,7 +21,7 @@ _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Ended(KeyboardInterrupt):
-    """SIGTERM or SIGHUP: what is open is closed on the way out, as after Ctrl-C."""
+    """SIGTERM or SIGHUP (see repository/locks.py): what is open is closed on the way out, as after Ctrl-C."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -199,3 +200,22 @@ def test_a_lock_that_nobody_can_read_keeps_everybody_out(repository: Repository)
     repository.store.save(FileKind.LOCK, "ab" * 32, b"rubbish")
     with pytest.raises(LockedError, match="--remove-all"), repository.lock():
         pytest.fail("it was locked")
+
+
+@pytest.mark.parametrize("terminal", ["none", "there", "gone"])
+def test_only_the_end_of_its_terminal_ends_whoever_holds_a_lock(
+    repository: Repository, terminal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`restic unlock` sends SIGHUP to ask whether the lock's process is alive, whoever listens for that signal."""
+    heard: list[int] = []
+    looks = iter({"none": [False] * 2, "there": [True] * 2, "gone": [True, False]}[terminal])
+    monkeypatch.setattr(locks, "_has_terminal", lambda: next(looks))
+    before = signal.signal(signal.SIGHUP, lambda number, frame: heard.append(number))
+    try:
+        with repository.lock():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert heard == [signal.SIGHUP] * (terminal == "gone")
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert heard == [signal.SIGHUP] * (1 + (terminal == "gone"))
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -298,7 +298,7 @@ def test_a_terminal_shows_how_far_it_is(place: Place, tmp_path: Path) -> None:
     assert call([*words, "--quiet"], place.environment()).stdout == ""
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_run_cleanly(number: signal.Signals, place: Place, tmp_path: Path) -> None:
     """No lock, no temporary file and no process is left; the exit code is that of shells."""
     source = tmp_path / "source"
