@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 from agent.backup.format.snapshot import Snapshot
@@ -25,6 +26,7 @@ READS = ("load", "size", "list")
 AT_WRITES = ("killed before", "killed after", "killed within", "lost answer", "disk full")
 """Faults that reads are spared. Between two writes the repository stays as it is, so it is all one at which read of
 them a process dies; and to lose the answer of a read is to fail."""
+AT_SAVES = ("disk full", "killed within")
 AT_LOADS = ("wrong bytes", "wrong bytes for ever", "short bytes")
 
 
@@ -218,13 +220,18 @@ class Trials:
 
 
 def faults(calls: list[tuple[str, str | None]], what: str) -> Iterator[Fault]:
-    """This fault at each call that can meet it."""
-    for operation, count in Counter(operation for operation, _ in calls).items():
-        if operation in READS and what in AT_WRITES:
-            continue
-        if operation != "load" and what in AT_LOADS:
-            continue
-        if operation != "save" and what in ("disk full", "killed within"):
-            continue
-        for at in range(1, count + 1):
-            yield Fault(operation, at, what)
+    """This fault at each call that can meet it; of many reads in a row only at the first, a middle, and the last."""
+    counts = Counter[str]()
+    for (operation, _), row in groupby(calls):
+        length = len(list(row))
+        places = range(1, length + 1)
+        if operation in READS:
+            if what in AT_WRITES:
+                places = range(0)
+            elif length > 3:
+                places = range(1, length + 1, (length - 1) // 2)
+        if (operation != "load" and what in AT_LOADS) or (operation != "save" and what in AT_SAVES):
+            places = range(0)
+        for place in places:
+            yield Fault(operation, counts[operation] + place, what)
+        counts[operation] += length
