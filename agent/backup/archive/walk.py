@@ -18,7 +18,7 @@ from agent.backup.archive.saving import LARGE, Saving
 from agent.backup.archive.scope import FileSystems, Scope
 from agent.backup.archive.targets import Target
 from agent.backup.errors import RepositoryError
-from agent.backup.format.node import Node, encode_node, encode_tree
+from agent.backup.format.node import MAX_PATH, Node, encode_node, encode_tree
 from agent.backup.format.pack import BlobKind
 from agent.backup.metadata import read_metadata
 from agent.backup.repository.repository import Repository
@@ -158,6 +158,10 @@ class Walk:
         """Begin with a folder: of targets, or of this host."""
         folder = _Folder(above, name, path, status)
         folder.device = device
+        if len(folder.place) > MAX_PATH:
+            self._problem(above, path[-200:], f"lies deeper than {MAX_PATH} bytes of a path can say, and is left out")
+            self._put(above, name, None)
+            return
         self._progress.current = path
         self.tick()
         record = folder.record = self._cache.find(folder.place) if self._cache.usable and target is None else None

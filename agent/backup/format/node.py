@@ -29,6 +29,10 @@ SOCKET: Final = "socket"
 
 MAX_TREE: Final = 1 << 31
 """Bytes of JSON that are parsed: a folder of some five million files."""
+MAX_PATH: Final = 32 << 10
+"""Bytes of the path of a folder that is gone into, here as in trees: a chain of folders takes memory by the square of
+its path. Linux takes 4096 at once.
+"""
 
 NO_TIME: Final = "0001-01-01T00:00:00Z"
 """What Go writes for a time that was never set."""

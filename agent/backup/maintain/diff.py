@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from agent.backup.errors import RepositoryError
+from agent.backup.errors import DamagedError, RepositoryError
 from agent.backup.format.crypto import OVERHEAD
 from agent.backup.format.instant import instant_nanoseconds
-from agent.backup.format.node import FILE, FOLDER, Node
+from agent.backup.format.node import FILE, FOLDER, MAX_PATH, Node
 from agent.backup.format.pack import BlobKind
 from agent.backup.maintain.trees import each_tree, parse_references
 from agent.backup.maintain.used import Marks
+from agent.backup.maintain.walk import shown
 from agent.backup.repository.repository import Repository
 
 
@@ -108,7 +109,7 @@ class _Diff:
     def run(self, before: bytes, after: bytes) -> DiffStats:
         self._mark(BlobKind.TREE, before, _In.BEFORE)
         self._mark(BlobKind.TREE, after, _In.AFTER)
-        self._stack.append((b"/", _pairs(self._load(before), self._load(after))))
+        self._stack.append((b"/", _pairs(self._load(b"/", before), self._load(b"/", after))))
         while self._stack:
             path, pairs = self._stack[-1]
             pair = next(pairs, None)
@@ -124,7 +125,9 @@ class _Diff:
         self._count_blobs()
         return self._stats
 
-    def _load(self, tree: bytes) -> list[Node]:
+    def _load(self, path: bytes, tree: bytes) -> list[Node]:
+        if len(path) > MAX_PATH:
+            raise DamagedError(f"{shown(path[-200:])} lies deeper than {MAX_PATH} bytes of a path can say")
         return self._repository.load_tree(tree)
 
     def _compare(self, folder: bytes, pair: _Pair) -> None:
@@ -148,7 +151,8 @@ class _Diff:
             if before.subtree == after.subtree:
                 self._mark_common(before.subtree)
             else:
-                self._stack.append((path, _pairs(self._load(before.subtree), self._load(after.subtree))))
+                inner = self._load(path, before.subtree), self._load(path, after.subtree)
+                self._stack.append((path, _pairs(*inner)))
 
     def _one_sided(self, folder: bytes, pair: _Pair) -> None:
         """What only one side has, and all that is in it."""
@@ -158,7 +162,7 @@ class _Diff:
         self._on_change(Change(path, "-" if pair.before else "+"))
         (self._stats.removed if pair.before else self._stats.added).add(node)
         if node.type == FOLDER and node.subtree is not None:
-            inner = self._load(node.subtree)
+            inner = self._load(path, node.subtree)
             self._stack.append((path, _pairs(inner, []) if pair.before else _pairs([], inner)))
 
     def _mark_node(self, node: Node | None, where: _In) -> None:

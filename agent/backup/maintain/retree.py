@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from agent.backup.errors import DamagedError
-from agent.backup.format.node import FOLDER, Node, encode_node, encode_tree, parse_tree
+from agent.backup.errors import DamagedError, RepositoryError
+from agent.backup.format.node import FOLDER, MAX_PATH, Node, encode_node, encode_tree, parse_tree
 from agent.backup.format.pack import BlobKind
 from agent.backup.maintain.loss import load_anywhere
 from agent.backup.repository.repository import Repository
@@ -72,7 +72,7 @@ class TreeChanger:
     def run(self, root: bytes) -> bytes | None:
         """The id of the changed tree, the same one if nothing is changed; None if there is nothing to put there.
 
-        Raises DamagedError, StoreError.
+        Raises RepositoryError.
         """
         self._stack.clear()
         done = self._enter(root, b"")
@@ -91,6 +91,8 @@ class TreeChanger:
         """Begin with a folder. Returns what becomes of it if that is known at once, and nothing was begun."""
         if not self._by_path and id in self._known:
             return self._known[id]
+        if len(path) > MAX_PATH:
+            raise RepositoryError(f"tree {id.hex()[:8]} lies deeper than {MAX_PATH} bytes of a path can say")
         try:
             data = load_anywhere(self._repository, BlobKind.TREE, id)
             nodes = parse_tree(data)

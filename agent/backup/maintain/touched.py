@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from agent.backup.errors import RepositoryError
-from agent.backup.format.node import FILE, FOLDER, Node
+from agent.backup.format.node import FILE, FOLDER, MAX_PATH, Node
 from agent.backup.format.pack import BlobKind
 from agent.backup.format.snapshot import Snapshot
 from agent.backup.repository.repository import Repository
@@ -68,7 +68,7 @@ def _walk(
         """Whether the folder is whole, as far as is known before its entries are looked at."""
         if id in whole:
             return True
-        if not is_lost(BlobKind.TREE, id):
+        if len(path) <= MAX_PATH and not is_lost(BlobKind.TREE, id):
             try:
                 stack.append(_Folder(id, path, repository.load_tree(id)))
                 return True

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from agent.backup.errors import DamagedError, RepositoryError
-from agent.backup.format.node import FOLDER, Node
+from agent.backup.format.node import FOLDER, MAX_PATH, Node
 from agent.backup.repository.repository import Repository
 
 
@@ -38,6 +38,8 @@ def walk(
 
     def open_folder(id: bytes, path: bytes) -> None:
         try:
+            if len(path) > MAX_PATH:
+                raise DamagedError(f"{shown(path[-200:])} lies deeper than {MAX_PATH} bytes of a path can say")
             stack.append((id, path, iter(repository.load_tree(id))))
         except RepositoryError as error:
             if on_problem is None:

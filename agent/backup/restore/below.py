@@ -25,14 +25,13 @@ _NO_FOLDER = "what stands in its place is no folder, and may not be overwritten"
 class Folder:
     """A folder of the snapshot and of the target."""
 
-    __slots__ = ("depth", "expected", "fresh", "name", "node", "parent", "ready", "whole")
+    __slots__ = ("expected", "fresh", "name", "node", "parent", "ready", "whole")
 
     def __init__(self, parent: Folder | None, name: bytes, node: Node | None) -> None:
         self.parent = parent
         self.name = name
         self.node = node
         """None for the target itself."""
-        self.depth: int = 0 if parent is None else parent.depth + 1
         self.ready = parent is None
         """Whether it is known to be there; in a dry run, whether it was looked for."""
         self.fresh = False

@@ -19,7 +19,17 @@ from typing import IO, Any, cast
 
 from agent.backup.errors import DamagedError, RepositoryError
 from agent.backup.format.instant import NANOSECONDS
-from agent.backup.format.node import BLOCK_DEVICE, CHARACTER_DEVICE, FIFO, FILE, FOLDER, SOCKET, SYMLINK, Node
+from agent.backup.format.node import (
+    BLOCK_DEVICE,
+    CHARACTER_DEVICE,
+    FIFO,
+    FILE,
+    FOLDER,
+    MAX_PATH,
+    SOCKET,
+    SYMLINK,
+    Node,
+)
 from agent.backup.format.pack import BlobKind
 from agent.backup.repository.repository import Repository
 from agent.backup.restore.locate import components, find_entry
@@ -33,7 +43,6 @@ _TAR_TYPES = {
     FIFO: tarfile.FIFOTYPE,
 }
 _FILE_TYPES = {FILE: stat.S_IFREG, FOLDER: stat.S_IFDIR, SYMLINK: stat.S_IFLNK}
-_MAX_DEPTH = 16_384
 
 
 class Archive(StrEnum):
@@ -94,8 +103,8 @@ def _entries(repository: Repository, tree: bytes, prefix: bytes) -> Iterator[tup
         if node.type == FOLDER:
             if node.subtree is None:
                 raise DamagedError(f"{_shown(prefix + node.name)} is a folder without a tree")
-            if len(stack) > _MAX_DEPTH:
-                raise DamagedError(f"{_shown(prefix[-200:])} lies deeper than {_MAX_DEPTH} folders")
+            if len(prefix) > MAX_PATH:
+                raise DamagedError(f"{_shown(prefix[-200:])} lies deeper than {MAX_PATH} bytes of a path can say")
             stack.append((prefix + node.name + b"/", list(reversed(repository.load_tree(node.subtree)))))
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 from agent.backup.errors import DamagedError, RepositoryError
 from agent.backup.forked import Forked
 from agent.backup.format.crypto import OVERHEAD
-from agent.backup.format.node import FILE, FOLDER, SOCKET, Node
+from agent.backup.format.node import FILE, FOLDER, MAX_PATH, SOCKET, Node
 from agent.backup.format.pack import BlobKind
 from agent.backup.metadata import Applier
 from agent.backup.repository.blobs import Location
@@ -36,8 +36,6 @@ _BATCH_BLOBS = 16384
 _INLINE_BYTES = 2 << 20
 """Bytes up to which a batch is not worth a fork; so are files up to the next."""
 _INLINE_FILES = 32
-_MAX_DEPTH = 16_384
-"""Folders in each other: what a tree says beyond this is named and left out."""
 
 _T = TypeVar("_T")
 
@@ -210,8 +208,8 @@ class Restorer:
             self._fail(path, "is a folder without a tree")
             return None
         folder = Folder(frame.folder, node.name, node)
-        if folder.depth > _MAX_DEPTH:
-            self._fail(path[-200:], f"lies deeper than {_MAX_DEPTH} folders")
+        if len(path) > MAX_PATH:
+            self._fail(path[-200:], f"lies deeper than {MAX_PATH} bytes of a path can say")
             return None
         if selected:
             frame.restored = True

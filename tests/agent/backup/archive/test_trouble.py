@@ -20,6 +20,8 @@ from agent.backup.archive import saving, walk, worker
 from agent.backup.archive.backup import Plan, run_backup, run_stream
 from agent.backup.archive.report import Outcome
 from agent.backup.errors import RepositoryError
+from agent.backup.format.node import MAX_PATH
+from agent.backup.restore.below import remove_all
 from agent.backup.stores.contract import FileKind
 from tests.agent.backup.archive.ground import Ground
 from tests.peers import newest_restic
@@ -181,8 +183,26 @@ def test_a_target_that_is_not_there_is_named(ground: Ground, tmp_path: Path) -> 
     outcome = ground.save(tmp_path / "there", tmp_path / "not")
     assert reasons(outcome) == {"not": "is not there"}
     assert outcome.snapshot.paths == (str(tmp_path / "there"),)
-    with pytest.raises(RepositoryError, match="none of the paths"):
+    with pytest.raises(RepositoryError, match=r"none of the paths .*/not$"):
         ground.save(tmp_path / "not")
+
+
+def test_what_lies_too_deep_is_named_and_left_out(ground: Ground, tmp_path: Path) -> None:
+    """Deeper than would be restored; the rest is saved."""
+    top = tmp_path / "top"
+    top.mkdir()
+    folder = os.open(top, os.O_RDONLY)
+    for _ in range(140):
+        os.mkdir(b"n" * 250, dir_fd=folder)
+        inner = os.open(b"n" * 250, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.close(folder)
+    outcome = ground.save(top)
+    assert [problem.reason.partition(" than ")[0] for problem in outcome.problems] == ["lies deeper"]
+    folders = MAX_PATH // 251 - (len(os.fsencode(top)) > MAX_PATH % 251)
+    assert outcome.summary.dirs_new == len(top.parts) - 1 + folders
+    remove_all(os.open(tmp_path, os.O_RDONLY), b"top")  # which is deeper than pytest can
 
 
 def test_parts_that_are_missing_are_stored_again(ground: Ground, tmp_path: Path) -> None:

@@ -6,12 +6,18 @@ import contextlib
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.backup.errors import DamagedError
-from agent.backup.format.node import FILE, FOLDER, Node, encode_node, encode_tree, parse_tree
+from agent.backup.errors import DamagedError, RepositoryError
+from agent.backup.format.gotime import Moment
+from agent.backup.format.node import FILE, FOLDER, MAX_PATH, Node, encode_node, encode_tree, parse_tree
 from agent.backup.format.pack import BlobKind
+from agent.backup.format.snapshot import Snapshot
+from agent.backup.maintain.diff import diff
+from agent.backup.maintain.retree import TreeChanger
+from agent.backup.maintain.touched import touched_paths
 from agent.backup.maintain.trees import BATCH, parse_references
 from agent.backup.maintain.used import used_blobs
 from agent.backup.maintain.walk import walk
@@ -88,6 +94,32 @@ def test_many_folders_and_a_long_chain_of_them_are_walked() -> None:
     assert used.complete
     assert len(used.marks) == 3001 + 3 * BATCH + 1
     assert sum(1 for _ in walk(repository, root)) == 3000 + 2 * 3 * BATCH + 1
+
+
+def test_a_chain_of_long_names_is_not_followed_for_ever() -> None:
+    """Its paths together grow by the square of its length; what lies deeper than any path is told, or not touched."""
+    repository = empty()
+    name = b"n" * 250
+    with repository.lock(exclusive=True), BlobSaver(repository) as saver:
+        tree = saver.save(BlobKind.TREE, encode_tree([]))
+        for _ in range(200):
+            tree = saver.save(BlobKind.TREE, encode_tree([encode_node(Node(name, FOLDER, subtree=tree))]))
+        saver.flush()
+        other = saver.save(BlobKind.TREE, encode_tree([encode_node(Node(b"other"))]))
+        saver.flush()
+        told: list[bytes] = []
+        visited = list(walk(repository, tree, on_problem=lambda id, path, error: told.append(path)))
+        assert len(visited) == MAX_PATH // 251 + 1
+        assert told == [visited[-1].path]
+        with pytest.raises(DamagedError, match="deeper"):
+            list(walk(repository, tree))
+        with pytest.raises(DamagedError, match="deeper"):
+            diff(repository, other, tree)
+        [touched] = touched_paths(repository, [Snapshot(Moment(0), tree, ("/",))], lambda kind, id: False)
+        assert touched.paths == told
+        changer = TreeChanger(repository, saver, lambda node, path: node, by_path=False, on_failed=lambda *_: b"")
+        with pytest.raises(RepositoryError, match="deeper"):
+            changer.run(tree)
 
 
 @given(st.binary(max_size=200))
