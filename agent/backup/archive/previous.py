@@ -33,11 +33,18 @@ class Entry(msgspec.Struct, gc=False):
 
     def subtree_id(self) -> bytes | None:
         """The id of a folder's tree."""
-        return bytes.fromhex(self.subtree) if self.subtree is not None else None
+        return _id(self.subtree) if self.subtree is not None else None
 
     def content_ids(self) -> list[bytes]:
         """The ids of a file's blobs."""
-        return [bytes.fromhex(id) for id in self.content or ()]
+        return list(map(_id, self.content or ()))
+
+
+def _id(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return b""  # which no blob has
 
 
 class _RawTree(msgspec.Struct):

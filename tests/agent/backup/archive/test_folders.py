@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ import pytest
 from agent.backup.archive import folders, walk
 from agent.backup.archive.report import Outcome
 from agent.backup.errors import DamagedError
+from agent.backup.format.gotime import Moment
 from agent.backup.format.pack import BlobKind
 from agent.backup.repository.repository import Repository
+from agent.backup.repository.saver import BlobSaver
 from tests.agent.backup.archive.ground import Ground
 
 
@@ -207,3 +210,38 @@ def test_a_lost_tree_of_the_parent_leaves_nothing_out(
     assert outcome.snapshot.tree == expected
     assert [problem.path for problem in outcome.problems] == [str(top / "e")]
     assert outcome.summary.total_files_processed == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        (b'"subtree":"', b'"subtree": "'),
+        (b'"subtree":"', b'"subtree":"no id'),
+        (b'"content":["', b'"content":["no id'),
+        (b'"content":["', b'"content":null,"other":["'),
+    ],
+)
+def test_a_parent_that_another_program_wrote_hides_no_change(
+    ground: Ground, top: Path, text: bytes, other: bytes
+) -> None:
+    """Its trees say the same in other words, or nonsense."""
+    snapshot = ground.save("top").snapshot
+    repository = ground.open()
+    with repository.lock(), BlobSaver(repository) as saver:
+
+        def rewritten(tree: bytes) -> bytes:
+            data = repository.load_blob(BlobKind.TREE, tree)
+            for node in repository.load_tree(tree):
+                if node.subtree is not None:
+                    data = data.replace(node.subtree.hex().encode(), rewritten(node.subtree).hex().encode())
+            return saver.save(BlobKind.TREE, data.replace(text, other))
+
+        assert snapshot.tree is not None
+        tree = rewritten(snapshot.tree)
+        saver.flush()
+        repository.save_snapshot(replace(snapshot, moment=Moment(snapshot.time_ns + 1), tree=tree))
+    (top / "e" / "f" / "g" / "h" / "0").write_text("other")
+    after = ground.files(ground.save("top"))
+    assert ground.content(after[b"/top/e/f/g/h/0"]) == b"other"
+    for name in (b"/top/e/1", b"/top/a/d/1"):
+        assert ground.content(after[name]) == (top.parent / os.fsdecode(name[1:])).read_bytes()
