@@ -11,7 +11,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn, cast
@@ -19,6 +19,8 @@ from typing import NoReturn, cast
 from kit.errors import HostwardError, UsageError
 from kit.terminal import clean
 
+_UNKNOWN = "unrecognized arguments: "
+"""How argparse begins its message of options that there are not."""
 INTERRUPTED = 130
 """The exit code after Ctrl-C: 128 and the number of SIGINT, as shells have it."""
 
@@ -60,6 +62,8 @@ class Program:
     """Adds the options that every command has."""
     around: Callable[[Command, argparse.Namespace], int] = _run_it
     """Runs a command, with what all of them need before and after."""
+    known_as: Mapping[str, str] = field(default_factory=dict)
+    """What commands are called in a program that users may know better. Only a hint names the right one."""
 
 
 def dispatch(program: Program, words: Sequence[str]) -> int:
@@ -134,9 +138,13 @@ class _Parser(argparse.ArgumentParser):
     bad_usage = UsageError.exit_code
 
     def error(self, message: str) -> NoReturn:
-        """As it is, but for the exit code."""
-        self.print_usage(sys.stderr)
-        self.exit(self.bad_usage, f"{self.prog}: error: {clean(message)}\n")
+        """One line: argparse's own usage would fill the screen, and the mistake stand below it."""
+        hint = ""
+        if message.startswith(_UNKNOWN):
+            option = message.removeprefix(_UNKNOWN).split()[0].partition("=")[0]
+            near = get_close_matches(option, self._option_string_actions, n=1)
+            hint = f'; did you mean "{near[0]}"?' if near else ""
+        self.exit(self.bad_usage, f"{self.prog}: {clean(message)}{hint} ({self.prog} --help says what it takes)\n")
 
 
 def _no_such_command(program: Program, words: Sequence[str]) -> int:
@@ -145,7 +153,11 @@ def _no_such_command(program: Program, words: Sequence[str]) -> int:
     if group and (len(words) == 1 or words[1] in ("-h", "--help")):
         print(_overview(program, group))
         return 0 if len(words) > 1 else UsageError.exit_code
+    if words[0].startswith("-"):
+        raise UsageError(f'"{words[0]}" stands before the command: expected {program.name} COMMAND [OPTIONS]')
     near = get_close_matches(" ".join(words[:2]), commands, n=1) or get_close_matches(words[0], commands, n=1)
+    if words[0] in program.known_as:
+        near = [program.known_as[words[0]]]
     said = " ".join(words[:2]) if group else words[0]
     hint = f'; did you mean "{near[0]}"?' if near else ""
     raise UsageError(f'there is no command "{said}"{hint} ({program.name} --help lists them)')

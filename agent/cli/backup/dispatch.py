@@ -37,4 +37,6 @@ COMMANDS = {
     "list": (f"{_HERE}.list:LIST", "list the ids of one kind of objects"),
 }
 
-BACKUP = Program("hostward backup", COMMANDS, configure, around)
+_RESTICS = {"backup": "run", "rebuild-index": "repair index"}
+
+BACKUP = Program("hostward backup", COMMANDS, configure, around, _RESTICS)

@@ -182,7 +182,10 @@ def test_bad_usage(words: list[str], said: str, capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit) as ended:
         main(["config", *words])
     assert ended.value.code == 2
-    assert said in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.startswith("hostward config: ")
+    assert len(err.splitlines()) == 1
 
 
 def test_text_is_not_json(capsys: pytest.CaptureFixture[str]) -> None:
