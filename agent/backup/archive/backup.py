@@ -187,7 +187,7 @@ def run_backup(
     for target in plan.targets:
         (targets if os.path.lexists(target) else missing).append(target)
     if not targets:
-        raise RepositoryError("none of the paths to be saved is there: expected at least one")
+        raise RepositoryError(f"none of the paths to be saved is there: {', '.join(map(os.fsdecode, missing))}")
     try:
         plan_of_targets = plan_targets(targets)
         devices = {absolute(target): os.lstat(target).st_dev for target in targets}

@@ -30,7 +30,7 @@ def find_entry(repository: Repository, tree: bytes, path: bytes) -> Node | None:
         done += b"/" + name
         found = next((node for node in repository.load_tree(tree) if node.name == name), None)
         if found is None:
-            raise RepositoryError(f"{_shown(done)} is not in the snapshot")
+            raise RepositoryError(f"{_shown(done)} is not in the snapshot; `hostward backup ls` lists what is")
     return found
 
 

@@ -19,7 +19,7 @@ from agent.backup.stores.limit import LimitedStore
 from agent.backup.stores.registry import EXPECTED, open_store
 from agent.backup.stores.retry import RetryingStore
 from agent.cli.backup.options import chosen, setting
-from agent.cli.backup.password import ask_password, is_person, told_password
+from agent.cli.backup.password import ask_password, is_person, told_password, ways
 from kit.errors import UsageError
 from kit.terminal import clean
 from kit.units import format_duration
@@ -124,12 +124,16 @@ def _opened(options: argparse.Namespace, store: Store, source: str) -> Repositor
         return Repository.open(store, told, key_hint=hint)
     if getattr(options, "stdin", False):
         raise UsageError("standard input is what is to be saved, and cannot tell the password: use --password-file")
+
+    def asked() -> bytes:
+        return ask_password(f"password of {store.location}", otherwise=ways(source))
+
     for _ in range(TRIES - 1 if is_person() else 0):
         try:
-            return Repository.open(store, ask_password(f"password of {store.location}"), key_hint=hint)
+            return Repository.open(store, asked(), key_hint=hint)
         except WrongPasswordError as error:
             print(f"hostward: {error}", file=sys.stderr)
-    return Repository.open(store, ask_password(f"password of {store.location}"), key_hint=hint)
+    return Repository.open(store, asked(), key_hint=hint)
 
 
 def _read_place(file: str) -> str:

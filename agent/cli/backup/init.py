@@ -7,7 +7,7 @@ import json
 
 from agent.backup.repository.repository import Repository
 from agent.cli.backup.access import open_place
-from agent.cli.backup.password import ask_new_password, told_password
+from agent.cli.backup.password import ask_new_password, told_password, ways
 from kit.commands import Command
 
 
@@ -16,8 +16,9 @@ def run(options: argparse.Namespace) -> int:
     store = open_place(options)
     try:
         told = told_password(options)
-        password = ask_new_password(f"new password for {store.location}") if told is None else told
-        repository = Repository.create(store, password)
+        if told is None:
+            told = ask_new_password(f"new password for {store.location}", otherwise=ways())
+        repository = Repository.create(store, told)
     finally:
         store.close()
     if options.json:

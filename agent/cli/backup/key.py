@@ -93,7 +93,7 @@ def _add(options: argparse.Namespace, repository: Repository) -> str:
     elif options.new_password_file:
         password = read_password_file(options.new_password_file)
     else:
-        password = ask_new_password("new password")
+        password = ask_new_password("new password", otherwise="give --new-password-file")
     repository.check_lock()
     return add_key(repository.store, repository.key, password, username=options.user, hostname=options.host)
 

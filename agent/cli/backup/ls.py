@@ -8,11 +8,13 @@ import posixpath
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from agent.backup.errors import RepositoryError
 from agent.backup.format.instant import instant_nanoseconds
 from agent.backup.format.node import Node
 from agent.backup.maintain.walk import Visited, walk
+from agent.backup.restore.locate import find_entry
 from agent.cli.backup.access import opened
-from agent.cli.backup.output import local_time, print_json, print_path
+from agent.cli.backup.output import local_time, print_json, print_path, warn
 from agent.cli.backup.picking import Picked, add_at, add_filters, name_and_rest, pick
 from agent.cli.backup.shapes import mode_text, node_object, snapshot_object
 from kit.commands import Command
@@ -50,6 +52,11 @@ def run(options: argparse.Namespace) -> int:
     folders = [_folder(word) for word in words]
     with opened(options, "read") as repository:
         picked = pick(repository, options, name)
+        for folder in folders:
+            try:
+                find_entry(repository, picked.tree, folder)
+            except RepositoryError as error:  # No failure for restic, but to print nothing would leave open why.
+                warn(str(error))
         _print_heading(picked, options)
         steps: Iterator[Visited] | list[Visited] = _wanted(
             walk(repository, picked.tree, enter=lambda folder: _leads(folder.path, folders, options.recursive)),

@@ -44,8 +44,11 @@ def told_password(options: argparse.Namespace, *, source: str = "") -> bytes | N
     return os.fsencode(said[f"{source}password"]) if said else None
 
 
-def ask_password(prompt: str) -> bytes:
-    """What a person types, or else the first line of standard input. Raises UsageError where there is nothing."""
+def ask_password(prompt: str, *, otherwise: str) -> bytes:
+    """What a person types, or else the first line of standard input.
+
+    Raises UsageError where there is nothing; it says what else could tell the password, as `ways` does.
+    """
     try:
         if is_person():
             typed = os.fsencode(getpass.getpass(f"{prompt}: "))
@@ -54,17 +57,23 @@ def ask_password(prompt: str) -> bytes:
     except EOFError:
         typed = b""
     if not typed:
-        raise UsageError(
-            "there is no password: give --password-file or --password-command, or set HOSTWARD_PASSWORD_FILE; "
-            "--insecure-no-password is for a repository that has an empty one"
-        )
+        raise UsageError(f"there is no password: {otherwise}")
     return typed
 
 
-def ask_new_password(prompt: str) -> bytes:
+def ways(source: str = "") -> str:
+    """What could tell a password without asking: `source` begins the names of options, as in `told_password`."""
+    option = f"--{source.replace('_', '-')}"
+    return (
+        f"give {option}password-file or {option}password-command, or set HOSTWARD_{source.upper()}PASSWORD_FILE; "
+        f"{option}insecure-no-password is for a repository that has an empty one"
+    )
+
+
+def ask_new_password(prompt: str, *, otherwise: str) -> bytes:
     """The same, typed twice by a person. Raises UsageError where both differ."""
-    typed = ask_password(prompt)
-    if is_person() and ask_password(f"{prompt}, again") != typed:
+    typed = ask_password(prompt, otherwise=otherwise)
+    if is_person() and ask_password(f"{prompt}, again", otherwise=otherwise) != typed:
         raise UsageError("the two passwords are not the same")
     return typed
 

@@ -6,10 +6,13 @@ import argparse
 import os
 import posixpath
 from collections.abc import Callable
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from agent.backup.errors import RepositoryError
+from agent.backup.errors import DamagedError, RepositoryError
+from agent.backup.repository.repository import Repository
+from agent.backup.restore.locate import find_entry
 from agent.backup.restore.options import (
     Action,
     Options,
@@ -107,6 +110,7 @@ def run(options: argparse.Namespace) -> int:
     target = Path(options.target)
     with opened(options, "read") as repository:
         picked = pick(repository, options, name)
+        _require(repository, picked.tree, paths)
         if not options.json and not options.quiet:
             snapshot = picked.snapshot
             print(f"snapshot {snapshot.short_id} of {snapshot.hostname} at {local_time(snapshot.time)}")
@@ -142,6 +146,16 @@ def _absolute(paths: list[str]) -> list[bytes]:
         if not path.startswith("/"):
             raise UsageError(f'"{path}": expected a path of the snapshot, from its root on, as "/etc"')
     return [os.fsencode("/" + posixpath.normpath(path).lstrip("/")) for path in paths]
+
+
+def _require(repository: Repository, tree: bytes, paths: list[str]) -> None:
+    """Raises RepositoryError for a path that the snapshot does not have, before anything is written.
+
+    A pattern may match nothing, as with restic; but who names a path must not think that it came back.
+    """
+    for path in _absolute(paths):
+        with suppress(DamagedError):  # The restore names what is damaged, and brings back the rest.
+            find_entry(repository, tree, path)
 
 
 def _both(one: Select, other: Select) -> Select:
@@ -208,7 +222,8 @@ def _print(state: Progress, elapsed: float, options: argparse.Namespace) -> None
     if options.verify:
         print(f"read {plural(state.verified, 'file')} again")
     if state.errors:
-        print(f"{plural(state.errors, 'path')} could not be restored as they are in the snapshot")
+        are = "it is" if state.errors == 1 else "they are"
+        print(f"{plural(state.errors, 'path')} could not be restored as {are} in the snapshot")
 
 
 RESTORE = Command(

@@ -102,14 +102,16 @@ def _run(options: argparse.Namespace) -> int:
     if options.stdin_from_command and not options.paths:
         raise UsageError("--stdin-from-command names no program: expected one after --")
     if not is_stream and not targets:
-        raise UsageError("there is nothing to save: name files or folders")
+        job = f"; the job is run by `hostward backup run {clean(options.job)}`" if options.job else ""
+        raise UsageError(f"there is nothing to save: name files or folders{job}")
     plan = plan_of(options, targets)
     with opened(options, "write") as repository:
         outcome, elapsed = _save(repository, plan, options)
     _tell(outcome, elapsed, options)
     if outcome.problem_count:
         made = "a dry run" if options.dry_run else "the snapshot was made"
-        raise PartialError(f"{plural(outcome.problem_count, 'path')} could not be saved as they are; {made}")
+        are = "it is" if outcome.problem_count == 1 else "they are"
+        raise PartialError(f"{plural(outcome.problem_count, 'path')} could not be saved as {are}; {made}")
     return 0
 
 

@@ -7,6 +7,7 @@ import time
 
 from agent.backup.repository.locks import remove_locks
 from agent.cli.backup.access import opened
+from agent.cli.backup.output import plural
 from kit.commands import Command
 
 
@@ -19,8 +20,8 @@ def run(options: argparse.Namespace) -> int:
     """Remove them, and say how many."""
     with opened(options, "none") as repository:
         count = remove_locks(repository, all=options.remove_all, now=time.time_ns())
-    if count and not options.quiet:
-        print(f"removed {count} {'lock' if count == 1 else 'locks'}")
+    if not options.quiet:
+        print(f"removed {plural(count, 'lock')}")
     return 0
 
 

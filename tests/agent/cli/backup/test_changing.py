@@ -118,6 +118,8 @@ def test_passwords_are_added_changed_and_removed(copy: Place, tmp_path: Path) ->
     (current,) = copy.json("key", "list", "-p", third)
     copy.hostward("key", "remove", current["id"], "-p", third, code=1)
     copy.hostward("key", "remove", "ffffffffff", "-p", third, code=1)
+    untold = call(["backup", "key", "add"], copy.environment(HOSTWARD_PASSWORD="third one"))
+    assert (untold.returncode, untold.stderr) == (2, "hostward: there is no password: give --new-password-file\n")
 
 
 def test_locks_of_the_living_stay(copy: Place) -> None:
@@ -127,7 +129,7 @@ def test_locks_of_the_living_stay(copy: Place) -> None:
         done = call(["backup", "snapshots", "--json"], copy.environment())
         assert done.returncode == 11
         assert json.loads(done.stderr)["code"] == 11
-        assert copy.hostward("unlock") == ""
+        assert copy.hostward("unlock") == "removed 0 locks\n"
         assert len(copy.hostward("list", "locks").splitlines()) == 1
         assert copy.hostward("unlock", "--remove-all") == "removed 1 lock\n"
         assert copy.hostward("list", "locks") == ""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.agent.cli.backup.repos import Place
+from tests.agent.cli.backup.repos import Place, call
 
 SAME = [
     ["snapshots"],
@@ -67,6 +67,13 @@ def normal(found: Any) -> Any:
                 snapshot.get("tags", []).sort()
         found.sort(key=lambda group: (group["host"], group["paths"] or [], group["tags"] or []))
     return found
+
+
+def test_a_folder_that_is_not_there_is_named(filled: Place) -> None:
+    """Beside the empty list that restic prints."""
+    done = call(["backup", "ls", "latest", "/nowhere"], filled.environment())
+    assert done.returncode == 0
+    assert "/nowhere is not in the snapshot" in done.stderr
 
 
 @pytest.mark.parametrize("kind", ["packs", "index", "snapshots", "keys", "blobs"])

@@ -172,6 +172,9 @@ def test_paths_and_patterns_say_what_is_restored(filled: Place, files: Path, tmp
     assert "deleted 1" in said
     assert not extra.exists()
     filled.hostward("restore", "latest", "etc", "--target", target, code=2)
+    filled.hostward("restore", "latest", files / "no", files / "etc", "--target", tmp_path / "other", code=1)
+    assert not (tmp_path / "other").exists()
+    filled.hostward("restore", "latest", "--include", "no", "--target", tmp_path / "other")
     filled.hostward("restore", "latest", "--include", "x", "--exclude", "y", "--target", target, code=2)
 
 
