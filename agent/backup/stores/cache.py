@@ -11,11 +11,11 @@ import contextlib
 import hashlib
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from agent.backup.stores.contract import FileKind, SpooledFile, Store, is_name
+from agent.backup.stores.fork_lock import ForkLock
 from agent.backup.stores.spool import clean_spool, open_spool
 from agent.backup.stores.wrapper import Wrapper
 
@@ -47,8 +47,8 @@ class CachedStore(Wrapper):
         self._folder = folder / repository
         self._holds_trees: Callable[[str], bool] = lambda name: False
         self._proven: dict[tuple[FileKind, str], tuple[int, int, int]] = {}
-        self._locks: dict[tuple[FileKind, str], threading.Lock] = {}
-        self._lock = threading.Lock()
+        self._locks: dict[tuple[FileKind, str], ForkLock] = {}
+        self._lock = ForkLock()
         with contextlib.suppress(OSError):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._folder.mkdir(mode=0o700, exist_ok=True)
@@ -83,7 +83,7 @@ class CachedStore(Wrapper):
         if kind not in KEPT or not is_name(kind, name) or (kind is FileKind.PACK and not self._holds_trees(name)):
             return self.inner.load(kind, name, offset, length)
         with self._lock:
-            lock = self._locks.setdefault((kind, name), threading.Lock())
+            lock = self._locks.setdefault((kind, name), ForkLock())
         with lock:
             content = self._kept(kind, name, offset, length)
             if content is not None:

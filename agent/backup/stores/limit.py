@@ -6,11 +6,11 @@ import fcntl
 import mmap
 import os
 import struct
-import threading
 import time
 from collections.abc import Callable
 
 from agent.backup.stores.contract import Pace, Store
+from agent.backup.stores.fork_lock import ForkLock
 from agent.backup.stores.wrapper import Wrapper
 
 _MOMENT = struct.Struct("=d")
@@ -38,7 +38,7 @@ class Bucket:
         self._sleep = sleep
         self._state = mmap.mmap(-1, _MOMENT.size)
         self._state[:] = _MOMENT.pack(clock())
-        self._threads = threading.Lock()
+        self._threads = ForkLock()
         self._processes = os.memfd_create("hostward-bucket", os.MFD_CLOEXEC)
 
     def __del__(self) -> None:

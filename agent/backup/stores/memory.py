@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 
 from agent.backup.stores.contract import (
@@ -14,6 +13,7 @@ from agent.backup.stores.contract import (
     SpooledFile,
     Store,
 )
+from agent.backup.stores.fork_lock import ForkLock
 from agent.backup.stores.layout import path_of
 
 
@@ -25,7 +25,7 @@ class MemoryStore(Store):
 
     def __init__(self) -> None:
         self._files: dict[FileKind, dict[str, bytes]] = {kind: {} for kind in FileKind}
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
 
     def create(self) -> None:
         """There is nothing to make."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
+
+from agent.backup.stores.fork_lock import ForkLock
 
 Thing = TypeVar("Thing")
 
@@ -17,7 +18,7 @@ class PerProcess(Generic[Thing]):
         self._make = make
         self._thing: Thing | None = None
         self._process = os.getpid()
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._inherited: list[Thing | None] = []
 
     def get(self) -> Thing:
