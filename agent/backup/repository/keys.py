@@ -59,7 +59,8 @@ def search_key(store: Store, password: bytes, *, hint: str = "") -> tuple[str, M
         raise WrongPasswordError(
             f"wrong password for the first {_MOST} of {len(names)} keys; --key-hint names another"
         )
-    raise WrongPasswordError(f"wrong password for {store.location}: none of its {len(names)} keys opens with it")
+    none = f"none of its {len(names)} keys opens" if len(names) > 1 else "its only key does not open"
+    raise WrongPasswordError(f"wrong password for {store.location}: {none} with it")
 
 
 def add_key(

@@ -54,4 +54,4 @@ def local_time(time: str | datetime) -> str:
 
 def plural(count: int, word: str) -> str:
     """`1 snapshot`, `2 snapshots`."""
-    return f"{count} {word}" + ("" if count == 1 else "s")
+    return f"{count:,} {word}" + ("" if count == 1 else "s")
