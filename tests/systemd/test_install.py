@@ -71,7 +71,9 @@ def test_an_extra_that_there_is_not_is_refused_before_anything_is_made(repositor
             text=True,
         )
         assert done.returncode == 2
-        expected = f'hostward: there is no extra "{wrong}"; expected some of: dns fuse mysql postgresql redis s3 sftp\n'
+        expected = (
+            f'hostward: there is no extra "{wrong}"; expected some of: dns fuse mysql postgresql redis s3 sftp\n'
+        )
         assert done.stderr == expected
         assert list(tmp_path.iterdir()) == []
 
