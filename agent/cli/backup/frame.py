@@ -43,8 +43,10 @@ def around(command: Command, options: argparse.Namespace) -> int:
             use_access(options, options.job, find_job(options, options.job))
         return command.run(options)
     except Ended as end:
+        _say_ended(options, end)
         return 128 + end.number
     except KeyboardInterrupt:
+        _say_ended(options, "SIGINT")
         return INTERRUPTED
     except HostwardError as error:
         if not options.json:
@@ -56,6 +58,11 @@ def around(command: Command, options: argparse.Namespace) -> int:
         if os.getpid() == owner:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _say_ended(options: argparse.Namespace, cause: object) -> None:
+    if not options.json:
+        print(f"hostward: ended by {cause} before it was done", file=sys.stderr)
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
