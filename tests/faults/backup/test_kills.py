@@ -20,9 +20,9 @@ from tests.faults.backup.trial import Trials
 from tests.peers import newest_restic
 
 HOSTWARD = Path(sysconfig.get_path("scripts"), "hostward")
-PACKS = 6
+PACKS = 3
 PACK = 4 << 20
-MOMENTS = range(0, 16, 2)
+MOMENTS = range(0, 12, 2)
 """Changes of what is in the repository after which the program is killed."""
 
 

@@ -119,6 +119,8 @@ class Trial:
     def unlock(self, *, by_restic: bool) -> None:
         """Remove locks of the dead."""
         for place in {self.place, self.changed}:
+            if not files(place, FileKind.LOCK):
+                continue
             if by_restic:
                 restic(newest_restic(), place, "unlock")
             else:
