@@ -75,9 +75,10 @@ done
 echo "hostward $version is installed in $target: $commands"
 for unit in $units; do
     # What root's half does is started anew for each run.
+    restart=${unit%.service}
     case $unit in
         hostward-jobs*) continue ;;
-        *@.service) unit="${unit%.service}*.service" ;; # each of its instances
+        *@.service) unit="${unit%.service}*.service" restart="'$restart*'" ;; # each of its instances
     esac
-    ! systemctl is-active --quiet "$unit" 2>/dev/null || echo "${unit%.service} goes on with what was there before; next: systemctl restart '${unit%.service}'"
+    ! systemctl is-active --quiet "$unit" 2>/dev/null || echo "${unit%.service} goes on with what was there before; next: systemctl restart $restart"
 done

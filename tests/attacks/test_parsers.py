@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.backup.archive.previous import parse_previous
+from agent.backup.errors import DamagedError
+from agent.backup.select.snapshots import parse_tags
 from agent.home import identity
 from collector.api.hosts import _Query
 from collector.api.problems import ApiError
@@ -31,6 +35,12 @@ from wire.errors import WireError
 
 text = st.text(max_size=300) | st.text("0123456789.:-+eE/\\%&=?#;,@[]\"'<> \t\r\n\x00", max_size=100)
 data = st.binary(max_size=400)
+tree_data = data | st.builds(
+    lambda name, field, value: msgspec.json.encode({"nodes": [{"name": name, "type": "file", field: value}]}),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+    st.sampled_from(["mode", "mtime", "size", "content", "subtree", "links", "name"]),
+    st.none() | st.integers() | st.floats(allow_nan=False) | st.lists(st.text("0123456789abcdefg\\x", max_size=70)),
+)
 
 
 @dataclass(frozen=True)
@@ -49,11 +59,14 @@ def options_of(content: str) -> object:
 
 TRUSTED = {
     "agent.checks.runner.decode_call": "what the daemon itself wrote for its own child",
+    "agent.backup.watch.inotify.parse": "what the kernel gives",
     "agent.metrics.node": "tables of the kernel; one that cannot be read is that collector's error",
 }
 """Module, or function, to why it need not stand anything."""
 
 PARSERS: dict[str, Parser] = {
+    "agent.backup.archive.previous.parse_previous": Parser(parse_previous, tree_data, (DamagedError,)),
+    "agent.backup.select.snapshots.parse_tags": Parser(parse_tags, text),
     "wire.codec.decode": Parser(codec.decode, data, (WireError,)),
     "wire.codec.decode_enrolled": Parser(codec.decode_enrolled, data, (ValueError,)),
     "wire.codec.decode_enrolment": Parser(codec.decode_enrolment, data, (WireError,)),
