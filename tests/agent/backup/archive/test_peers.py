@@ -14,6 +14,7 @@ from agent.backup.archive.scope import Scope
 from agent.backup.select.filters import CACHE_MARK, Mark
 from tests.agent.backup.archive.ground import Ground
 from tests.peers import newest_restic
+from tests.require import require_root
 
 
 @pytest.fixture
@@ -178,8 +179,7 @@ def test_the_same_is_left_out(
 @pytest.mark.root
 def test_other_file_systems_are_left_out(ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a mount within a target only the empty folder is saved, unless it is a target itself."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting needs root")
+    require_root()
     top = tmp_path / "top"
     (top / "mount").mkdir(parents=True)
     (top / "file").write_text("on this")

@@ -25,6 +25,7 @@ from agent.backup.restore.below import remove_all
 from agent.backup.stores.contract import FileKind
 from tests.agent.backup.archive.ground import Ground
 from tests.peers import newest_restic
+from tests.require import require_root
 
 READ = worker._read
 
@@ -139,8 +140,7 @@ def test_what_vanishes_is_named_only_if_it_was_seen(
 @pytest.mark.root
 def test_what_may_not_be_read_is_named(ground: Ground, tmp_path: Path) -> None:
     """As another user: files and folders without permission are named, each time, and the rest is saved."""
-    if os.geteuid() != 0:
-        pytest.skip("giving up privileges needs them")
+    require_root()
     top = tmp_path / "top"
     (top / "closed" / "inner").mkdir(parents=True)
     (top / "secret").write_bytes(b"secret")

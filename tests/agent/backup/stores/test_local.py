@@ -14,7 +14,7 @@ from agent.backup.stores.contract import FileKind, FileMissingError, PermanentSt
 from agent.backup.stores.local import LocalStore
 from agent.backup.stores.spool import ABANDONED, clean_spool, open_spool
 from tests.agent.tmpfs import small_disk
-from tests.require import require_root
+from tests.require import require, require_root
 
 
 @pytest.fixture
@@ -77,8 +77,7 @@ def test_a_spooled_file_is_moved_not_copied(store: LocalStore, root: Path) -> No
 def test_a_spooled_file_of_another_file_system_is_copied(store: LocalStore, root: Path) -> None:
     """A spool elsewhere (/dev/shm is one of its own here) takes longer and does as well."""
     shared = Path("/dev/shm")
-    if not shared.is_dir() or shared.stat().st_dev == root.stat().st_dev:
-        pytest.skip("/dev/shm is no file system of its own here")
+    require(shared.is_dir() and shared.stat().st_dev != root.stat().st_dev, "a file system of its own at /dev/shm")
     file, path = open_spool(shared)
     with file:
         file.write(b"elsewhere")
