@@ -26,6 +26,8 @@ BLOCK_DEVICE: Final = "dev"
 CHARACTER_DEVICE: Final = "chardev"
 FIFO: Final = "fifo"
 SOCKET: Final = "socket"
+TYPES: Final = frozenset((FILE, FOLDER, SYMLINK, BLOCK_DEVICE, CHARACTER_DEVICE, FIFO, SOCKET))
+"""All that restic knows."""
 
 MAX_TREE: Final = 1 << 31
 """Bytes of JSON that are parsed: a folder of some five million files."""

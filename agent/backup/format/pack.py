@@ -20,11 +20,11 @@ MAX_HEADER = 16 << 20
 """Bytes of the longest sealed header that restic reads."""
 LENGTH_FIELD = 4
 """Bytes at a pack's very end, which tell the header's length."""
-ENTRY_LENGTH = 41
-"""Bytes of the longest entry."""
 
 _PLAIN = struct.Struct("<BI32s")
 _COMPRESSED = struct.Struct("<BII32s")
+ENTRY_LENGTH = _COMPRESSED.size
+"""Bytes of the longest entry."""
 _COMPRESSED_TYPE = 2
 
 
@@ -49,6 +49,11 @@ class PackedBlob(NamedTuple):
 
 
 _KINDS = (BlobKind.DATA, BlobKind.TREE)
+
+
+def entry_length(blob: PackedBlob) -> int:
+    """Bytes that a blob takes in its pack's header."""
+    return _COMPRESSED.size if blob.plain_length else _PLAIN.size
 
 
 def encode_header(blobs: Iterable[PackedBlob]) -> bytes:

@@ -17,20 +17,10 @@ from agent.backup.errors import RepositoryError
 from agent.backup.forked import Forked
 from agent.backup.format.keyfile import parse_key_file
 from agent.backup.format.lock import parse_lock
-from agent.backup.format.node import (
-    BLOCK_DEVICE,
-    CHARACTER_DEVICE,
-    FIFO,
-    FILE,
-    FOLDER,
-    SOCKET,
-    SYMLINK,
-    Node,
-    parse_tree,
-)
-from agent.backup.format.pack import BlobKind, PackedBlob
+from agent.backup.format.node import FILE, FOLDER, TYPES, Node, parse_tree
+from agent.backup.format.pack import BlobKind, PackedBlob, entry_length
 from agent.backup.format.snapshot import Snapshot
-from agent.backup.maintain.contents import HEADER_OVERHEAD, PackContents, entry_length
+from agent.backup.maintain.contents import HEADER_OVERHEAD, PackContents
 from agent.backup.maintain.packcheck import PackResult, check_pack
 from agent.backup.maintain.subset import Sample, choose_packs
 from agent.backup.maintain.touched import Touched, touched_paths
@@ -41,7 +31,6 @@ from agent.backup.repository.repository import Repository
 from agent.backup.select.sizes import Group, Share, Size
 from agent.backup.stores.contract import FileKind, FileMissingError
 
-_KNOWN_TYPES = frozenset((FILE, FOLDER, SYMLINK, BLOCK_DEVICE, CHARACTER_DEVICE, FIFO, SOCKET))
 _MOST_LOADED = 1000
 """Damaged blobs that are looked for in other packs; of more, only whether there is another place."""
 
@@ -309,7 +298,7 @@ class _Check:
         elif node.type == FOLDER:
             if node.subtree is None:
                 self._problem(f"tree {tree.hex()[:8]}: folder {_shown(node)} has no tree")
-        elif node.type not in _KNOWN_TYPES:
+        elif node.type not in TYPES:
             self._problem(f"tree {tree.hex()[:8]}: {_shown(node)} is of the unknown type {node.type[:40]!r}")
 
     def _miss(self, kind: BlobKind, id: bytes, message: str) -> None:

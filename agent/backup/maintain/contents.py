@@ -6,17 +6,8 @@ from array import array
 from collections.abc import Iterator
 
 from agent.backup.format.crypto import OVERHEAD
-from agent.backup.format.pack import LENGTH_FIELD, PackedBlob
+from agent.backup.format.pack import LENGTH_FIELD, PackedBlob, entry_length
 from agent.backup.repository.blobs import BlobIndex
-
-PLAIN_ENTRY, COMPRESSED_ENTRY = 37, 41
-"""Bytes that a blob takes in its pack's header."""
-
-
-def entry_length(blob: PackedBlob) -> int:
-    """Bytes that a blob takes in its pack's header."""
-    return COMPRESSED_ENTRY if blob.plain_length else PLAIN_ENTRY
-
 
 HEADER_OVERHEAD = OVERHEAD + LENGTH_FIELD
 """Bytes that a pack has besides its blobs and their entries."""

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from agent.backup.errors import DamagedError
-from agent.backup.format.pack import BlobKind
-from agent.backup.maintain.contents import HEADER_OVERHEAD, entry_length
+from agent.backup.format.pack import BlobKind, entry_length
+from agent.backup.maintain.contents import HEADER_OVERHEAD
 from agent.backup.maintain.used import Marks
 from agent.backup.repository.packer import PACK_SIZE
 from agent.backup.select.sizes import Share, Size

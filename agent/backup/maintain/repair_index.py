@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from agent.backup.errors import DamagedError, RepositoryError
-from agent.backup.format.pack import PackedBlob
-from agent.backup.maintain.contents import HEADER_OVERHEAD, entry_length
+from agent.backup.format.pack import PackedBlob, entry_length
+from agent.backup.maintain.contents import HEADER_OVERHEAD
 from agent.backup.maintain.reindex import rewrite_index
 from agent.backup.repository.repository import Repository
 from agent.backup.stores.contract import FileKind

@@ -9,24 +9,13 @@ import msgspec
 
 from agent.backup.errors import DamagedError
 from agent.backup.format.crypto import OVERHEAD
-from agent.backup.format.node import (
-    BLOCK_DEVICE,
-    CHARACTER_DEVICE,
-    FIFO,
-    FILE,
-    FOLDER,
-    SOCKET,
-    SYMLINK,
-    Node,
-)
+from agent.backup.format.node import FILE, TYPES, Node
 from agent.backup.format.pack import BlobKind
 from agent.backup.format.snapshot import Snapshot
 from agent.backup.maintain.replace import OnReplacement, Replacement, replace_snapshot
 from agent.backup.maintain.retree import EMPTY_TREE, TreeChanger
 from agent.backup.repository.repository import Repository
 from agent.backup.repository.saver import BlobSaver
-
-_TYPES = frozenset((FILE, FOLDER, SYMLINK, BLOCK_DEVICE, CHARACTER_DEVICE, FIFO, SOCKET))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +60,7 @@ def _changer(repository: Repository, saver: BlobSaver, options: RepairSnapshotsO
     find = repository.blobs.find
 
     def change(node: Node, path: bytes) -> Node | None:
-        if node.type not in _TYPES:
+        if node.type not in TYPES:
             options.on_repair(path, f"is of the unknown type {node.type[:40]!r}, and is left out")
             return None
         if node.type != FILE:

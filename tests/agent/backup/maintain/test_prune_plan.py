@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.backup.errors import DamagedError
-from agent.backup.format.pack import BlobKind, PackedBlob
-from agent.backup.maintain.contents import HEADER_OVERHEAD, PackContents, entry_length
+from agent.backup.format.pack import BlobKind, PackedBlob, entry_length
+from agent.backup.maintain.contents import HEADER_OVERHEAD, PackContents
 from agent.backup.maintain.prune_plan import FEW_SMALL, PrunePlan, PruneRules, plan_prune
 from agent.backup.maintain.used import Marks
 from agent.backup.repository.blobs import BlobIndex
