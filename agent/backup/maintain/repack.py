@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from agent.backup.errors import DamagedError
 from agent.backup.format.compression import Compression
 from agent.backup.format.pack import PackedBlob
 from agent.backup.maintain.loss import load_anywhere
-from agent.backup.maintain.trees import GAP, RUN
 from agent.backup.repository.blobs import Location
 from agent.backup.repository.repository import Repository
+from agent.backup.repository.runs import Place, runs_of
 from agent.backup.repository.saver import BlobSaver
 from agent.backup.stores.contract import FileKind, StoreError
 
@@ -32,10 +32,9 @@ def move_blobs(
     """
     wanted = sorted((blob for blob in blobs if not saver.has(blob.kind, blob.id)), key=lambda blob: blob.offset)
     recompress = source.compression is not Compression.OFF
-    for run in _runs(wanted):
-        start = run[0].offset
+    for (_, start, length), run in runs_of(wanted, lambda blob: Place(pack, blob.offset, blob.length)):
         try:
-            content = source.store.load(FileKind.PACK, pack.hex(), start, run[-1].offset + run[-1].length - start)
+            content = source.store.load(FileKind.PACK, pack.hex(), start, length)
         except StoreError:
             content = None  # some of them may be there all the same, or elsewhere
         view = memoryview(content or b"")
@@ -61,18 +60,3 @@ def move_blobs(
                 saver.save_sealed(blob.kind, blob.id, bytes(sealed), blob.plain_length)
             else:
                 saver.save(blob.kind, plain, blob.id)
-
-
-def _runs(blobs: Sequence[PackedBlob]) -> Iterable[list[PackedBlob]]:
-    """Neighbours that are read together."""
-    run: list[PackedBlob] = []
-    end = 0
-    for blob in blobs:
-        stop = blob.offset + blob.length
-        if run and (blob.offset > end + GAP or stop - run[0].offset > RUN):
-            yield run
-            run = []
-        run.append(blob)
-        end = max(end, stop)
-    if run:
-        yield run

@@ -17,16 +17,13 @@ from agent.backup.format.node import FOLDER, MAX_TREE
 from agent.backup.format.pack import BlobKind
 from agent.backup.repository.blobs import Location
 from agent.backup.repository.repository import Repository
+from agent.backup.repository.runs import Place, Run, runs_of
 from agent.backup.stores.contract import FileKind
 
 BATCH = 256
 """Trees that are asked for at once."""
 BATCH_BYTES = 8 << 20
 """Stored bytes of them, beyond which a batch gets no more."""
-GAP = 64 << 10
-"""Bytes between two blobs that are rather read along than asked for apart."""
-RUN = 4 << 20
-"""Bytes of one request, if it is for more than one blob."""
 
 
 class Entry(Protocol):
@@ -114,36 +111,33 @@ class BlobReader:
             else:
                 places.append((id, place))
         places.sort(key=lambda found: (found[1].pack, found[1].offset))
-        runs = list(_runs(places))
+        runs = list(runs_of(places, lambda found: Place(*found[1][:3])))
         if len(runs) == 1:
-            yield from self._open(kind, runs[0], self._load(runs[0]))
+            run, found = runs[0]
+            yield from self._open(kind, run, found, self._load(run, found))
             return
-        waiting: list[Future[bytes | None]] = [self._pool.submit(self._load, run) for run in runs]
+        waiting: list[Future[bytes | None]] = [self._pool.submit(self._load, *run) for run in runs]
         try:
-            for run, future in zip(runs, waiting, strict=True):
-                yield from self._open(kind, run, future.result())
+            for (run, found), future in zip(runs, waiting, strict=True):
+                yield from self._open(kind, run, found, future.result())
         finally:
             for future in waiting:
                 future.cancel()
 
-    def _load(self, run: Sequence[tuple[bytes, Location]]) -> bytes | None:
-        first, last = run[0][1], run[-1][1]
-        if len(run) == 1:
+    def _load(self, run: Run, found: Sequence[tuple[bytes, Location]]) -> bytes | None:
+        if len(found) == 1:
             return None  # `load_blob` does as well
         try:
-            return self._repository.store.load(
-                FileKind.PACK, first.pack.hex(), first.offset, last.offset + last.length - first.offset
-            )
+            return self._repository.store.load(FileKind.PACK, run.pack.hex(), run.start, run.length)
         except RepositoryError:
             return None  # one of them may be there all the same
 
     def _open(
-        self, kind: BlobKind, run: Sequence[tuple[bytes, Location]], content: bytes | None
+        self, kind: BlobKind, run: Run, found: Sequence[tuple[bytes, Location]], content: bytes | None
     ) -> Iterator[tuple[bytes, bytes | RepositoryError]]:
-        start = run[0][1].offset
         view = memoryview(content or b"")
-        for id, place in run:
-            at = place.offset - start
+        for id, place in found:
+            at = place.offset - run.start
             if content is not None:
                 try:
                     yield id, self._repository.open_blob(kind, id, view[at : at + place.length], place)
@@ -154,23 +148,6 @@ class BlobReader:
                 yield id, self._repository.load_blob(kind, id)
             except RepositoryError as error:
                 yield id, error
-
-
-def _runs(places: Sequence[tuple[bytes, Location]]) -> Iterator[list[tuple[bytes, Location]]]:
-    """Neighbours together."""
-    run: list[tuple[bytes, Location]] = []
-    start = end = 0
-    pack = b""
-    for id, place in places:
-        stop = place.offset + place.length
-        if not run or place.pack != pack or place.offset > end + GAP or stop - start > RUN:
-            if run:
-                yield run
-            run, pack, start, end = [], place.pack, place.offset, stop
-        run.append((id, place))
-        end = max(end, stop)
-    if run:
-        yield run
 
 
 def each_tree(

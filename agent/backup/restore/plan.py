@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
 from agent.backup.errors import DamagedError
 from agent.backup.format.crypto import OVERHEAD
 from agent.backup.format.node import Node
 from agent.backup.repository.blobs import Location
-
-PIECE = 4 << 20
-"""Bytes that are read at once, unless a blob is longer."""
-GAP = 64 << 10
-"""Bytes between two blobs that are rather read and thrown away than skipped by another request."""
+from agent.backup.repository.runs import Place, runs_of
 
 
 class Target(NamedTuple):
@@ -78,22 +74,7 @@ class Plan:
         """What to read; packs in the order in which the files want them first."""
         pieces: list[Piece] = []
         for pack, blobs in self._packs.items():
-            pieces += _pieces(pack, blobs.values())
+            ordered = sorted(blobs.values(), key=lambda wanted: wanted.place.offset)
+            for run, together in runs_of(ordered, lambda wanted: Place(*wanted.place[:3])):
+                pieces.append(Piece(pack, run.start, run.length, together))
         return pieces
-
-
-def _pieces(pack: bytes, blobs: Iterable[Wanted]) -> Iterable[Piece]:
-    start = end = 0
-    run: list[Wanted] = []
-    for wanted in sorted(blobs, key=lambda wanted: wanted.place.offset):
-        offset, after = wanted.place.offset, wanted.place.offset + wanted.place.length
-        if run and (offset - end > GAP or max(after, end) - start > PIECE):
-            yield Piece(pack, start, end - start, run)
-            run = []
-        if not run:
-            start, end = offset, after
-        run.append(wanted)
-        # In a hostile index blobs may lie over each other.
-        end = max(end, after)
-    if run:
-        yield Piece(pack, start, end - start, run)

@@ -9,7 +9,8 @@ from agent.backup.errors import DamagedError
 from agent.backup.format.crypto import OVERHEAD
 from agent.backup.format.node import Node
 from agent.backup.repository.blobs import Location
-from agent.backup.restore.plan import GAP, PIECE, Plan, Target, locate
+from agent.backup.repository.runs import GAP, LONGEST
+from agent.backup.restore.plan import Plan, Target, locate
 
 lengths = st.integers(OVERHEAD, 2 << 20) | st.sampled_from([5 << 20, 8 << 20])
 
@@ -40,7 +41,7 @@ def test_every_blob_is_read_once(given_places: dict[bytes, Location], data: st.D
     assert sorted(targets) == sorted(enumerate(wanted))
     assert len({blob.id for piece in pieces for blob in piece.blobs}) == len(set(wanted))
     for piece in pieces:
-        assert piece.length <= PIECE or len(piece.blobs) == 1
+        assert piece.length <= LONGEST or len(piece.blobs) == 1
         at = piece.start
         for blob in piece.blobs:
             assert blob.place.pack == piece.pack
