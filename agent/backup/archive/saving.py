@@ -15,13 +15,13 @@ from agent.backup.archive.paths import FILE, open_quietly
 from agent.backup.archive.report import Counts
 from agent.backup.archive.ring import FileReader, Read, Ring
 from agent.backup.archive.seen import SeenIds
-from agent.backup.archive.uploads import Uploads
 from agent.backup.archive.worker import Settings, change_since, let_the_clock_pass
 from agent.backup.format.node import encode_node
 from agent.backup.format.pack import BlobKind
 from agent.backup.metadata import read_metadata
 from agent.backup.repository.packer import PackWriter
 from agent.backup.repository.repository import Repository
+from agent.backup.repository.uploads import Uploads
 
 LARGE = 8 << 20
 """Bytes from which a file is cut by the parent, so that all workers have part in it."""
@@ -76,7 +76,7 @@ class Saving:
         self._seed = chunker_seed(repository.key)
         self._cutter = Cutter(self._seed)
         self._ring = Ring(self._wait)
-        self._uploads = Uploads(repository)
+        self._uploads = Uploads(repository, lambda pack: repository.blobs.add(pack.id, pack.blobs))
         self._trees = PackWriter(
             self._spool,
             repository.key,

@@ -7,16 +7,13 @@ repairs, rewritten trees, prune.
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
-from agent.backup.format.index import FULL
-from agent.backup.format.pack import BlobKind, PackedBlob
+from agent.backup.format.pack import BlobKind
 from agent.backup.repository.blobs import BlobIndex
 from agent.backup.repository.packer import PACK_SIZE, FinishedPack, PackWriter
 from agent.backup.repository.repository import Repository
-from agent.backup.stores.contract import FileKind
+from agent.backup.repository.uploads import Uploads
 
 
 class BlobSaver:
@@ -51,12 +48,8 @@ class BlobSaver:
             for kind in BlobKind
         }
         self._begun: set[tuple[BlobKind, bytes]] = set()
-        """Blobs of packs that are not finished."""
-        self._most_uploads = max(repository.store.connections, 1)
-        self._pool = ThreadPoolExecutor(self._most_uploads, thread_name_prefix="save")
-        self._uploads: deque[tuple[Future[None], FinishedPack]] = deque()
-        self._saved: list[tuple[bytes, list[PackedBlob]]] = []
-        """Packs that are in the store and in no index."""
+        """Blobs of packs that are not saved."""
+        self._uploads = Uploads(repository, self._settle)
         self.blobs = 0
         """How many were added."""
         self.bytes = 0
@@ -66,12 +59,9 @@ class BlobSaver:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._uploads.close()
         for writer in self._writers.values():
             writer.abandon()
-        for upload in self._uploads:
-            if (file := upload[1].file) is not None:
-                file.path.unlink(missing_ok=True)
 
     def has(self, kind: BlobKind, id: bytes) -> bool:
         """Whether a blob need not be saved."""
@@ -96,9 +86,7 @@ class BlobSaver:
         """Put all that was added into packs and an index."""
         for kind in self._writers:
             self._finish(kind)
-        while self._uploads:
-            self._settle()
-        self._save_index()
+        self._uploads.finish()
 
     def _added(self, kind: BlobKind, id: bytes) -> None:
         self.blobs += 1
@@ -110,31 +98,12 @@ class BlobSaver:
         pack = self._writers[kind].finish()
         if pack is None:
             return
-        self._known.add(pack.id, pack.blobs)
-        self._begun.difference_update((blob.kind, blob.id) for blob in pack.blobs)
         if pack.file is None:
+            self._settle(pack)
             return
         self.bytes += pack.file.size
-        try:
-            self._repository.check_lock()
-            while len(self._uploads) >= self._most_uploads:
-                self._settle()
-        except BaseException:
-            pack.file.path.unlink(missing_ok=True)
-            raise
-        save = self._repository.store.save
-        self._uploads.append((self._pool.submit(save, FileKind.PACK, pack.id.hex(), pack.file), pack))
+        self._uploads.add(pack)
 
-    def _settle(self) -> None:
-        """Wait for the oldest upload. An index is due once it is full and its packs are there."""
-        future, pack = self._uploads[0]
-        future.result()
-        self._uploads.popleft()
-        self._saved.append((pack.id, pack.blobs))
-        if sum(len(blobs) for _, blobs in self._saved) >= FULL:
-            self._save_index()
-
-    def _save_index(self) -> None:
-        if self._saved:
-            self._repository.save_index(self._saved)
-            self._saved = []
+    def _settle(self, pack: FinishedPack) -> None:
+        self._known.add(pack.id, pack.blobs)
+        self._begun.difference_update((blob.kind, blob.id) for blob in pack.blobs)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from agent.backup.errors import DamagedError
 from agent.backup.format.keyfile import Cost
 from agent.backup.format.pack import BlobKind
-from agent.backup.repository import saver as saver_module
+from agent.backup.repository import uploads
 from agent.backup.repository.blobs import BlobIndex
 from agent.backup.repository.repository import Repository
 from agent.backup.repository.saver import BlobSaver
-from agent.backup.stores.contract import FileKind, PermanentStoreError
+from agent.backup.stores.contract import FileKind, PermanentStoreError, SpooledFile, Store
 from agent.backup.stores.memory import MemoryStore
+from agent.backup.stores.spool import ABANDONED, clean_spool
+from agent.backup.stores.wrapper import Wrapper
 from tests.agent.backup.faulty import Fault, FaultyStore
 
 PASSWORD = b"a password"
@@ -78,7 +81,7 @@ def test_a_stored_blob_is_taken_over_as_it_is(repository: Repository) -> None:
 
 def test_full_packs_and_indexes_are_saved_on_the_way(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory does not grow with what is saved."""
-    monkeypatch.setattr(saver_module, "FULL", 10)
+    monkeypatch.setattr(uploads, "FULL", 10)
     with BlobSaver(repository, pack_size=10_000) as saver:
         for _ in range(100):
             saver.save(BlobKind.DATA, os.urandom(3000))
@@ -114,6 +117,45 @@ def test_a_failed_upload_ends_the_work_before_the_index(repository: Repository) 
         saver.save(BlobKind.DATA, b"lost")
         saver.flush()
     assert count(repository, FileKind.INDEX) == 0
+
+
+class Cleaning(Wrapper):
+    """A store in which somebody cleans up an hour after each pack was written, and just before it is saved."""
+
+    def __init__(self, inner: Store, folder: Path) -> None:
+        super().__init__(inner)
+        self._folder = folder
+
+    def spool_folder(self) -> Path:
+        return self._folder
+
+    def save(self, kind: FileKind, name: str, content: bytes | SpooledFile) -> None:
+        if isinstance(content, SpooledFile):
+            os.utime(content.path, (0, content.path.stat().st_mtime - 2 * ABANDONED))
+            clean_spool(self._folder)
+        super().save(kind, name, content)
+
+
+def test_a_pack_that_is_being_saved_is_not_taken_for_abandoned(repository: Repository, tmp_path: Path) -> None:
+    """However long that takes."""
+    repository.store = Cleaning(repository.store, tmp_path)
+    with BlobSaver(repository) as saver:
+        saver.save(BlobKind.DATA, b"slowly")
+        saver.flush()
+    assert count(repository, FileKind.PACK) == count(repository, FileKind.INDEX) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_ends_in_the_middle_leaves_no_file_behind(repository: Repository, tmp_path: Path) -> None:
+    """Neither of packs that were begun nor of those that wait to be saved; and no index."""
+    repository.store = Cleaning(FaultyStore(repository.store, Fault("save", 1, "disk full", FileKind.PACK)), tmp_path)
+    with pytest.raises(PermanentStoreError), BlobSaver(repository, pack_size=10_000) as saver:
+        for _ in range(100):
+            saver.save(BlobKind.DATA, os.urandom(3000))
+            saver.save(BlobKind.TREE, os.urandom(300))
+        saver.flush()
+    assert count(repository, FileKind.INDEX) == 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_blob_that_does_not_have_its_id_is_refused(repository: Repository) -> None:

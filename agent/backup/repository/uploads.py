@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -21,10 +21,15 @@ _INDEX_EVERY = 600.0
 
 
 class Uploads:
-    """Saves packs, several at once, then their index. At most a few packs wait on disk."""
+    """Saves packs, several at once, then their index. At most a few packs wait on disk.
 
-    def __init__(self, repository: Repository) -> None:
+    Call `finish`, `abandon` or `close` at the end.
+    """
+
+    def __init__(self, repository: Repository, on_saved: Callable[[FinishedPack], None]) -> None:
+        """`on_saved` is told of each pack that is in the store, by whoever calls `add`, `look` or `finish`."""
         self._repository = repository
+        self._on_saved = on_saved
         self._limit = repository.store.connections + 2
         self._threads: ThreadPoolExecutor | None = None
         self._running: dict[Future[FinishedPack], SpooledFile] = {}
@@ -35,7 +40,10 @@ class Uploads:
         self._indexed = time.monotonic()
 
     def add(self, pack: FinishedPack) -> None:
-        """Begin to save a pack; waits where too many are under way. Raises StoreError, of an earlier one too."""
+        """Begin to save a pack; waits where too many are under way.
+
+        Raises StoreError or LockedError, of an earlier one too, and from then on is not to be called again.
+        """
         if pack.file is None:
             return
         if self._threads is None:
@@ -47,18 +55,18 @@ class Uploads:
             self.look()
 
     def look(self) -> None:
-        """Take note of what is saved. Raises StoreError."""
+        """Take note of what is saved. Raises StoreError, LockedError."""
         for future in [future for future in self._running if future.done()]:
             del self._running[future]
             pack = future.result()
             self._saved.append((pack.id, pack.blobs))
             self._blobs += len(pack.blobs)
-            self._repository.blobs.add(pack.id, pack.blobs)
+            self._on_saved(pack)
         if self._blobs >= FULL or (self._saved and time.monotonic() - self._indexed > _INDEX_EVERY):
             self._save_index()
 
     def finish(self) -> None:
-        """Wait for all, and write the index. Raises StoreError."""
+        """Wait for all, and write the index. Raises StoreError, LockedError."""
         while self._running:
             wait(self._running, return_when=FIRST_COMPLETED)
             self.look()
@@ -71,27 +79,28 @@ class Uploads:
         for future, file in list(self._running.items()):
             if future.cancel():
                 del self._running[future]
-                with contextlib.suppress(OSError):
-                    file.path.unlink()
+                _remove(file)
         with contextlib.suppress(Exception):
             self.finish()
         self.close()
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads. What is not in an index yet is never in one."""
         if self._threads is not None:
             self._threads.shutdown(cancel_futures=True)
             self._threads = None
+        for file in self._running.values():
+            _remove(file)
+        self._running.clear()
 
     def _save(self, pack: FinishedPack, file: SpooledFile) -> FinishedPack:
-        with _kept(file.path):
-            try:
+        try:
+            with _kept(file.path):
                 self._repository.check_lock()
                 self._repository.store.save(FileKind.PACK, pack.id.hex(), file)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    file.path.unlink()
-                raise
+        except BaseException:
+            _remove(file)
+            raise
         return pack
 
     def _save_index(self) -> None:
@@ -100,9 +109,14 @@ class Uploads:
         self.index_names.append(self._repository.save_index(packs))
 
 
+def _remove(file: SpooledFile) -> None:
+    with contextlib.suppress(OSError):
+        file.path.unlink()
+
+
 @contextlib.contextmanager
 def _kept(path: Path) -> Iterator[None]:
-    """Keep a spooled file from being taken for abandoned, now that the worker that wrote it has closed it."""
+    """Keep a spooled file from being taken for abandoned, now that who wrote it has closed it."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with contextlib.suppress(OSError):
