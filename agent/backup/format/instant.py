@@ -74,9 +74,10 @@ def instant_nanoseconds(text: str) -> int:
 @lru_cache(maxsize=8192)
 def _minute_seconds(minute: str, zone: str) -> int:
     """Seconds since 1970 at the beginning of a minute; files of one minute are many."""
-    # Python's calendar begins with the year 1.
-    first = date(int(minute[:4]) + 400, int(minute[5:7]), 1).toordinal()
-    days = first + int(minute[8:10]) - 1 - _CYCLE - _EPOCH
+    # Python's calendar has the years 1 to 9999 alone, and here there may be the day before or after them.
+    cycles, year = divmod(int(minute[:4]), 400)
+    first = date(year + 400, int(minute[5:7]), 1).toordinal() + (cycles - 1) * _CYCLE
+    days = first + int(minute[8:10]) - 1 - _EPOCH
     seconds = days * _DAY + int(minute[11:13]) * 3600 + int(minute[14:16]) * 60
     if zone != "Z":
         east = int(zone[1:3]) * 3600 + int(zone[4:6]) * 60

@@ -31,6 +31,8 @@ MOMENTS = st.builds(
         (Moment(1_500_000_000, -5400), "1969-12-31T22:30:01.5-01:30"),
         (Moment(FIRST), "0001-01-01T00:00:00Z"),
         (Moment(4_102_444_800_120_000_000), "2100-01-01T00:00:00.12Z"),
+        (Moment(240_784_617_600 * 10**9), "9600-02-29T00:00:00Z"),
+        (Moment(LAST), "9999-12-31T23:59:59.999999999Z"),
     ],
 )
 def test_a_time_reads_as_go_prints_it(moment: Moment, text: str) -> None:
