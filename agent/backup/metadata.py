@@ -19,6 +19,9 @@ from pathlib import Path
 from agent.backup.format.instant import NANOSECONDS, format_minute, format_second, instant_nanoseconds
 from agent.backup.format.node import BLOCK_DEVICE, CHARACTER_DEVICE, FILE, SYMLINK, Node, mode_of
 
+TICK = 10_000_000
+"""Nanoseconds: the longest time between two steps of the clock by which Linux dates changes (100 Hz)."""
+
 _NO_ATTRIBUTES = frozenset((errno.ENOTSUP, errno.ENODATA, errno.ENOSYS))
 """How a file system says that it has no extended attributes, or no longer this one."""
 

@@ -35,13 +35,11 @@ from agent.backup.format.compression import Compression
 from agent.backup.format.crypto import MasterKey
 from agent.backup.format.node import encode_node
 from agent.backup.format.pack import BlobKind
-from agent.backup.metadata import read_metadata
+from agent.backup.metadata import TICK, read_metadata
 from agent.backup.repository.blobs import BlobIndex
 from agent.backup.repository.packer import PackWriter
 from kit.errors import HostwardError
 
-_TICK = 10_000_000
-"""Nanoseconds: the longest time between two steps of the clock by which Linux dates changes (100 Hz)."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -207,9 +205,9 @@ def let_the_clock_pass(changed: int) -> bool:
 
     Whether there was a wait, in which the file may have changed.
     """
-    if not -_TICK < time.time_ns() - changed < _TICK:
+    if not -TICK < time.time_ns() - changed < TICK:
         return False
-    time.sleep(_TICK / 1e9)
+    time.sleep(TICK / 1e9)
     return True
 
 

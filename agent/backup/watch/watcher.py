@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from agent.backup.metadata import TICK
 from agent.backup.watch import inotify, mounts
 from agent.backup.watch.folders import NO_WATCH, Folder, Folders
 from agent.backup.watch.inotify import Event, Inotify
@@ -26,8 +27,6 @@ log = logging.getLogger(__name__)
 
 _ROUNDS = 100
 """Readings of the queue in a row that bring new folders: then others make them faster than they can be watched."""
-_TICK = 10_000_000
-"""Nanoseconds: the longest time between two steps of the clock by which Linux dates changes (100 Hz)."""
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _UNREACHABLE = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
 _MOUNTS = "/proc/self/mountinfo"
@@ -178,8 +177,8 @@ class Watcher:
                 f"the user has no inotify instance left (sysctl fs.inotify.max_user_instances): {error.strerror}"
             ) from error
         # So that what happened before this has another time than what happens from now on.
-        time.sleep(2 * _TICK / 1e9)
-        began = time.time_ns() - _TICK
+        time.sleep(2 * TICK / 1e9)
+        began = time.time_ns() - TICK
         self._folders = Folders()
         self._forget_batch()
         self._instance = secrets.token_hex(8)
