@@ -1,7 +1,7 @@
-"""A newer restic than this machine's release has, from newer releases of Debian.
+"""Programs that this machine's release of Debian lacks, or has only of old, from newer releases.
 
-It is taken from the mirror that apt is configured with and checked by Debian's keys, and lies in a folder of its own:
-neither apt's configuration nor what is installed changes.
+They are taken from the mirror that apt is configured with, are checked by Debian's keys, and lie in a folder of their
+own: neither apt's configuration nor what is installed changes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from pathlib import Path
 
 FOLDER = Path("/opt/hostward-tests")
 RESTIC = FOLDER / "restic/usr/bin/restic"
-"""Where `fetch` puts it: restic/ is the unpacked package."""
+"""Where `fetch` puts it: the folder is called like the package, which is unpacked in it."""
+REST_SERVER = FOLDER / "restic-rest-server/usr/bin/restic-rest-server"
+PROGRAMS = (RESTIC, REST_SERVER)
 RELEASES = ("sid", "trixie")
 """The newest first; what it has may need a newer C library than is here."""
 KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -25,8 +27,13 @@ class FetchError(Exception):
     """It could not be had; the text says why."""
 
 
-def fetch() -> None:
-    """Put restic where `RESTIC` says, in the newest version that runs here. Raises FetchError."""
+def package_of(program: Path) -> str:
+    """The package that one of PROGRAMS is in."""
+    return program.relative_to(FOLDER).parts[0]
+
+
+def fetch(*programs: Path) -> None:
+    """Put some of PROGRAMS into their places, in the newest versions that run here. Raises FetchError."""
     address = mirror()
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FOLDER, prefix=".fetching-") as name:
@@ -35,15 +42,27 @@ def fetch() -> None:
         options = configure(work, address)
         run(work, "apt-get", *options, "update", "-qq")
         failures = []
-        for release in RELEASES:
+        for program in programs:
             try:
-                tree = unpacked(work / release, options, release)
+                fetch_one(program, work / package_of(program), options)
             except FetchError as error:
-                failures.append(f"{release}: {error}")
-                continue
-            if not RESTIC.exists():  # or else another run has put it there meanwhile
-                tree.rename(FOLDER / "restic")
-            return
+                failures.append(f"{package_of(program)}: {error}")
+    if failures:
+        raise FetchError("\n".join(failures))
+
+
+def fetch_one(program: Path, work: Path, options: list[str]) -> None:
+    """Take it from the newest release whose package runs here. Raises FetchError."""
+    failures = []
+    for release in RELEASES:
+        try:
+            tree = unpacked(program, work / release, options, release)
+        except FetchError as error:
+            failures.append(f"{release}: {error}")
+            continue
+        if not program.exists():  # or else another run has put it there meanwhile
+            tree.rename(FOLDER / package_of(program))
+        return
     raise FetchError("\n".join(failures))
 
 
@@ -76,20 +95,21 @@ def configure(work: Path, address: str) -> list[str]:
     return [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
 
 
-def unpacked(folder: Path, options: list[str], release: str) -> Path:
-    """The package of a release, unpacked in a new folder. Raises FetchError, also where its restic does not run."""
+def unpacked(program: Path, folder: Path, options: list[str], release: str) -> Path:
+    """The package of a release, unpacked in a new folder. Raises FetchError, also where its program does not run."""
     tree = folder / "tree"
     tree.mkdir(parents=True)
-    run(folder, "apt-get", *options, "download", "-qq", f"restic/{release}")
+    run(folder, "apt-get", *options, "download", "-qq", f"{package_of(program)}/{release}")
     (archive,) = folder.glob("*.deb")
     run(folder, "dpkg-deb", "--extract", archive.name, str(tree))
-    version_of(tree / RESTIC.relative_to(FOLDER / "restic"))
+    version_of(tree / program.relative_to(FOLDER / package_of(program)))
     return tree
 
 
 def version_of(program: Path) -> tuple[int, int]:
     """The version that a program says it has: (0, 18) for 0.18.0. Raises FetchError when it does not run."""
-    found = re.search(r"(\d+)\.(\d+)", run(Path("/"), str(program), "version"))
+    asking = "--version" if program.name == REST_SERVER.name else "version"
+    found = re.search(r"(\d+)\.(\d+)", run(Path("/"), str(program), asking))
     if found is None:
         raise FetchError(f"{program} does not say its version")
     return int(found[1]), int(found[2])

@@ -39,6 +39,13 @@ def newest_rclone() -> Path:
     return found
 
 
+def rest_server() -> Path:
+    """The server of restic's REST protocol that restic's authors wrote."""
+    found = newer.REST_SERVER if newer.REST_SERVER.exists() else shutil.which("rest-server")
+    require(found is not None, "rest-server (make test fetches it when run as root on Debian)")
+    return Path(str(found))
+
+
 @cache
 def _newest() -> Path | None:
     """The one that `make test` fetched, or else one on PATH."""

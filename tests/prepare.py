@@ -52,22 +52,23 @@ PACKAGES = {
 def main() -> int:
     """Install what is missing; 0 also when it could not be, for then the tests that need it say so themselves."""
     missing = [package for package in PACKAGES if not is_installed(package)]
-    fetched = newer.RESTIC.exists()
-    if not missing and fetched:
+    wanted = [program for program in newer.PROGRAMS if not program.exists()]
+    if not missing and not wanted:
         return 0
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        named = " ".join([*missing, *([] if fetched else ["restic (a newer one)"])])
+        named = " ".join([*missing, *(f"{newer.package_of(program)} (a newer one)" for program in wanted)])
         print(f"tests that need these packages will be skipped: {named} (root on Debian installs them)")
         return 0
     if apt("update", "-qq") and missing:
         print(f"installing {' '.join(missing)}", flush=True)
         apt("install", "-y", "-qq", "--no-install-recommends", *missing)
-    if not fetched:
-        print("fetching a newer restic", flush=True)
+    if wanted:
+        packages = " and ".join(map(newer.package_of, wanted))
+        print(f"fetching a newer {packages}", flush=True)
         try:
-            newer.fetch()
+            newer.fetch(*wanted)
         except newer.FetchError as error:
-            print(f"a newer restic cannot be had: {error}", file=sys.stderr)
+            print(f"not all can be had: {error}", file=sys.stderr)
     return 0
 
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from tests.newer import version_of
-from tests.peers import every_restic, newest_rclone, newest_restic, restic_of_debian
+from tests.peers import every_restic, newest_rclone, newest_restic, rest_server, restic_of_debian
 from tests.require import require_program
 
 
@@ -24,6 +24,11 @@ def test_rclone_serves_what_backups_are_sent_to(protocol: str) -> None:
     done = subprocess.run([newest_rclone(), "serve", protocol, "--help"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert f"rclone serve {protocol} remote:path" in done.stdout
+
+
+def test_there_is_a_rest_server() -> None:
+    """That of restic's own authors."""
+    assert version_of(rest_server()) >= (0, 13)
 
 
 @pytest.mark.parametrize("program", ["fusermount3", "getfacl", "setfacl", "getfattr", "setfattr", "sshd"])

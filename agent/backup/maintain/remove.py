@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from agent.backup.repository.repository import Repository
-from agent.backup.stores.contract import FileKind, FileMissingError, StoreError
+from agent.backup.stores.contract import AppendOnlyError, FileKind, FileMissingError, StoreError
 
 
 def remove_files(
@@ -18,7 +18,7 @@ def remove_files(
 ) -> dict[str, StoreError]:
     """Remove files, several at a time; one that is gone already counts as removed. Returns those that could not be.
 
-    `on_removed` is told how many were done so far.
+    `on_removed` is told how many were done so far. Raises AppendOnlyError where none can be.
     """
 
     def remove(name: str) -> tuple[str, StoreError | None]:
@@ -26,6 +26,8 @@ def remove_files(
             repository.remove_file(kind, name)
         except FileMissingError:
             pass
+        except AppendOnlyError:  # the others would say the same
+            raise
         except StoreError as error:
             return name, error
         return name, None

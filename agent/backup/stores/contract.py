@@ -54,6 +54,10 @@ class FileExistsStoreError(PermanentStoreError):
     """There is such a file already, and it may not be replaced (`config` at creation)."""
 
 
+class AppendOnlyError(PermanentStoreError):
+    """Nothing but locks can be removed from this place."""
+
+
 @dataclass(frozen=True, slots=True)
 class SpooledFile:
     """Content that was written to a local file first; a store may move it away, else it removes it once saved."""
@@ -128,7 +132,9 @@ class Store(ABC):
 
     @abstractmethod
     def remove(self, kind: FileKind, name: str) -> None:
-        """Remove a file. Raises FileMissingError where there is none, but for places that do not tell (S3)."""
+        """Remove a file. Raises FileMissingError where there is none, but for places that do not tell (S3,
+        rest-server). Raises AppendOnlyError where that is known to be the reason.
+        """
 
     def spool_folder(self) -> Path | None:
         """A folder from which a spooled file is saved by a mere rename; None where there is none. See spool.py."""

@@ -15,6 +15,7 @@ from requests.auth import HTTPBasicAuth
 
 from agent.backup.stores.contract import (
     PIECE,
+    AppendOnlyError,
     FileExistsStoreError,
     FileKind,
     FileMissingError,
@@ -93,7 +94,10 @@ class RestStore(Store):
             except StoreError as error:
                 if not error.permanent:
                     tidy(self, kind, name, content)
-                raise
+                    raise
+                # rest-server refuses what is there already, perhaps from a first try whose answer was lost.
+                if not self._has(kind, name, len(body)):
+                    raise
         forget_spooled(content)
 
     def load(self, kind: FileKind, name: str, offset: int = 0, length: int | None = None) -> bytes:
@@ -165,6 +169,13 @@ class RestStore(Store):
             return False
         return True
 
+    def _has(self, kind: FileKind, name: str, size: int) -> bool:
+        """Whether there is such a file of this size."""
+        try:
+            return self.size(kind, name) == size
+        except StoreError:
+            return False
+
     def _address(self, kind: FileKind, name: str) -> str:
         if not is_name(kind, name):
             raise PermanentStoreError(f"{clean(name)[:100]}: not a name of a file in {kind.value}")
@@ -193,6 +204,8 @@ class RestStore(Store):
             response.close()
             if response.status_code == 416:
                 raise PermanentStoreError(f"{url}: is shorter than what was asked of it")
+            if response.status_code == 403 and method == "DELETE":
+                raise AppendOnlyError(f"{self.location}: the server removes nothing: it only takes what is added")
             raise refused(url, response.status_code, response.reason or "")
         return response
 

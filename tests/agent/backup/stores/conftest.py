@@ -17,9 +17,9 @@ from tests.agent.backup.stores.grounds import (
     S3Ground,
     SftpGround,
 )
-from tests.agent.backup.stores.servers import KEY, SECRET, Sshd, rclone, sshd
+from tests.agent.backup.stores.servers import KEY, SECRET, Sshd, rclone, restics_server, sshd
 
-NETWORKS = ("sftp", "rest", "s3")
+NETWORKS = ("sftp", "rest", "rest-server", "s3")
 WRAPPERS = ("retry", "limit", "cache")
 
 
@@ -37,6 +37,17 @@ def rest_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def rest_server(rest_folder: Path) -> Iterator[int]:
     with rclone(rest_folder, "restic", "--user", KEY, "--pass", SECRET) as port:
+        yield port
+
+
+@pytest.fixture(scope="session")
+def rest_server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("rest-server")
+
+
+@pytest.fixture(scope="session")
+def restics_rest_server(rest_server_folder: Path) -> Iterator[int]:
+    with restics_server(rest_server_folder) as port:
         yield port
 
 
@@ -60,6 +71,9 @@ def make_ground(name: str, request: pytest.FixtureRequest, folder: Path) -> Grou
             return SftpGround(request.getfixturevalue("sftp_server"), folder)
         case "rest":
             return RestGround(request.getfixturevalue("rest_server"), request.getfixturevalue("rest_folder"))
+        case "rest-server":
+            port = request.getfixturevalue("restics_rest_server")
+            return RestGround(port, request.getfixturevalue("rest_server_folder"), user=KEY)
         case "s3":
             return S3Ground(request.getfixturevalue("s3_server"), request.getfixturevalue("s3_folder"))
     return MemoryGround(folder, None if name == "memory" else name)

@@ -98,9 +98,11 @@ class SftpGround(NetworkGround):
 
 
 class RestGround(NetworkGround):
-    def __init__(self, port: int, folder: Path) -> None:
+    def __init__(self, port: int, folder: Path, *, user: str = "") -> None:
+        """Of `user`, where the server keeps users apart, as rest-server does."""
         self.port = port
-        self._name = f"r{next(_numbers)}"
+        self.tells_missing = not user
+        self._name = f"{user}/r{next(_numbers)}".lstrip("/")
         self.root = folder / "root" / self._name
 
     def open(self, *, missing: bool = False, port: int | None = None, read_only: bool = False) -> Store:

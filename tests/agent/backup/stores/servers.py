@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import hashlib
 import os
 import socket
 import struct
 import subprocess
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.peers import newest_rclone
+from tests.peers import newest_rclone, rest_server
 from tests.require import require
 
 PATIENCE = 60.0
@@ -103,6 +105,21 @@ def rclone(folder: Path, protocol: str, *options: str) -> Iterator[int]:
     command = [
         str(newest_rclone()), "serve", protocol, str(root), "--addr", f"127.0.0.1:{port}", "--config", os.devnull,
         "--cache-dir", str(folder / "cache"), *options,
+    ]  # fmt: skip
+    with running(command, port, folder / "log", {"PATH": os.environ["PATH"], "HOME": str(folder)}):
+        yield port
+
+
+@contextlib.contextmanager
+def restics_server(folder: Path, *options: str) -> Iterator[int]:
+    """The port on which the real rest-server serves `folder`/root: to each user only what is in `root/USER`."""
+    (folder / "root").mkdir(exist_ok=True)
+    digest = b64encode(hashlib.sha1(SECRET.encode(), usedforsecurity=False).digest()).decode()
+    (folder / "htpasswd").write_text(f"{KEY}:{{SHA}}{digest}\n")
+    port = free_port()
+    command = [
+        str(rest_server()), "--path", str(folder / "root"), "--listen", f"127.0.0.1:{port}",
+        "--htpasswd-file", str(folder / "htpasswd"), "--private-repos", *options,
     ]  # fmt: skip
     with running(command, port, folder / "log", {"PATH": os.environ["PATH"], "HOME": str(folder)}):
         yield port

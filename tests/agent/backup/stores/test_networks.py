@@ -15,15 +15,23 @@ from pathlib import Path
 import pytest
 
 from agent.backup.stores import rest, s3, sftp, ssh
-from agent.backup.stores.contract import FileKind, PermanentStoreError, SpooledFile, Store, StoreError
+from agent.backup.stores.contract import (
+    AppendOnlyError,
+    FileKind,
+    PermanentStoreError,
+    SpooledFile,
+    Store,
+    StoreError,
+)
 from agent.backup.stores.registry import open_store
 from agent.backup.stores.retry import RetryingStore
 from tests.agent.backup.stores.grounds import NetworkGround, RestGround, SftpGround
-from tests.agent.backup.stores.servers import KEY, SECRET, Proxy, Sshd, free_port, rclone
+from tests.agent.backup.stores.servers import KEY, SECRET, Proxy, Sshd, free_port, rclone, restics_server
 from tests.agent.tmpfs import small_disk
 from tests.peers import newest_restic
 from tests.require import require_root
 
+SMALL = hashlib.sha256(b"x").hexdigest()
 BIG = random.Random(2).randbytes(3 << 20)
 NAME = hashlib.sha256(BIG).hexdigest()
 
@@ -106,10 +114,10 @@ def test_a_connection_that_was_lost_is_made_again(network: NetworkGround) -> Non
     made(network)
     with Proxy(network.port) as proxy:
         store = RetryingStore(network.open(port=proxy.port), sleep=lambda seconds: None)
-        store.save(FileKind.KEY, NAME, b"x")
+        store.save(FileKind.KEY, SMALL, b"x")
         for _ in range(3):
             proxy.cut()
-            assert list(store.list(FileKind.KEY)) == [(NAME, 1)]
+            assert list(store.list(FileKind.KEY)) == [(SMALL, 1)]
         store.close()
 
 
@@ -161,10 +169,10 @@ def test_a_server_that_falls_silent_is_not_waited_for_for_ever(
     made(network)
     with Proxy(network.port) as proxy:
         store = network.open(port=proxy.port)
-        store.save(FileKind.KEY, NAME, b"x")
+        store.save(FileKind.KEY, SMALL, b"x")
         proxy.hold()
         with pytest.raises(StoreError) as caught:
-            store.load(FileKind.KEY, NAME)
+            store.load(FileKind.KEY, SMALL)
         assert not caught.value.permanent
         proxy.cut()
         store.close()
@@ -321,16 +329,31 @@ def test_s3_takes_credentials_from_a_file(s3_server: int, tmp_path: Path) -> Non
     assert list(store.list(FileKind.KEY)) == []
 
 
-def test_a_place_that_only_adds_refuses_removal_for_good(tmp_path: Path) -> None:
-    """rclone with --append-only answers 403; saving and reading go on."""
-    with rclone(tmp_path, "restic", "--user", KEY, "--pass", SECRET, "--append-only") as port:
-        store = RestGround(port, tmp_path).open()
+@pytest.mark.parametrize("server", ["rclone", "rest-server"])
+def test_a_place_that_only_adds_refuses_removal_for_good(server: str, tmp_path: Path) -> None:
+    """With --append-only saving and reading go on, and locks come and go. One sentence says what is the matter."""
+    options = ("--user", KEY, "--pass", SECRET, "--append-only")
+    served = rclone(tmp_path, "restic", *options) if server == "rclone" else restics_server(tmp_path, options[-1])
+    with served as port:
+        store = RestGround(port, tmp_path, user="" if server == "rclone" else KEY).open()
         store.create()
-        store.save(FileKind.PACK, NAME, b"x")
-        with pytest.raises(PermanentStoreError, match="403"):
-            store.remove(FileKind.PACK, NAME)
-        assert store.load(FileKind.PACK, NAME) == b"x"
+        for kind in (FileKind.PACK, FileKind.LOCK):
+            store.save(kind, SMALL, b"x")
+        with pytest.raises(AppendOnlyError, match=r"/: the server removes nothing: it only takes what is added$"):
+            store.remove(FileKind.PACK, SMALL)
+        assert store.load(FileKind.PACK, SMALL) == b"x"
+        store.remove(FileKind.LOCK, SMALL)
+        assert list(store.list(FileKind.LOCK)) == []
         store.close()
+
+
+def test_users_of_a_rest_server_are_kept_apart(restics_rest_server: int) -> None:
+    """With --private-repos the place of another user is refused for good."""
+    store = open_store(f"rest:http://{KEY}:{SECRET}@127.0.0.1:{restics_rest_server}/other/x/", {})
+    for error in each_operation(store):
+        assert error.permanent
+        assert "401" in str(error)
+    store.close()
 
 
 def test_an_sftp_server_that_only_reads_refuses_for_good(sftp_server: Sshd, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from agent.backup.repository.repository import Repository
 from agent.backup.stores.local import LocalStore
+from tests.agent.backup.stores.servers import KEY, SECRET, restics_server
 from tests.agent.cli.backup.repos import PASSWORD, Place, call
 from tests.peers import newest_restic
 
@@ -56,6 +57,20 @@ def test_a_dry_run_changes_nothing(copy: Place) -> None:
     assert "would free" in said
     copy.hostward("prune", "--dry-run", "--no-lock")
     assert contents(copy.folder) == before
+
+
+def test_a_place_that_only_adds_forgets_nothing(filled: Place, tmp_path: Path) -> None:
+    """One sentence says so, whatever the number of snapshots; no lock is left."""
+    shutil.copytree(filled.folder, tmp_path / "root" / KEY / "copy")
+    with restics_server(tmp_path, "--append-only") as port:
+        url = f"rest:http://{KEY}:{SECRET}@127.0.0.1:{port}/{KEY}/copy/"
+        environment = filled.environment(HOSTWARD_REPOSITORY=url, HOME=str(tmp_path))
+        done = call(["backup", "forget", "--keep-last", "1", "--group-by", "", "--quiet", "--prune"], environment)
+        assert done.returncode == 1
+        shown = url.replace(SECRET, "***")
+        assert done.stderr == f"hostward: {shown}: the server removes nothing: it only takes what is added\n"
+        assert call(["backup", "list", "locks"], environment).stdout == ""
+        assert len(call(["backup", "list", "snapshots"], environment).stdout.split()) == 3
 
 
 def test_no_rule_forgets_nothing(copy: Place) -> None:
