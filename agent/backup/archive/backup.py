@@ -9,11 +9,12 @@ import socket
 import time
 from collections.abc import Container, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from agent.backup.archive.folders import FolderCache
+from agent.backup.archive.plan import Plan
 from agent.backup.archive.report import (
     MOST_PROBLEMS,
     Counts,
@@ -25,47 +26,18 @@ from agent.backup.archive.report import (
     ignore,
 )
 from agent.backup.archive.saving import Saving
-from agent.backup.archive.scope import FileSystems, Scope
+from agent.backup.archive.scope import FileSystems
 from agent.backup.archive.targets import Target, absolute, plan_targets
 from agent.backup.archive.walk import MisleadingCacheError, Walk
 from agent.backup.errors import RepositoryError
 from agent.backup.format.gotime import Moment, format_moment
 from agent.backup.format.node import Node, encode_node, encode_tree, mode_of
 from agent.backup.format.snapshot import Snapshot, Summary
-from agent.backup.repository.packer import PACK_SIZE
 from agent.backup.repository.repository import Repository
 from agent.backup.select.snapshots import LATEST, SnapshotFilter, find_snapshot
 from agent.backup.stores.contract import FileKind
 from kit.errors import UsageError
 from kit.version import __version__
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is to be saved, and how."""
-
-    targets: tuple[bytes, ...] = ()
-    scope: Scope = field(default_factory=Scope)
-    excludes: tuple[str, ...] = ()
-    """The patterns of the scope, as the snapshot names them."""
-    tags: tuple[str, ...] = ()
-    hostname: str = ""
-    """Empty: this host's name."""
-    moment: Moment | None = None
-    """The time of the snapshot; None: when the run begins."""
-    parent: str = ""
-    """The snapshot to compare with; empty: the latest of this host and these paths."""
-    force: bool = False
-    """Read all files, whatever the parent says."""
-    ignore_ctime: bool = False
-    ignore_inode: bool = False
-    """Implies ignore_ctime: where inodes are made up, that time is too."""
-    with_atime: bool = False
-    skip_if_unchanged: bool = False
-    dry_run: bool = False
-    pack_size: int = PACK_SIZE
-    workers: int = 0
-    """0: one for each processor that this process may use, at most 8."""
 
 
 def now() -> Moment:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from agent.backup.errors import DamagedError, RepositoryError, WrongPasswordError
 from agent.backup.format.crypto import MasterKey
@@ -35,9 +36,12 @@ def read_keys(store: Store) -> Iterator[tuple[str, KeyFile]]:
         yield name, parse_key_file(content_of(store, FileKind.KEY, name))
 
 
-def search_key(store: Store, password: bytes, *, hint: str = "") -> tuple[str, MasterKey]:
+def search_key(
+    store: Store, password: bytes, *, hint: str = "", meanwhile: Callable[[], object] | None = None
+) -> tuple[str, MasterKey]:
     """(name, master key) of the key file that opens with the password; those that begin with `hint` come first.
 
+    `meanwhile` is called while the password is tried on the first one, by another thread, for about half a second.
     Raises WrongPasswordError. A key file that is damaged only counts when none opens.
     """
     names = sorted(
@@ -46,7 +50,14 @@ def search_key(store: Store, password: bytes, *, hint: str = "") -> tuple[str, M
     damaged: DamagedError | None = None
     for name in names[:_MOST]:
         try:
-            return name, open_key_file(parse_key_file(content_of(store, FileKind.KEY, name)), password)
+            file = parse_key_file(content_of(store, FileKind.KEY, name))
+            if meanwhile is None:
+                return name, open_key_file(file, password)
+            with ThreadPoolExecutor(1) as thread:
+                opening, other = thread.submit(open_key_file, file, password), meanwhile
+                meanwhile = None
+                other()
+                return name, opening.result()
         except WrongPasswordError:
             continue
         except DamagedError as error:

@@ -78,15 +78,20 @@ class Repository:
         return cls(store, master, name, config)
 
     @classmethod
-    def open(cls, store: Store, password: bytes, *, key_hint: str = "") -> Self:
-        """Open a repository. Raises NoRepositoryError, WrongPasswordError, DamagedError."""
+    def open(
+        cls, store: Store, password: bytes, *, key_hint: str = "", meanwhile: Callable[[], object] | None = None
+    ) -> Self:
+        """Open a repository. Raises NoRepositoryError, WrongPasswordError, DamagedError.
+
+        `meanwhile` is called, once at most, while the password's key is derived.
+        """
         try:
             sealed = store.load(FileKind.CONFIG, CONFIG)
         except FileMissingError:
             raise NoRepositoryError(
                 f"there is no repository in {store.location}; `hostward backup init` makes one"
             ) from None
-        name, master = keys.search_key(store, password, hint=key_hint)
+        name, master = keys.search_key(store, password, hint=key_hint, meanwhile=meanwhile)
         try:
             plain = master.open(sealed)
         except DamagedError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -34,9 +34,16 @@ Locking = Literal["none", "read", "write", "exclusive"]
 
 
 @contextmanager
-def opened(options: argparse.Namespace, locking: Locking, *, source: str = "") -> Iterator[Repository]:
+def opened(
+    options: argparse.Namespace,
+    locking: Locking,
+    *,
+    source: str = "",
+    meanwhile: Callable[[], object] | None = None,
+) -> Iterator[Repository]:
     """The repository, locked: `exclusive` keeps everybody else out; a dry run only reads, and then --no-lock counts.
 
+    `meanwhile` may be called while the password's key is derived: what loads a module costs no time there.
     Raises UsageError, NoRepositoryError, LockedError, WrongPasswordError.
     """
     if getattr(options, "dry_run", False) and locking != "none":
@@ -46,7 +53,7 @@ def opened(options: argparse.Namespace, locking: Locking, *, source: str = "") -
     mode = compression(options)
     store = open_place(options, source=source)
     try:
-        repository = _opened(options, store, source)
+        repository = _opened(options, store, source, meanwhile)
         repository.compression = mode
         if store.is_remote and (folder := cache_folder(options)) is not None:
             repository.store = CachedStore(repository.store, folder, repository.config.id)
@@ -117,11 +124,13 @@ def pack_size(options: argparse.Namespace) -> int:
     return int(text) << 20
 
 
-def _opened(options: argparse.Namespace, store: Store, source: str) -> Repository:
+def _opened(
+    options: argparse.Namespace, store: Store, source: str, meanwhile: Callable[[], object] | None
+) -> Repository:
     hint = setting(options, f"{source}key_hint") or ""
     told = told_password(options, source=source)
     if told is not None:
-        return Repository.open(store, told, key_hint=hint)
+        return Repository.open(store, told, key_hint=hint, meanwhile=meanwhile)
     if getattr(options, "stdin", False):
         raise UsageError("standard input is what is to be saved, and cannot tell the password: use --password-file")
 

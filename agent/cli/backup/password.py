@@ -14,9 +14,6 @@ from pathlib import Path
 
 from agent import credentials
 from agent.cli.backup.options import chosen
-from agent.jobs.limits import Limits
-from agent.jobs.run import Ended
-from agent.jobs.supervisor import Jobs
 from kit.errors import HostwardError, UsageError
 from kit.terminal import clean
 
@@ -107,6 +104,11 @@ def read_password_command(command: str) -> bytes:
     The program gets the environment (but no passwords in it) and the working folder of this one. Raises UsageError,
     and HostwardError where it failed.
     """
+    # Loaded for those who have a program tell it, not by every command.
+    from agent.jobs.limits import Limits
+    from agent.jobs.run import Ended
+    from agent.jobs.supervisor import Jobs
+
     try:
         words = shlex.split(command)
     except ValueError as error:

@@ -13,14 +13,13 @@ from typing import BinaryIO, cast
 
 import msgspec
 
-from agent.backup.archive.backup import Plan, run_backup, run_stream
+from agent.backup.archive.plan import Plan
 from agent.backup.archive.report import Outcome, Problem, Progress
 from agent.backup.archive.targets import absolute
 from agent.backup.errors import PartialError
 from agent.backup.repository.repository import Repository
 from agent.backup.select.snapshots import parse_tags
 from agent.cli.backup.access import cache_folder, opened, pack_size
-from agent.cli.backup.jobs import jobs_among, options_of_job
 from agent.cli.backup.options import positive, setting
 from agent.cli.backup.output import plural, print_error, print_json
 from agent.cli.backup.patterns import read_named
@@ -29,7 +28,6 @@ from agent.cli.backup.scope import add_scope, scope_of
 from agent.cli.backup.shapes import Object, text_of
 from agent.cli.backup.stream import CommandStream
 from agent.cli.backup.times import parse_time
-from agent.cli.backup.watching import Watching
 from kit.commands import Command
 from kit.errors import HostwardError, UsageError
 from kit.progress import Status, clock
@@ -73,7 +71,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Save what jobs or paths name, and say what was done. Raises PartialError where not all was saved as it is."""
     is_stream = options.stdin or options.stdin_from_command
-    jobs = {} if is_stream else jobs_among(options, options.paths)
+    if is_stream or all("/" in path for path in options.paths):
+        return _run(options)
+    # The configuration takes long to load, and a path names no job.
+    from agent.cli.backup.jobs import jobs_among, options_of_job
+
+    jobs = jobs_among(options, options.paths)
     if not jobs:
         return _run(options)
     if options.files_from or options.files_from_verbatim or options.files_from_raw:
@@ -105,7 +108,7 @@ def _run(options: argparse.Namespace) -> int:
         job = f"; the job is run by `hostward backup run {clean(options.job)}`" if options.job else ""
         raise UsageError(f"there is nothing to save: name files or folders{job}")
     plan = plan_of(options, targets)
-    with opened(options, "write") as repository:
+    with opened(options, "write", meanwhile=_load) as repository:
         outcome, elapsed = _save(repository, plan, options)
     _tell(outcome, elapsed, options)
     if outcome.problem_count:
@@ -113,6 +116,11 @@ def _run(options: argparse.Namespace) -> int:
         are = "it is" if outcome.problem_count == 1 else "they are"
         raise PartialError(f"{plural(outcome.problem_count, 'path')} could not be saved as {are}; {made}")
     return 0
+
+
+def _load() -> None:
+    """Load what makes snapshots, which takes a tenth of a second."""
+    from agent.backup.archive import backup as backup
 
 
 def targets_of(options: argparse.Namespace) -> list[bytes]:
@@ -158,6 +166,8 @@ def plan_of(options: argparse.Namespace, targets: list[bytes]) -> Plan:
 
 
 def _save(repository: Repository, plan: Plan, options: argparse.Namespace) -> tuple[Outcome, float]:
+    from agent.backup.archive.backup import run_backup
+
     seen: list[Progress] = [Progress()]
 
     def note(now: Progress) -> None:
@@ -173,6 +183,8 @@ def _save(repository: Repository, plan: Plan, options: argparse.Namespace) -> tu
             cache = _cache(repository, plan, options)
             watching = None
             if options.watched is not None and cache is not None:
+                from agent.cli.backup.watching import Watching
+
                 watching = Watching.begin(repository, plan, options.watched, cache, options.environment)
             if watching and not (options.json or options.quiet):
                 make_way()
@@ -193,6 +205,8 @@ def _save(repository: Repository, plan: Plan, options: argparse.Namespace) -> tu
 def _save_stream(
     repository: Repository, plan: Plan, options: argparse.Namespace, note: Callable[[Progress], None]
 ) -> Outcome:
+    from agent.backup.archive.backup import run_stream
+
     if options.stdin:
         return run_stream(repository, plan, sys.stdin.buffer, options.stdin_filename, on_progress=note)
     with CommandStream(options.paths) as stream:

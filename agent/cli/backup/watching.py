@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agent.backup.archive.backup import Plan
+from agent.backup.archive.plan import Plan
 from agent.backup.archive.report import Outcome
 from agent.backup.archive.targets import absolute
 from agent.backup.errors import RepositoryError

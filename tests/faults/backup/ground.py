@@ -10,7 +10,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.backup.archive.backup import Plan, run_backup
+from agent.backup.archive.backup import run_backup
+from agent.backup.archive.plan import Plan
 from agent.backup.format.pack import BlobKind
 from agent.backup.maintain.check import CheckOptions, CheckReport, check
 from agent.backup.maintain.repair_index import repair_index

@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from agent.backup.archive.backup import Plan, run_backup
+from agent.backup.archive.backup import run_backup
+from agent.backup.archive.plan import Plan
 from agent.backup.archive.report import Outcome
 from agent.backup.format.keyfile import Cost
 from agent.backup.format.node import Node

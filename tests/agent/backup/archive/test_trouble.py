@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from agent.backup.archive import saving, walk, worker
-from agent.backup.archive.backup import Plan, run_backup, run_stream
+from agent.backup.archive.backup import run_backup, run_stream
+from agent.backup.archive.plan import Plan
 from agent.backup.archive.report import Outcome
 from agent.backup.errors import RepositoryError
 from agent.backup.format.node import MAX_PATH
@@ -260,7 +261,8 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.agent.backup.archive.ground import PASSWORD
-from agent.backup.archive.backup import Plan, run_backup
+from agent.backup.archive.backup import run_backup
+from agent.backup.archive.plan import Plan
 from agent.backup.repository.repository import Repository
 from agent.backup.stores.local import LocalStore
 from kit.errors import HostwardError

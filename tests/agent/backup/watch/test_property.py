@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.backup.archive.backup import Plan, run_backup
+from agent.backup.archive.backup import run_backup
+from agent.backup.archive.plan import Plan
 from agent.backup.archive.report import Outcome
 from agent.backup.archive.scope import Scope
 from agent.backup.format.keyfile import Cost

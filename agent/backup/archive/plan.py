@@ -1,0 +1,37 @@
+"""What a backup is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agent.backup.archive.scope import Scope
+from agent.backup.format.gotime import Moment
+from agent.backup.repository.packer import PACK_SIZE
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be saved, and how."""
+
+    targets: tuple[bytes, ...] = ()
+    scope: Scope = field(default_factory=Scope)
+    excludes: tuple[str, ...] = ()
+    """The patterns of the scope, as the snapshot names them."""
+    tags: tuple[str, ...] = ()
+    hostname: str = ""
+    """Empty: this host's name."""
+    moment: Moment | None = None
+    """The time of the snapshot; None: when the run begins."""
+    parent: str = ""
+    """The snapshot to compare with; empty: the latest of this host and these paths."""
+    force: bool = False
+    """Read all files, whatever the parent says."""
+    ignore_ctime: bool = False
+    ignore_inode: bool = False
+    """Implies ignore_ctime: where inodes are made up, that time is too."""
+    with_atime: bool = False
+    skip_if_unchanged: bool = False
+    dry_run: bool = False
+    pack_size: int = PACK_SIZE
+    workers: int = 0
+    """0: one for each processor that this process may use, at most 8."""
