@@ -42,7 +42,7 @@ def parse_config(data: bytes) -> Config:
         config = msgspec.json.decode(data, type=Config)
         bytes.fromhex(config.id)
         int(config.chunker_polynomial, 16)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise DamagedError(f"the repository's config is not one: {error}") from None
     if config.version == 1:
         raise DamagedError(

@@ -67,7 +67,7 @@ def parse_index(data: bytes) -> list[tuple[bytes, list[PackedBlob]]]:
             )
             for pack in stored.packs
         ]
-    except (msgspec.MsgspecError, ValueError, KeyError) as error:
+    except (msgspec.MsgspecError, ValueError, KeyError, RecursionError) as error:
         raise DamagedError(f"an index that is not one: {error}") from None
     for pack, blobs in found:
         if len(pack) != 32:

@@ -127,7 +127,7 @@ def parse_key_file(data: bytes) -> KeyFile:
     try:
         stored = msgspec.json.decode(data, type=_Stored)
         salt, sealed = (base64.b64decode(text, validate=True) for text in (stored.salt, stored.data))
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise DamagedError(f"a key file that is not one: {error}") from None
     if stored.kdf != "scrypt":
         raise DamagedError(f'a key file asks for "{stored.kdf[:40]}"; expected "scrypt"')
@@ -156,7 +156,7 @@ def parse_master(data: bytes) -> MasterKey:
         encrypt, k, r = (
             base64.b64decode(text, validate=True) for text in (stored.encrypt, stored.mac.k, stored.mac.r)
         )
-    except (msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         raise DamagedError("a key file opens with the password, but does not hold a key") from None
     if (len(encrypt), len(k), len(r)) != (32, 16, 16) or not any(encrypt) or not any(k) or not any(r):
         raise DamagedError("a key file opens with the password, but does not hold a key")

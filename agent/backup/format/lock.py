@@ -52,7 +52,7 @@ def parse_lock(data: bytes) -> Lock:
     """The reverse. Raises DamagedError."""
     try:
         stored = msgspec.json.decode(data, type=_Stored)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise DamagedError(f"a lock that is not one: {error}") from None
     return Lock(
         parse_moment(stored.time),

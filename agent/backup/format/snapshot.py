@@ -113,7 +113,7 @@ def parse_snapshot(data: bytes, id: str = "") -> Snapshot:
         for name in (stored.parent, stored.original):
             if name is not None and len(bytes.fromhex(name)) != 32:
                 raise DamagedError(f"snapshot {id[:8]} names another that cannot be")
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise DamagedError(f"snapshot {id[:8]} is not one: {error}") from None
     if tree is not None and len(tree) != 32:
         raise DamagedError(f"snapshot {id[:8]} has a tree whose id has {len(tree)} bytes; expected 32")

@@ -42,6 +42,8 @@ _TAR_TYPES = {
     CHARACTER_DEVICE: tarfile.CHRTYPE,
     FIFO: tarfile.FIFOTYPE,
 }
+_MAX_DEVICE = 0o7777777
+"""Seven octal digits; pax has no header for more, nor has Linux such a device."""
 _FILE_TYPES = {FILE: stat.S_IFREG, FOLDER: stat.S_IFDIR, SYMLINK: stat.S_IFLNK}
 
 
@@ -126,6 +128,8 @@ def _write_tar(repository: Repository, entries: Iterator[tuple[bytes, Node]], ou
             # As glibc's makedev, with the major's and the minor's upper bits apart.
             info.devmajor = node.device >> 8 & 0xFFF | node.device >> 32 & ~0xFFF
             info.devminor = node.device & 0xFF | node.device >> 12 & ~0xFF & 0xFFFFFFFF
+            if info.devmajor > _MAX_DEVICE or info.devminor > _MAX_DEVICE:
+                raise DamagedError(f"{_shown(path)} is device {info.devmajor}:{info.devminor}, which no tar can hold")
         elif node.type == FILE:
             first = linked.setdefault((node.inode, node.device_id), info.name) if node.links > 1 else info.name
             if first != info.name:

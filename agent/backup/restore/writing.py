@@ -223,6 +223,8 @@ class Writer:
         return problems
 
     def _make_other(self, folder: int, name: bytes, node: Node) -> list[str]:
+        if b"\0" in node.linktarget:
+            raise OSError(errno.EINVAL, "it leads to a path with a NUL, which cannot be")
         if node.type == SYMLINK:
             os.symlink(node.linktarget, name, dir_fd=folder)
         elif node.type == FIFO:

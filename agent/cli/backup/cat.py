@@ -9,7 +9,7 @@ import sys
 
 import msgspec
 
-from agent.backup.errors import RepositoryError
+from agent.backup.errors import DamagedError, RepositoryError
 from agent.backup.format.config import encode_config
 from agent.backup.format.keyfile import encode_master
 from agent.backup.format.pack import BlobKind
@@ -20,6 +20,7 @@ from agent.backup.restore.locate import find_folder
 from agent.backup.select.snapshots import find_snapshot
 from agent.backup.stores.contract import FileKind
 from agent.cli.backup.access import opened
+from agent.cli.backup.output import harmless_json
 from agent.cli.backup.picking import all_snapshots, tree_of
 from kit.commands import Command
 from kit.errors import UsageError
@@ -45,13 +46,21 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"cat {kind} takes no id" if id is not None else f"cat {kind} takes the id of one")
     with opened(options, "none" if kind == "lock" else "read") as repository:
         content = read(repository, kind, id or "")
-    if kind in ("pack", "blob", "tree"):
+    if kind == "tree" and sys.stdout.isatty():
+        print(harmless_json(content.decode(errors="replace")), end="")
+    elif kind in ("pack", "blob", "tree"):
         sys.stdout.buffer.write(content)
-    elif kind == "index":  # which is long
-        print(content.decode())
     else:
-        print(msgspec.json.format(content, indent=2).decode())
+        print(harmless_json(_text(kind, content)))
     return 0
+
+
+def _text(kind: str, content: bytes) -> str:
+    try:
+        # An index is long.
+        return (content if kind == "index" else msgspec.json.format(content, indent=2)).decode()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DamagedError(f"the {kind} is no JSON: {error}") from None
 
 
 def read(repository: Repository, kind: str, id: str) -> bytes:

@@ -22,6 +22,7 @@ from agent.cli.backup.snapshots import snapshot_table
 from agent.zones import zone_of
 from kit.commands import Command
 from kit.errors import UsageError
+from kit.terminal import clean
 
 _COUNTS = {"last": "l", "hourly": "H", "daily": "d", "weekly": "w", "monthly": "m", "yearly": "y"}
 _SPANS = ("within", "within_hourly", "within_daily", "within_weekly", "within_monthly", "within_yearly")
@@ -123,7 +124,7 @@ def _print(groups: list[GroupDecision], policy: Policy, options: argparse.Namesp
     print(f"policy: {policy}")
     for group in groups:
         if options.group_by != Grouping():
-            print(f"\n{group.key}:")
+            print(f"\n{clean(str(group.key))}:")
         if group.kept:
             reasons = [decision.reasons for decision in group.decisions if decision.keep]
             print(f"keep {plural(len(group.kept), 'snapshot')}:")

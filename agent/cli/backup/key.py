@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from datetime import datetime
 
 from agent.backup.errors import RepositoryError
 from agent.backup.repository.keys import add_key, read_keys, remove_key
 from agent.backup.repository.repository import Repository
 from agent.backup.stores.contract import FileKind
 from agent.cli.backup.access import opened
+from agent.cli.backup.output import local_time
 from agent.cli.backup.password import ask_new_password, read_password_file
 from kit.commands import Command
 from kit.errors import UsageError
@@ -41,7 +41,7 @@ def list_keys(options: argparse.Namespace) -> int:
             "id": name,
             "userName": key.username,
             "hostName": key.hostname,
-            "created": _local(key.created.datetime()),
+            "created": local_time(key.created.datetime()),
         }
         for name, key in keys
     ]
@@ -104,10 +104,6 @@ def _find(repository: Repository, prefix: str) -> str:
         found = f"there are {len(names)} keys" if names else "there is no key"
         raise RepositoryError(f"{found} whose id begins with {clean(prefix)!r}; `key list` shows them")
     return names[0]
-
-
-def _local(time: datetime) -> str:
-    return time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 LIST = Command(

@@ -19,6 +19,7 @@ from agent.cli.backup.picking import Picked, add_at, add_filters, name_and_rest,
 from agent.cli.backup.shapes import mode_text, node_object, snapshot_object
 from kit.commands import Command
 from kit.errors import UsageError
+from kit.terminal import clean
 from kit.units import format_size
 
 _ORDERS: dict[str, Callable[[Visited], Any]] = {
@@ -93,7 +94,7 @@ def _print_heading(picked: Picked, options: argparse.Namespace) -> None:
         print_path(
             f"snapshot {snapshot.short_id} of ",
             of.encode(errors="surrogateescape"),
-            f" by {made} at {local_time(snapshot.time)}:",
+            f" by {clean(made)} at {local_time(snapshot.time)}:",
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import sys
@@ -27,7 +28,14 @@ def print_path(before: str, path: bytes, after: str = "") -> None:
 
 def print_json(value: object) -> None:
     """One line of JSON."""
-    print_line(compact(value))
+    print_line(harmless_json(compact(value)))
+
+
+def harmless_json(text: str) -> str:
+    """The same JSON, on a terminal without what would steer it: of that, JSON has to escape only a part."""
+    if text.isprintable() or not sys.stdout.isatty():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
 
 
 def warn(message: str) -> None:
@@ -49,7 +57,9 @@ def print_error(message: str, options: argparse.Namespace, **about: str) -> None
 def local_time(time: str | datetime) -> str:
     """A time of the repository, on this host's clock, to the second."""
     moment = parse_moment(time).datetime() if isinstance(time, str) else time
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    with contextlib.suppress(OverflowError):  # the first and the last day that there are have no other zone
+        moment = moment.astimezone()
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def plural(count: int, word: str) -> str:

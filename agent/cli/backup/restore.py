@@ -35,6 +35,7 @@ from agent.cli.backup.shapes import Object, text_of
 from kit.commands import Command
 from kit.errors import UsageError
 from kit.progress import Status, clock
+from kit.terminal import clean
 from kit.units import format_size
 
 _WORDS = {
@@ -113,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
         _require(repository, picked.tree, paths)
         if not options.json and not options.quiet:
             snapshot = picked.snapshot
-            print(f"snapshot {snapshot.short_id} of {snapshot.hostname} at {local_time(snapshot.time)}")
+            print(f"snapshot {snapshot.short_id} of {clean(snapshot.hostname)} at {local_time(snapshot.time)}")
         with progress(
             options, lambda: _status(state), lambda elapsed: _object(state, elapsed, "status", running=True)
         ) as display:

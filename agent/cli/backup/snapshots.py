@@ -13,7 +13,7 @@ from agent.cli.backup.output import local_time, plural, print_json
 from agent.cli.backup.picking import add_filters, pick_all
 from agent.cli.backup.shapes import Object, snapshot_object
 from kit.commands import Command
-from kit.terminal import table
+from kit.terminal import clean, table
 from kit.units import format_size
 
 
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     for number, (key, members) in enumerate(shown):
         if options.group_by:
-            print(("\n" if number else "") + f"{key}:")
+            print(("\n" if number else "") + f"{clean(str(key))}:")
         print(snapshot_table(members, compact=options.compact))
     print(plural(sum(len(members) for _, members in shown), "snapshot"))
     return 0

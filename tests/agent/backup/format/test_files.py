@@ -259,3 +259,13 @@ def test_any_bytes_are_read_or_damaged(parse: object, data: bytes) -> None:
         parse(data)
     except DamagedError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize(
+    "parse", [parse_config, parse_lock, parse_key_file, parse_master, parse_snapshot, parse_index]
+)
+def test_what_lies_in_itself_for_ever_is_damaged(parse: object) -> None:
+    """Also where nobody asked for it."""
+    assert callable(parse)
+    with pytest.raises(DamagedError):
+        parse(b'{"unknown":' + b"[" * 1_000_000)

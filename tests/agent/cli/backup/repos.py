@@ -103,10 +103,20 @@ def run(
     )
 
 
-def call(words: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """The same within this process, which saves starting one."""
+class Terminal(io.TextIOWrapper):
+    """Somebody looks at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def call(
+    words: Sequence[str], environment: Mapping[str, str], *, terminal: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """The same within this process, which saves starting one; with standard output on a terminal where asked for."""
     out, err = (
-        io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="surrogateescape", write_through=True) for _ in "oe"
+        kind(io.BytesIO(), encoding="utf-8", errors="surrogateescape", write_through=True)
+        for kind in (Terminal if terminal else io.TextIOWrapper, io.TextIOWrapper)
     )
     with (
         patch.dict(os.environ, environment, clear=True),
