@@ -128,7 +128,7 @@ class PackWriter:
         if self._path is not None:
             assert self._file is not None
             self._file.close()
-            file = SpooledFile(self._path, self._size)
+            file = SpooledFile(self._path, self._size, trees=self._kind is BlobKind.TREE)
         finished = FinishedPack(self._hash.digest(), file, self._blobs)
         self._file = self._path = None
         self._begin()

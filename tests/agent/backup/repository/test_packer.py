@@ -33,6 +33,7 @@ def test_a_pack_holds_what_was_added(tmp_path: Path, kind: BlobKind, mode: Compr
     assert finished.blobs == added and len(writer) == 0 and writer.finish() is None
     content = finished.file.path.read_bytes()
     assert len(content) == finished.file.size
+    assert finished.file.trees == (kind is BlobKind.TREE), "a cache keeps those of trees"
     assert hashlib.sha256(content).digest() == finished.id
     length = header_length(content[-LENGTH_FIELD:], len(content))
     assert parse_header(KEY.open(content[-LENGTH_FIELD - length : -LENGTH_FIELD])) == added
