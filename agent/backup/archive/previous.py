@@ -68,7 +68,7 @@ def parse_previous(tree: bytes) -> PreviousNodes:
         raws = _decode_raw(tree).nodes or []
         entries = _decode(tree).nodes or []
         return {decode_name(entry.name): (bytes(raw), entry) for raw, entry in zip(raws, entries, strict=True)}
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise DamagedError(f"a tree is damaged: {error}") from None
 
 
