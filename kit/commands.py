@@ -71,6 +71,7 @@ def dispatch(program: Program, words: Sequence[str]) -> int:
 
     Raises SystemExit for `--help` and for options that there are not, as argparse does.
     """
+    _open_standard_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # What the terminal's encoding lacks must not end the command.
     try:
@@ -91,6 +92,16 @@ def dispatch(program: Program, words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return code
+
+
+def _open_standard_streams() -> None:
+    """What was closed by whoever started this: the next files would get its number, and then what is said."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, True)
+            mode = "w" if number else "r"
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", errors="replace"))  # noqa: SIM115  # for good
 
 
 def _run(program: Program, words: Sequence[str]) -> int:

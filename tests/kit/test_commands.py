@@ -6,6 +6,7 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from kit.errors import ConfigurationError, HostwardError, UsageError
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=["say", "fail", "broken", "os", "interrupt", "odd", "much", "lines"])
+    parser.add_argument("what", choices=["say", "fail", "broken", "os", "interrupt", "odd", "much", "lines", "file"])
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -32,6 +33,14 @@ def _run(options: argparse.Namespace) -> int:
             print("→ \N{SNOWMAN}")
         case "much":
             print("x" * 10_000_000)
+        case "file":
+            with Path(options.shared).open("w") as file:
+                print("said")
+                print("said", file=sys.stderr)
+                sys.stdin.read(0)
+                for number in (1, 2):
+                    os.write(number, b"said")
+                file.write("content")
         case _:
             print("said", options.shared)
     return 5
@@ -80,11 +89,11 @@ PROGRAM = Program(
 )
 
 
-def run(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
-    """The program in a process of its own."""
+def run(*words: str, before: Sequence[str] = (), **options: object) -> subprocess.CompletedProcess[str]:
+    """The program in a process of its own; `before` is what becomes it."""
     code = f"import sys; from {__name__} import *; sys.exit(dispatch(PROGRAM, sys.argv[1:]))"
     return subprocess.run(
-        [sys.executable, "-c", code, *words],
+        [*before, sys.executable, "-c", code, *words],
         **{"capture_output": True, "text": True, "timeout": 60, **options},  # type: ignore[call-overload]
     )
 
@@ -164,6 +173,14 @@ def test_a_full_disk_behind_the_output_is_one_line() -> None:
             done = run("do", what, capture_output=False, stdout=full, stderr=subprocess.PIPE)
         assert done.returncode == 1
         assert done.stderr == "program: No space left on device\n"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_are_nobodys(tmp_path: Path, closed: str) -> None:
+    """The next files that are opened get other numbers, so that nothing that is said can end up in them."""
+    file = tmp_path / "file"
+    done = run("do", "file", "--shared", str(file), before=["sh", "-c", f'exec "$0" "$@" {closed}'])
+    assert (done.returncode, file.read_text()) == (5, "content"), done.stderr
 
 
 def test_letters_that_the_output_cannot_show_end_nothing() -> None:
