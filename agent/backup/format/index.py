@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from binascii import unhexlify
 from collections.abc import Iterable, Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -13,20 +15,21 @@ FULL = 50_000
 """Blobs after which an index file is written."""
 _KINDS = {"data": BlobKind.DATA, "tree": BlobKind.TREE}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
-_LIMIT = 1 << 32
+_Id = Annotated[str, msgspec.Meta(min_length=64, max_length=64)]
+_Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
 """Offsets and lengths are four bytes in pack headers."""
 
 
-class _Blob(msgspec.Struct, omit_defaults=True):
-    id: str
+class _Blob(msgspec.Struct, omit_defaults=True, gc=False):
+    id: _Id
     type: str
-    offset: int
-    length: int
-    uncompressed_length: int = 0
+    offset: _Number
+    length: _Number
+    uncompressed_length: _Number = 0
 
 
 class _Pack(msgspec.Struct):
-    id: str
+    id: _Id
     blobs: list[_Blob]
 
 
@@ -56,23 +59,15 @@ def encode_index(packs: Iterable[tuple[bytes, Sequence[PackedBlob]]]) -> bytes:
 def parse_index(data: bytes) -> list[tuple[bytes, list[PackedBlob]]]:
     """The reverse. Raises DamagedError."""
     try:
-        stored = _DECODER.decode(data)
-        found = [
+        return [
             (
-                bytes.fromhex(pack.id),
+                unhexlify(pack.id),
                 [
-                    PackedBlob(_KINDS[b.type], bytes.fromhex(b.id), b.offset, b.length, b.uncompressed_length)
+                    PackedBlob(_KINDS[b.type], unhexlify(b.id), b.offset, b.length, b.uncompressed_length)
                     for b in pack.blobs
                 ],
             )
-            for pack in stored.packs
+            for pack in _DECODER.decode(data).packs
         ]
     except (msgspec.MsgspecError, ValueError, KeyError, RecursionError) as error:
         raise DamagedError(f"an index that is not one: {error}") from None
-    for pack, blobs in found:
-        if len(pack) != 32:
-            raise DamagedError(f"an index names a pack by {len(pack)} bytes; expected 32")
-        for _, id, offset, length, plain_length in blobs:
-            if len(id) != 32 or not (0 <= offset < _LIMIT and 0 <= length < _LIMIT and 0 <= plain_length < _LIMIT):
-                raise DamagedError(f"an index places a blob in pack {pack.hex()[:8]} where none can be")
-    return found

@@ -234,6 +234,8 @@ def test_an_index_reads_back(packs: list[tuple[bytes, list[PackedBlob]]]) -> Non
     [
         '{"packs":[{"id":"00","blobs":[]}]}',
         '{"packs":[{"id":"zz","blobs":[]}]}',
+        '{"packs":[{"id":"' + "00 " * 21 + '0","blobs":[]}]}',
+        '{"packs":[{"id":"' + "é" * 64 + '","blobs":[]}]}',
         INDEX.replace("OFFSET", "-1"),
         INDEX.replace("OFFSET", str(1 << 32)),
         INDEX.replace("OFFSET", "0").replace("data", "tea"),
