@@ -92,10 +92,11 @@ PROGRAM = Program(
 def run(*words: str, before: Sequence[str] = (), **options: object) -> subprocess.CompletedProcess[str]:
     """The program in a process of its own; `before` is what becomes it."""
     code = f"import sys; from {__name__} import *; sys.exit(dispatch(PROGRAM, sys.argv[1:]))"
-    return subprocess.run(
+    done: subprocess.CompletedProcess[str] = subprocess.run(
         [*before, sys.executable, "-c", code, *words],
         **{"capture_output": True, "text": True, "timeout": 60, **options},  # type: ignore[call-overload]
     )
+    return done
 
 
 def test_a_command_gets_its_options_and_gives_its_exit_code(capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ from agent.backup.format.keyfile import (
 )
 from agent.backup.repository.files import content_of, name_of
 from agent.backup.repository.locks import who
-from agent.backup.stores.contract import FileKind, Store
+from agent.backup.stores.contract import FileKind, FileMissingError, Store
 
 _MOST = 20
 """Keys that a password is tried on, as restic does: each costs half a second."""
@@ -37,12 +37,18 @@ def read_keys(store: Store) -> Iterator[tuple[str, KeyFile]]:
 
 
 def search_key(
-    store: Store, password: bytes, *, hint: str = "", meanwhile: Callable[[], object] | None = None
+    store: Store,
+    password: bytes,
+    *,
+    hint: str = "",
+    fits: Callable[[MasterKey], bool] = lambda _: True,
+    meanwhile: Callable[[], object] | None = None,
 ) -> tuple[str, MasterKey]:
     """(name, master key) of the key file that opens with the password; those that begin with `hint` come first.
 
     `meanwhile` is called while the password is tried on the first one, by another thread, for about half a second.
-    Raises WrongPasswordError. A key file that is damaged only counts when none opens.
+    Raises WrongPasswordError. A key file that is damaged only counts when none opens, nor does one that opens but
+    whose master key does not fit.
     """
     names = sorted(
         (name for name, _ in store.list(FileKind.KEY)), key=lambda name: not (hint and name.startswith(hint))
@@ -52,16 +58,21 @@ def search_key(
         try:
             file = parse_key_file(content_of(store, FileKind.KEY, name))
             if meanwhile is None:
-                return name, open_key_file(file, password)
-            with ThreadPoolExecutor(1) as thread:
-                opening, other = thread.submit(open_key_file, file, password), meanwhile
-                meanwhile = None
-                other()
-                return name, opening.result()
-        except WrongPasswordError:
+                master = open_key_file(file, password)
+            else:
+                with ThreadPoolExecutor(1) as thread:
+                    opening, other = thread.submit(open_key_file, file, password), meanwhile
+                    meanwhile = None
+                    other()
+                    master = opening.result()
+        except (WrongPasswordError, FileMissingError):  # the latter: removed just now
             continue
         except DamagedError as error:
             damaged = error
+        else:
+            if fits(master):
+                return name, master
+            damaged = DamagedError(f"the config of {store.location} does not open with the repository's key")
     if damaged is not None:
         raise damaged
     if not names:
@@ -107,9 +118,14 @@ def add_key(
 
 
 def remove_key(store: Store, name: str, *, current: str) -> None:
-    """Remove a password's key file. Raises RepositoryError for the one that the repository was opened with."""
+    """Remove a password's key file. Raises RepositoryError for the one that the repository was opened with.
+
+    So does what may be the last: the one in use may have been removed before the caller had its lock.
+    """
     if name == current:
         raise RepositoryError(f"key {name[:8]} is the one in use; open the repository by another to remove it")
+    if not any(found == current for found, _ in store.list(FileKind.KEY)):
+        raise RepositoryError(f"key {current[:8]}, the one in use, was removed meanwhile; {name[:8]} may be the last")
     store.remove(FileKind.KEY, name)
 
 

@@ -72,7 +72,7 @@ class Repository:
             store.save(FileKind.CONFIG, CONFIG, master.seal(encode_config(config)))
         except StoreError:
             with suppress(StoreError):
-                if next(store.list(FileKind.CONFIG), None) is None:
+                if not _has_config_of(store, master):
                     store.remove(FileKind.KEY, name)
             raise
         return cls(store, master, name, config)
@@ -91,12 +91,11 @@ class Repository:
             raise NoRepositoryError(
                 f"there is no repository in {store.location}; `hostward backup init` makes one"
             ) from None
-        name, master = keys.search_key(store, password, hint=key_hint, meanwhile=meanwhile)
-        try:
-            plain = master.open(sealed)
-        except DamagedError:
-            raise DamagedError(f"the config of {store.location} does not open with the repository's key") from None
-        return cls(store, master, name, parse_config(plain))
+        # A key may be that of somebody who began to make a repository here at the same time.
+        name, master = keys.search_key(
+            store, password, hint=key_hint, fits=lambda key: _opens(key, sealed), meanwhile=meanwhile
+        )
+        return cls(store, master, name, parse_config(master.open(sealed)))
 
     def clone(self, store: Store) -> Self:
         """The same with contexts of its own, for another thread or process; `store` is one that may be used there."""
@@ -291,3 +290,19 @@ class Repository:
     def save_index(self, packs: Sequence[tuple[bytes, Sequence[PackedBlob]]]) -> str:
         """Save one index file of packs that are in the store; returns its name."""
         return self.save_file(FileKind.INDEX, encode_index(packs))
+
+
+def _opens(key: MasterKey, sealed: bytes) -> bool:
+    try:
+        key.open(sealed)
+    except DamagedError:
+        return False
+    return True
+
+
+def _has_config_of(store: Store, key: MasterKey) -> bool:
+    """Whether there is a config, and not that of somebody who made a repository at the same time."""
+    try:
+        return _opens(key, store.load(FileKind.CONFIG, CONFIG))
+    except FileMissingError:
+        return False

@@ -18,7 +18,7 @@ from agent.backup.format.pack import BlobKind
 from agent.backup.format.snapshot import Snapshot
 from agent.backup.repository import keys
 from agent.backup.repository.repository import Repository
-from agent.backup.stores.contract import FileKind, StoreError
+from agent.backup.stores.contract import FileExistsStoreError, FileKind, SpooledFile, StoreError
 from agent.backup.stores.local import LocalStore
 from agent.backup.stores.memory import MemoryStore
 from tests.peers import every_restic, newest_restic
@@ -168,6 +168,55 @@ def test_a_repository_is_not_made_over_another(tmp_path: Path) -> None:
     with pytest.raises(RepositoryError, match="no config"):
         Repository.create(store, b"other", cost=CHEAP)
     assert len(before) - len(sorted((tmp_path / "repository").rglob("*"))) == 1
+
+
+def test_of_two_that_make_a_repository_at_once_one_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other takes its key back: it fits a config that was never written, though its password is the same."""
+    store = MemoryStore()
+    save = store.save
+
+    def save_after_another(kind: FileKind, name: str, content: bytes | SpooledFile) -> None:
+        if kind is FileKind.CONFIG:
+            monkeypatch.undo()
+            other = MemoryStore()
+            Repository.create(other, PASSWORD, cost=CHEAP)
+            for each in (FileKind.KEY, FileKind.CONFIG):
+                for found, _ in other.list(each):
+                    store.save(each, found, other.load(each, found))
+        save(kind, name, content)
+
+    monkeypatch.setattr(store, "save", save_after_another)
+    with pytest.raises(FileExistsStoreError):
+        Repository.create(store, PASSWORD, cost=CHEAP)
+    assert len([*store.list(FileKind.KEY)]) == 1
+    Repository.open(store, PASSWORD)
+
+
+def test_a_key_of_another_repository_hides_none_that_fits() -> None:
+    """Its password may be the same, and its name come first."""
+    store, other = MemoryStore(), MemoryStore()
+    Repository.create(store, PASSWORD, cost=CHEAP)
+    Repository.create(other, PASSWORD, cost=CHEAP)
+    ((foreign, _),) = other.list(FileKind.KEY)
+    store.save(FileKind.KEY, foreign, other.load(FileKind.KEY, foreign))
+    assert Repository.open(store, PASSWORD, key_hint=foreign).key_name != foreign
+    for name, _ in [*store.list(FileKind.KEY)]:
+        if name != foreign:
+            store.remove(FileKind.KEY, name)
+    with pytest.raises(DamagedError, match="does not open with the repository's key"):
+        Repository.open(store, PASSWORD)
+
+
+def test_the_last_key_stays() -> None:
+    """Also where somebody else removed the one in use before this one was locked out."""
+    store = MemoryStore()
+    Repository.create(store, PASSWORD, cost=CHEAP)
+    first = Repository.open(store, PASSWORD)
+    second = keys.add_key(store, first.key, b"second", cost=CHEAP)
+    keys.remove_key(store, first.key_name, current=second)
+    with pytest.raises(RepositoryError, match="was removed meanwhile"):
+        keys.remove_key(store, second, current=first.key_name)
+    Repository.open(store, b"second")
 
 
 @pytest.mark.parametrize("kind", ["snapshots", "index", "keys", "data", "config"])
