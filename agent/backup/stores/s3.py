@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from configparser import Error as ConfigParserError
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -14,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import urllib3
 from minio import Minio
-from minio.credentials.providers import AWSConfigProvider, Provider, StaticProvider
+from minio.credentials.providers import Provider
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 from urllib3.exceptions import HTTPError
 
@@ -42,8 +41,9 @@ from agent.backup.stores.http import (
 )
 from agent.backup.stores.layout import path_of
 from agent.backup.stores.per_process import PerProcess
+from agent.backup.stores.s3_credentials import credentials
 from kit.errors import UsageError
-from kit.terminal import bounded, clean
+from kit.terminal import bounded
 
 EXPECTED = "expected s3:HOST/BUCKET/PREFIX or s3:https://HOST:PORT/BUCKET/PREFIX"
 
@@ -248,8 +248,7 @@ def _stream(content: bytes | SpooledFile, stack: ExitStack) -> tuple[BinaryIO, i
 def open_location(text: str, environment: Mapping[str, str]) -> S3Store:
     """The bucket and prefix that follow `s3:`. Raises UsageError.
 
-    Credentials are AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or those of AWS_PROFILE in
-    AWS_SHARED_CREDENTIALS_FILE (~/.aws/credentials). AWS_DEFAULT_REGION and RESTIC_CACERT count.
+    AWS_DEFAULT_REGION and RESTIC_CACERT count, and what s3_credentials.py looks for.
     """
     scheme, host, path = _parts(text)
     bucket, _, prefix = path.strip("/").partition("/")
@@ -264,7 +263,7 @@ def open_location(text: str, environment: Mapping[str, str]) -> S3Store:
         prefix.strip("/"),
         secure=scheme == "https",
         region=region or None,
-        credentials=_credentials(environment),
+        credentials=credentials(environment),
         trusted=authorities(environment),
     )
 
@@ -281,23 +280,3 @@ def _parts(text: str) -> tuple[str, str, str]:
         return (parts.scheme, parts.netloc, unquote(parts.path)) if "@" not in parts.netloc else ("", "", "")
     host, _, path = text.removeprefix("//").partition("/")
     return "https", host, path
-
-
-def _credentials(environment: Mapping[str, str]) -> Provider:
-    key, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
-    if key and secret:
-        return StaticProvider(key, secret, environment.get("AWS_SESSION_TOKEN") or None)
-    if key or secret:
-        missing = "AWS_SECRET_ACCESS_KEY" if key else "AWS_ACCESS_KEY_ID"
-        raise UsageError(f"s3: one of the two credentials is set: expected {missing} too")
-    home = environment.get("HOME") or str(Path.home())
-    file = environment.get("AWS_SHARED_CREDENTIALS_FILE") or f"{home}/.aws/credentials"
-    provider = AWSConfigProvider(file, environment.get("AWS_PROFILE") or None)
-    try:
-        provider.retrieve()
-    except (ValueError, OSError, ConfigParserError) as error:
-        raise UsageError(
-            f"s3: there are no credentials: expected AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, "
-            f"or a profile in {clean(file)}"
-        ) from error
-    return provider

@@ -80,7 +80,9 @@ def test_wrong_places_on_networks(location: str) -> None:
 def test_missing_credentials_are_named(tmp_path: Path) -> None:
     """Both of the two, or where they are looked for."""
     with pytest.raises(UsageError, match="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
-        open_store("s3:host/bucket", {"HOME": str(tmp_path)})
+        open_store("s3:host/bucket", {"HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"})
+    with pytest.raises(UsageError, match="a profile other in "):
+        open_store("s3:host/bucket", {"HOME": str(tmp_path), "AWS_PROFILE": "other"})
     with pytest.raises(UsageError, match="expected AWS_SECRET_ACCESS_KEY too"):
         open_store("s3:host/bucket", {"AWS_ACCESS_KEY_ID": "k"})
 
