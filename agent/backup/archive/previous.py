@@ -84,12 +84,16 @@ def same_content(entry: Entry, status: os.stat_result, *, ignore_ctime: bool, ig
 
 
 def same_node(entry: Entry, status: os.stat_result) -> bool:
-    """Whether all metadata that the node holds is what it was; attributes are vouched for by the time of change."""
+    """Whether all that the node holds is what it was; attributes are vouched for by the time of change.
+
+    A file of which this is so has the same content, by any rule of `same_content`.
+    """
     kind, mode = mode_of(status.st_mode)
     uid, gid = status.st_uid, status.st_gid
     return (
         entry.inode == status.st_ino
         and entry.type == kind
+        and (kind != FILE or entry.size == status.st_size)
         and same_instant(entry.ctime, status.st_ctime_ns)
         and same_instant(entry.mtime, status.st_mtime_ns)
         and (entry.mode, entry.uid, entry.gid, entry.device_id) == (mode, uid, gid, status.st_dev)

@@ -368,14 +368,18 @@ class Walk:
         descriptor: int,
     ) -> bool:
         """Whether the file is as it was, and its content need not be read."""
-        if not same_content(entry, status, ignore_ctime=self._ignore_ctime, ignore_inode=self._ignore_inode):
+        # A node that is the same speaks for the content, too, and is all that is asked of most files.
+        same = not self._with_atime and same_node(entry, status)
+        if not same and not same_content(
+            entry, status, ignore_ctime=self._ignore_ctime, ignore_inode=self._ignore_inode
+        ):
             return False
         has = self._repository.blobs.has
         ids = entry.content_ids()
         if (entry.size and not ids) or not all(has(BlobKind.DATA, id) for id in ids):
             self._problem(folder, path, "parts of it are missing in the repository's index; it is stored again")
             return False
-        if not self._with_atime and same_node(entry, status):
+        if same:
             json = before
             self.counts.files_unmodified += 1
         else:
