@@ -312,6 +312,11 @@ def decode_name(quoted: str) -> bytes:
     return name
 
 
+def shown(path: bytes) -> str:
+    """A name or a path, for messages."""
+    return path.decode(errors="backslashreplace")
+
+
 _NO_NAMES = frozenset((b"", b".", b".."))
 
 
@@ -339,7 +344,8 @@ def _unquote(quoted: str) -> bytes:
     return b"".join(parts)
 
 
-def _id(text: str) -> bytes:
+def parse_id(text: str) -> bytes:
+    """The 32 bytes of an id from its hexadecimal digits. Raises ValueError."""
     # `fromhex` skips spaces, so both lengths count.
     if len(text) == 64:
         value = bytes.fromhex(text)
@@ -403,7 +409,7 @@ def _node(raw: _RawNode) -> Node:
         [(attribute.name, attribute.value or b"") for attribute in attributes] if attributes else [],
         bytes(raw.generic_attributes),
         raw.device,
-        None if content is None else [_id(text) for text in content],
-        None if subtree is None else _id(subtree),
+        None if content is None else [parse_id(text) for text in content],
+        None if subtree is None else parse_id(subtree),
         raw.error,
     )

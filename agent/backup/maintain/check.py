@@ -17,7 +17,7 @@ from agent.backup.errors import RepositoryError
 from agent.backup.forked import Forked
 from agent.backup.format.keyfile import parse_key_file
 from agent.backup.format.lock import parse_lock
-from agent.backup.format.node import FILE, FOLDER, TYPES, Node, parse_tree
+from agent.backup.format.node import FILE, FOLDER, TYPES, Node, parse_tree, shown
 from agent.backup.format.pack import BlobKind, PackedBlob, entry_length
 from agent.backup.format.snapshot import Snapshot
 from agent.backup.maintain.contents import HEADER_OVERHEAD, PackContents
@@ -285,7 +285,7 @@ class _Check:
         """A node of a tree; a folder's tree is looked into by itself."""
         if node.type == FILE:
             if node.content is None:
-                self._problem(f"tree {tree.hex()[:8]}: file {_shown(node)} has no list of blobs")
+                self._problem(f"tree {tree.hex()[:8]}: file {shown(node.name)!r} has no list of blobs")
                 return
             slot_of = self._repository.blobs.slot_of
             for id in node.content:
@@ -293,13 +293,13 @@ class _Check:
                     self._miss(
                         BlobKind.DATA,
                         id,
-                        f"tree {tree.hex()[:8]}: file {_shown(node)}: data {id.hex()[:8]} is in no index",
+                        f"tree {tree.hex()[:8]}: file {shown(node.name)!r}: data {id.hex()[:8]} is in no index",
                     )
         elif node.type == FOLDER:
             if node.subtree is None:
-                self._problem(f"tree {tree.hex()[:8]}: folder {_shown(node)} has no tree")
+                self._problem(f"tree {tree.hex()[:8]}: folder {shown(node.name)!r} has no tree")
         elif node.type not in TYPES:
-            self._problem(f"tree {tree.hex()[:8]}: {_shown(node)} is of the unknown type {node.type[:40]!r}")
+            self._problem(f"tree {tree.hex()[:8]}: {shown(node.name)!r} is of the unknown type {node.type[:40]!r}")
 
     def _miss(self, kind: BlobKind, id: bytes, message: str) -> None:
         self._lost.add((kind, id))
@@ -324,7 +324,3 @@ class _Check:
         except RepositoryError:
             return True
         return False
-
-
-def _shown(node: Node) -> str:
-    return repr(node.name.decode(errors="backslashreplace"))

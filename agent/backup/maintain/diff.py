@@ -13,11 +13,10 @@ import msgspec
 from agent.backup.errors import DamagedError, RepositoryError
 from agent.backup.format.crypto import OVERHEAD
 from agent.backup.format.instant import instant_nanoseconds
-from agent.backup.format.node import FILE, FOLDER, MAX_PATH, Node
+from agent.backup.format.node import FILE, FOLDER, MAX_PATH, Node, shown
 from agent.backup.format.pack import BlobKind
 from agent.backup.maintain.trees import each_tree, parse_references
 from agent.backup.maintain.used import Marks
-from agent.backup.maintain.walk import shown
 from agent.backup.repository.repository import Repository
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import msgspec
 
 from agent.backup.errors import DamagedError, RepositoryError
-from agent.backup.format.node import FOLDER, MAX_TREE
+from agent.backup.format.node import FOLDER, MAX_TREE, parse_id
 from agent.backup.format.pack import BlobKind
 from agent.backup.repository.blobs import Location
 from agent.backup.repository.repository import Repository
@@ -71,21 +71,13 @@ def parse_references(data: bytes) -> list[Reference]:
         return [
             Reference(
                 node.type,
-                None if node.content is None else list(map(_id, node.content)),
-                None if node.subtree is None else _id(node.subtree),
+                None if node.content is None else list(map(parse_id, node.content)),
+                None if node.subtree is None else parse_id(node.subtree),
             )
             for node in _decode(data).nodes or ()
         ]
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise DamagedError(f"A tree is damaged: {error}.") from error
-
-
-def _id(text: str) -> bytes:
-    # `fromhex` skips spaces, so both lengths count.
-    id = bytes.fromhex(text)
-    if len(text) != 64 or len(id) != 32:
-        raise ValueError(f"{text[:80]!r} is no id")
-    return id
 
 
 class BlobReader:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from agent.backup.errors import DamagedError, RepositoryError
-from agent.backup.format.node import FOLDER, MAX_PATH, Node
+from agent.backup.format.node import FOLDER, MAX_PATH, Node, shown
 from agent.backup.repository.repository import Repository
 
 
@@ -64,8 +64,3 @@ def walk(
                 on_problem(id, visited.path, error)
             else:
                 open_folder(node.subtree, visited.path)
-
-
-def shown(path: bytes) -> str:
-    """A path for messages."""
-    return path.decode(errors="backslashreplace")

@@ -29,6 +29,7 @@ from agent.backup.format.node import (
     SOCKET,
     SYMLINK,
     Node,
+    shown,
 )
 from agent.backup.format.pack import BlobKind
 from agent.backup.repository.repository import Repository
@@ -66,8 +67,7 @@ def dump(repository: Repository, tree: bytes, path: bytes, out: IO[bytes], archi
             out.write(piece)
         return
     if node is not None and (node.type != FOLDER or node.subtree is None):
-        shown = path.decode(errors="backslashreplace")
-        raise RepositoryError(f"{shown} is of type {node.type!r}: only files and folders can be dumped")
+        raise RepositoryError(f"{shown(path)} is of type {node.type!r}: only files and folders can be dumped")
     prefix = b"".join(name + b"/" for name in components(path))
     entries = _entries(repository, tree if node is None or node.subtree is None else node.subtree, prefix)
     if archive is Archive.ZIP:
@@ -86,7 +86,7 @@ def _content(repository: Repository, node: Node) -> Iterator[bytes]:
         yield piece
     if size != node.size:
         raise DamagedError(
-            f"{_shown(node.name)}: its content has not the {node.size} bytes that its size is said to be"
+            f"{shown(node.name)}: its content has not the {node.size} bytes that its size is said to be"
         )
 
 
@@ -104,9 +104,9 @@ def _entries(repository: Repository, tree: bytes, prefix: bytes) -> Iterator[tup
         yield prefix + node.name, node
         if node.type == FOLDER:
             if node.subtree is None:
-                raise DamagedError(f"{_shown(prefix + node.name)} is a folder without a tree")
+                raise DamagedError(f"{shown(prefix + node.name)} is a folder without a tree")
             if len(prefix) > MAX_PATH:
-                raise DamagedError(f"{_shown(prefix[-200:])} lies deeper than {MAX_PATH} bytes of a path can say")
+                raise DamagedError(f"{shown(prefix[-200:])} lies deeper than {MAX_PATH} bytes of a path can say")
             stack.append((prefix + node.name + b"/", list(reversed(repository.load_tree(node.subtree)))))
 
 
@@ -115,7 +115,7 @@ def _write_tar(repository: Repository, entries: Iterator[tuple[bytes, Node]], ou
     for path, node in entries:
         kind = _TAR_TYPES.get(node.type)
         if kind is None:
-            raise DamagedError(f"{_shown(path)} is of a type that is not known: {node.type[:40]!r}")
+            raise DamagedError(f"{shown(path)} is of a type that is not known: {node.type[:40]!r}")
         info = tarfile.TarInfo(path.decode("utf-8", "surrogateescape"))
         info.type = kind
         info.mode = node.permissions
@@ -129,7 +129,7 @@ def _write_tar(repository: Repository, entries: Iterator[tuple[bytes, Node]], ou
             info.devmajor = node.device >> 8 & 0xFFF | node.device >> 32 & ~0xFFF
             info.devminor = node.device & 0xFF | node.device >> 12 & ~0xFF & 0xFFFFFFFF
             if info.devmajor > _MAX_DEVICE or info.devminor > _MAX_DEVICE:
-                raise DamagedError(f"{_shown(path)} is device {info.devmajor}:{info.devminor}, which no tar can hold")
+                raise DamagedError(f"{shown(path)} is device {info.devmajor}:{info.devminor}, which no tar can hold")
         elif node.type == FILE:
             first = linked.setdefault((node.inode, node.device_id), info.name) if node.links > 1 else info.name
             if first != info.name:
@@ -205,7 +205,3 @@ def _add_to_zip(repository: Repository, archive: zipfile.ZipFile, path: bytes, n
         with archive.open(info, "w", force_zip64=node.size >= 1 << 31) as entry:
             for piece in _content(repository, node):
                 entry.write(piece)
-
-
-def _shown(path: bytes) -> str:
-    return path.decode(errors="backslashreplace")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.backup.errors import RepositoryError
-from agent.backup.format.node import FOLDER, Node
+from agent.backup.format.node import FOLDER, Node, shown
 from agent.backup.repository.repository import Repository
 
 
@@ -25,12 +25,12 @@ def find_entry(repository: Repository, tree: bytes, path: bytes) -> Node | None:
     for name in components(path):
         if found is not None:
             if found.type != FOLDER or found.subtree is None:
-                raise RepositoryError(f"{_shown(done)} in the snapshot is no folder: it is of type {found.type!r}")
+                raise RepositoryError(f"{shown(done)} in the snapshot is no folder: it is of type {found.type!r}")
             tree = found.subtree
         done += b"/" + name
         found = next((node for node in repository.load_tree(tree) if node.name == name), None)
         if found is None:
-            raise RepositoryError(f"{_shown(done)} is not in the snapshot; `hostward backup ls` lists what is")
+            raise RepositoryError(f"{shown(done)} is not in the snapshot; `hostward backup ls` lists what is")
     return found
 
 
@@ -40,9 +40,5 @@ def find_folder(repository: Repository, tree: bytes, path: bytes) -> bytes:
     if found is None:
         return tree
     if found.type != FOLDER or found.subtree is None:
-        raise RepositoryError(f"{_shown(path)} in the snapshot is no folder: it is of type {found.type!r}")
+        raise RepositoryError(f"{shown(path)} in the snapshot is no folder: it is of type {found.type!r}")
     return found.subtree
-
-
-def _shown(path: bytes) -> str:
-    return path.decode(errors="backslashreplace")

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 from agent.backup.errors import DamagedError, RepositoryError
 from agent.backup.forked import Forked
 from agent.backup.format.crypto import OVERHEAD
-from agent.backup.format.node import FILE, FOLDER, MAX_PATH, SOCKET, Node
+from agent.backup.format.node import FILE, FOLDER, MAX_PATH, SOCKET, Node, shown
 from agent.backup.format.pack import BlobKind
 from agent.backup.metadata import Applier
 from agent.backup.repository.blobs import Location
@@ -113,11 +113,15 @@ class Restorer:
     def run(self, tree: bytes) -> Progress:
         """Restore the tree of this id. Raises OSError where the target cannot be made or opened, RepositoryError."""
         options = self._options
-        if not options.dry_run:
-            self._target.mkdir(mode=0o700, parents=True, exist_ok=True)
         top = Folder(None, b"", None)
         try:
+            if not options.dry_run:
+                self._target.mkdir(mode=0o700, parents=True, exist_ok=True)
             root = os.open(self._target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (FileExistsError, NotADirectoryError):
+            raise RepositoryError(
+                f"{self._target}: expected a folder to restore into; a file stands in its place or above it"
+            ) from None
         except FileNotFoundError:  # a dry run
             root = -1
             top.fresh = True
@@ -492,7 +496,7 @@ class Restorer:
     def _link(self, link: _Link) -> None:
         path = link.folder.path_of(link.node.name)
         if link.source.failure:
-            self._fail(path, f"it is the same file as {_shown(link.source.path)}, which could not be restored")
+            self._fail(path, f"it is the same file as {shown(link.source.path)}, which could not be restored")
             return
         try:
             if not self._options.dry_run:
@@ -579,7 +583,3 @@ def _bytes(files: Sequence[File]) -> int:
 
 def _message(problem: Exception | str) -> str:
     return (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
-
-
-def _shown(path: bytes) -> str:
-    return path.decode(errors="backslashreplace")

@@ -206,3 +206,16 @@ def test_subfolders_are_found_or_said_to_be_missing(made: Made) -> None:
         find_folder(made.repository, tree, b"/a/one")
     with pytest.raises(RepositoryError, match="no folder"):
         find_folder(made.repository, tree, b"/link/x")
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("target", ["file", "file/below"])
+def test_a_target_that_is_a_file_is_refused_in_one_sentence(
+    made: Made, tmp_path: Path, target: str, dry_run: bool
+) -> None:
+    """What stands there stays as it is."""
+    file = tmp_path / "file"
+    file.write_bytes(b"precious")
+    with pytest.raises(RepositoryError, match=r": expected a folder to restore into; a file stands in its place or"):
+        restore(made.repository, small(made), tmp_path / target, dry_run=dry_run)
+    assert file.read_bytes() == b"precious"
