@@ -6,7 +6,8 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Collection
+import sysconfig
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,13 +18,16 @@ from agent.backup.maintain.check import CheckOptions, CheckReport, check
 from agent.backup.maintain.repair_index import repair_index
 from agent.backup.repository.keys import add_key
 from agent.backup.repository.repository import Repository
+from agent.backup.stores.cache import CachedStore, folder_of_caches
 from agent.backup.stores.contract import FileKind
 from agent.backup.stores.local import SPOOL, LocalStore
 from tests.faults.backup.lives import CHEAP
-from tests.peers import newest_restic, restic_of_debian
+from tests.peers import newest_restic
 
 PASSWORD, SECOND, NEW = "the one", "the second", "the new one"
 HOST = "h"
+HOSTWARD = Path(sysconfig.get_path("scripts"), "hostward")
+BASES = ("empty", "aged", "known", "unindexed", "torn", "lossy")
 Listing = frozenset[tuple[str, int]]
 """(path, size) of files; a name is the hash of what is in the file, so equal listings are equal repositories."""
 
@@ -48,14 +52,25 @@ def restic(
     return done
 
 
-def back_up(folder: Path, source: Path, *, pack_size: int = 16 << 20) -> str:
+def back_up(folder: Path, source: Path, *, pack_size: int = 16 << 20, force: bool = False) -> str:
     """By our own code; the name of the snapshot."""
     repository = opened(folder)
-    plan = Plan(targets=(os.fsencode(source),), hostname=HOST, workers=1, pack_size=pack_size)
+    plan = Plan(targets=(os.fsencode(source),), hostname=HOST, workers=1, pack_size=pack_size, force=force)
     with repository.lock():
         name = run_backup(repository, plan).snapshot.id
     repository.store.close()
     return name
+
+
+def tree_at(folder: Path, snapshot: str, path: Path) -> bytes:
+    """The tree of a folder in a snapshot."""
+    repository = opened(folder)
+    tree = repository.load_snapshot(snapshot).tree
+    for name in path.parts[1:]:
+        assert tree is not None
+        tree = next(node.subtree for node in repository.load_tree(tree) if node.name == os.fsencode(name))
+    assert tree is not None
+    return tree
 
 
 def checked(folder: Path) -> CheckReport:
@@ -113,27 +128,33 @@ class Ground:
     top: Path
     source: Path
     """A folder that has changed since it was saved last."""
+    known: Path
+    """Another, of which the cache knows what it was then."""
+    cache: Path
+    """What this host keeps of the repository `known`; more than there is in the others."""
     second_key: str = ""
     """The key file of the second password."""
     torn_pack: str = ""
     contents: dict[str, dict[str, str]] = field(default_factory=dict)
     """The manifest of what each snapshot was made of."""
-    _accepted: set[Listing] = field(default_factory=set)
+    _accepted: set[tuple[Listing, Path | None]] = field(default_factory=set)
+    _trees: dict[tuple[str, Path], bytes] = field(default_factory=dict)
 
     @classmethod
     def make(cls, top: Path) -> Ground:
         """All of them."""
-        ground = cls(top, top / "source")
+        ground = cls(top, top / "source", top / "known-source", top / "cache")
         for name, password in (("one", PASSWORD), ("second", SECOND), ("new", NEW)):
             path = top / f"password-{name}"
             path.write_text(password)
             path.chmod(0o600)
         Repository.create(LocalStore(top / "empty"), PASSWORD.encode(), cost=CHEAP)
         ground._make_aged()
+        ground._make_known()
         ground._make_unindexed()
         ground._make_torn()
         ground._make_lossy()
-        for name in ("empty", "aged", "unindexed", "torn", "lossy"):
+        for name in BASES:
             _slim(top / name)
         return ground
 
@@ -142,22 +163,32 @@ class Ground:
         shutil.copytree(self.top / name, to)
         return to
 
-    def accepts(self, folder: Path, required: Collection[str] = (), *, debian: bool = False) -> None:
+    def accepts(
+        self, folder: Path, required: Collection[str] = (), *, programs: Sequence[Path] | None = None
+    ) -> None:
         """Fail unless both, restic and we, find all data of a repository without a fault, with these snapshots.
 
-        What was accepted once is not looked at again.
+        By these programs of restic, by default the newest. What was accepted once is not looked at again.
         """
         lost = set(required) - names(folder, FileKind.SNAPSHOT)
         assert not lost, f"snapshots are gone: {lost}"
         now = listing(folder)
-        if now in self._accepted:
-            return
-        restic(newest_restic(), folder, "check", "--read-data", "--no-lock")
-        if debian:
-            restic(restic_of_debian(), folder, "check", "--read-data", "--no-lock")
-        report = checked(folder)
-        assert report.sound, [problem.message for problem in report.problems]
-        self._accepted.add(now)
+        for program in programs or [newest_restic()]:
+            if (now, program) not in self._accepted:
+                restic(program, folder, "check", "--read-data", "--no-lock")
+                self._accepted.add((now, program))
+        if (now, None) not in self._accepted:
+            report = checked(folder)
+            assert report.sound, [problem.message for problem in report.problems]
+            self._accepted.add((now, None))
+
+    def tree(self, base: str, source: Path) -> bytes:
+        """The tree that a folder becomes where everything is read."""
+        if (base, source) not in self._trees:
+            scratch = self.copy(base, self.top / "scratch")
+            self._trees[base, source] = tree_at(scratch, back_up(scratch, source, force=True), source)
+            shutil.rmtree(scratch)
+        return self._trees[base, source]
 
     def restores(self, folder: Path, snapshot: str, to: Path, program: Path | None = None) -> None:
         """Fail unless restic gives back what was saved."""
@@ -191,6 +222,20 @@ class Ground:
         (source / "file2").write_bytes(os.urandom(30_000))
         (source / "new").mkdir()
         (source / "new/file").write_bytes(os.urandom(10_000))
+
+    def _make_known(self) -> None:
+        """A fourth snapshot, of the other folder, which has changed since; and the cache of who made it."""
+        folder, cache = self.copy("aged", self.top / "known"), folder_of_caches({"RESTIC_CACHE_DIR": str(self.cache)})
+        shutil.copytree(self.source, self.known)
+        command = [str(HOSTWARD), "backup", "run", str(self.known), "--host", HOST, "--cache-dir", str(self.cache)]
+        environment = {**os.environ, "HOSTWARD_REPOSITORY": str(folder), "HOSTWARD_PASSWORD": PASSWORD}
+        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, timeout=100)
+        repository = opened(folder)
+        repository.store = CachedStore(repository.store, cache, repository.config.id)
+        assert check(repository).sound
+        (self.known / "stays").unlink()
+        (self.known / "file3").write_bytes(os.urandom(20_000))
+        (self.known / "deep/er/fresh").write_bytes(b"fresh\n" * 1000)
 
     def _note(self, snapshot: str) -> None:
         self.contents[snapshot] = manifest(self.source)

@@ -19,8 +19,10 @@ import msgspec
 from agent.backup.format.keyfile import Cost
 from agent.backup.repository import keys, locks
 from agent.backup.stores import retry
-from agent.backup.stores.contract import Store
+from agent.backup.stores.cache import CachedStore
+from agent.backup.stores.contract import SpooledFile, Store
 from agent.backup.stores.registry import open_store
+from agent.backup.stores.spool import open_spool
 from agent.backup.stores.wrapper import Wrapper
 from agent.cli.backup import access
 from agent.cli.main import main
@@ -43,6 +45,10 @@ class Circumstances(msgspec.Struct, frozen=True):
     """Nobody else works on the repository: locks need not wait for them."""
     remote: bool = False
     """Nothing can be spooled in the store, so that it is in TMPDIR."""
+    cached: bool = False
+    """The store says that it is far away, so that there is a cache before it."""
+    cache_dies: int = 0
+    """Which file of the cache the process is killed in the middle of writing."""
     ahead: float = 0.0
     """Seconds by which the wall clock is wrong."""
     jump: float = 0.0
@@ -57,9 +63,14 @@ class Mortal(FaultyStore):
     """A store of a process that can be killed."""
 
     def _die(self) -> NoReturn:
-        while True:
-            os.kill(os.getpid(), signal.SIGKILL)
-            signal.pause()  # the signal may take a moment, and nothing must happen in it
+        die()
+
+
+def die() -> NoReturn:
+    """Be killed."""
+    while True:
+        os.kill(os.getpid(), signal.SIGKILL)
+        signal.pause()  # the signal may take a moment, and nothing must happen in it
 
 
 class Remote(Wrapper):
@@ -93,10 +104,13 @@ def live(words: list[str], environment: dict[str, str], said: str, given: dict[s
         os.setgid(circumstances.user)
         os.setuid(circumstances.user)
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
+    if circumstances.cache_dies:
+        _die_in_cache(circumstances.cache_dies)
     stores: list[FaultyStore] = []
 
     def opened(location: str, environment: Mapping[str, str] | None = None) -> Store:
         store = open_store(location, environment)
+        store.is_remote |= circumstances.cached
         if circumstances.remote:
             store = Remote(store)
         if location == circumstances.faulty:
@@ -115,6 +129,24 @@ def live(words: list[str], environment: dict[str, str], said: str, given: dict[s
     met = any(store.met for store in stores)
     Path(f"{said}.json").write_text(json.dumps({"calls": calls, "met": met}))
     os._exit(code)
+
+
+def _die_in_cache(which: int) -> None:
+    written = 0
+    spool = CachedStore._spool
+
+    def spooled(self: CachedStore, content: bytes | SpooledFile) -> Path:
+        nonlocal written
+        written += 1
+        if written < which:
+            return spool(self, content)
+        file, _ = open_spool(self._folder)
+        with file:
+            whole = content.path.read_bytes() if isinstance(content, SpooledFile) else content
+            file.write(whole[: len(whole) // 2])
+        die()
+
+    CachedStore._spool = spooled  # type: ignore[method-assign]
 
 
 def _set_clock(circumstances: Circumstances) -> None:

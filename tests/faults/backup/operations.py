@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from agent.backup.errors import WrongPasswordError
 from agent.backup.maintain.prune import PruneOptions, prune
 from agent.backup.maintain.prune_plan import PruneRules
 from agent.backup.select.sizes import Share
 from agent.backup.stores.contract import FileKind
-from tests.faults.backup.ground import HOST, NEW, PASSWORD, SECOND, checked, names, opened
+from tests.faults.backup.ground import HOST, NEW, PASSWORD, SECOND, checked, names, opened, tree_at
 from tests.faults.backup.trial import Operation, Trial
 
-_BACKUP = ("run", "{source}", "--no-cache", "--host", HOST, "--read-concurrency", "1")
+_BACKUP = ("run", "{source}", "--host", HOST, "--read-concurrency", "1")
 _FORGET = ("forget", "--keep-last", "1", "--group-by", "host")
 
 
-def _has_new(trial: Trial) -> bool:
-    return bool(names(trial.changed, FileKind.SNAPSHOT) - set(trial.ground.contents))
+def _has_saved(trial: Trial, source: Path) -> bool:
+    """Whether the newest snapshot has all of a folder as it is."""
+    base, there = trial.operation.base, names(trial.ground.top / trial.operation.base, FileKind.SNAPSHOT)
+    new = [snapshot for snapshot in trial.snapshots() if snapshot.id not in there]
+    return bool(new) and tree_at(trial.changed, new[-1].id, source) == trial.ground.tree(base, source)
 
 
 def _newest(trial: Trial) -> set[str]:
@@ -59,8 +64,17 @@ def _is_sound(trial: Trial) -> bool:
 
 
 OPERATIONS = {
-    "first backup": Operation(_BACKUP, base="empty", reached=_has_new, keeps=lambda trial: set()),
-    "backup": Operation(_BACKUP, reached=_has_new),
+    "first backup": Operation(
+        _BACKUP, base="empty", reached=lambda trial: _has_saved(trial, trial.ground.source), keeps=lambda trial: set()
+    ),
+    "backup": Operation(_BACKUP, reached=lambda trial: _has_saved(trial, trial.ground.source)),
+    "backup of known folders": Operation(
+        ("run", "{known}", "--host", HOST, "--read-concurrency", "1"),
+        base="known",
+        reached=lambda trial: _has_saved(trial, trial.ground.known),
+        keeps=lambda trial: names(trial.ground.top / "known", FileKind.SNAPSHOT),
+        cached=True,
+    ),
     "forget": Operation(_FORGET, reached=_is_forgotten, keeps=_newest),
     "forget and prune": Operation(
         (*_FORGET, "--prune", "--max-unused", "0"),

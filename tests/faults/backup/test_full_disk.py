@@ -59,7 +59,7 @@ def heals(trial: Trial) -> None:
             again = trial.run(then=then)
             assert again.code == 0, again.said
     assert operation.reached(trial)
-    assert not spooled(trial.changed) and not trial.locks()
+    assert not trial.spooled() and not trial.locks()
     trial.ground.accepts(trial.changed, operation.keeps(trial))
 
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sysconfig
 import time
 from pathlib import Path
 
@@ -15,11 +14,10 @@ import pytest
 from agent.backup.repository.locks import remove_locks
 from agent.backup.stores.contract import FileKind
 from agent.backup.stores.spool import ABANDONED
-from tests.faults.backup.ground import Ground, back_up, listing, names, opened, restic, spooled
+from tests.faults.backup.ground import HOSTWARD, Ground, back_up, listing, names, opened, restic, spooled
 from tests.faults.backup.trial import Trials
 from tests.peers import newest_restic
 
-HOSTWARD = Path(sysconfig.get_path("scripts"), "hostward")
 PACKS = 3
 PACK = 4 << 20
 MOMENTS = range(0, 12, 2)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
 from tests.agent.backup.faulty import Fault
-from tests.faults.backup.ground import listing, spooled
+from tests.faults.backup.ground import listing
 from tests.faults.backup.operations import OPERATIONS
 from tests.faults.backup.trial import AT_LOADS, READS, Outcome, Trial, Trials, faults
+from tests.peers import every_restic
 
 PASSING = ("failing once", "lost answer")
 """Faults that are over when the operation is tried again."""
@@ -30,37 +32,40 @@ def cases() -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(("name", "what"), list(cases()))
 def test_a_fault_at_each_operation_of_the_store(trials: Trials, name: str, what: str) -> None:
     """No snapshot is lost, restic accepts what is there, and the next run ends well and leaves nothing behind."""
-    operation = OPERATIONS[name]
+    operation, programs = OPERATIONS[name], every_restic()
+    judges = programs
     for number, fault in enumerate(faults(trials.calls(operation), what)):
         with trials.trial(operation) as trial:
             try:
-                meet(trial, fault, by_restic=number % 2 == 0)
+                if meet(trial, fault, judges):
+                    judges = [programs[number % len(programs)]]
             except AssertionError as error:
                 raise AssertionError(f"{name}, {fault}: {error}") from error
 
 
-def meet(trial: Trial, fault: Fault, *, by_restic: bool) -> None:
-    """One fault, and all that follows."""
+def meet(trial: Trial, fault: Fault, programs: Sequence[Path]) -> bool:
+    """One fault, and all that follows; whether these programs of restic had something new to look at."""
     operation = trial.operation
     before = listing(trial.changed)
     outcome = trial.run(fault)
     judge(trial, fault, outcome)
-    trial.unlock(by_restic=by_restic)
+    trial.unlock(by_restic=fault.at % 2 == 0)
     if listing(trial.changed) == before:
-        return  # as the clean run found it
+        return False  # as the clean run found it
     if outcome.code == 0 and fault.operation in READS and fault.at % 5:
-        return  # as after a clean run; now and then that is looked at
+        return False  # as after a clean run; now and then that is looked at
     if operation.sound:
-        trial.ground.accepts(trial.changed, operation.keeps(trial))
+        trial.ground.accepts(trial.changed, operation.keeps(trial), programs=programs)
     trial.age_spool()
     if not operation.reached(trial):
         for then in (False, True) if operation.then else (False,):
             again = trial.run(then=then)
             assert again.code == 0, f"again: {again.said}"
         assert operation.reached(trial), "again"
-        assert not spooled(trial.changed), "not cleaned"
+        assert not trial.spooled(), "not cleaned"
         assert not trial.locks()
-    trial.ground.accepts(trial.changed, operation.keeps(trial))
+    trial.ground.accepts(trial.changed, operation.keeps(trial), programs=programs)
+    return True
 
 
 def judge(trial: Trial, fault: Fault, outcome: Outcome) -> None:
@@ -70,7 +75,7 @@ def judge(trial: Trial, fault: Fault, outcome: Outcome) -> None:
         return
     assert "Traceback" not in outcome.said, outcome.said
     assert outcome.met, "no fault"
-    assert not spooled(trial.changed), "left in the spool"
+    assert not trial.spooled(), "left in the spool"
     if outcome.code == 0:
         assert trial.operation.reached(trial), f"said to be done: {outcome.said}"
         return

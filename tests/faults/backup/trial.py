@@ -21,6 +21,8 @@ from tests.faults.backup.ground import PASSWORD, Ground, files, opened, restic, 
 from tests.faults.zygote import Zygote
 from tests.peers import newest_restic
 
+Reach = Callable[[Path], str]
+"""The location by which a folder is reached."""
 READS = ("load", "size", "list")
 """Operations of stores that change nothing."""
 AT_WRITES = ("killed before", "killed after", "killed within", "lost answer", "disk full")
@@ -35,7 +37,7 @@ class Operation:
     """A command, and what it does to the repository that it is run on."""
 
     words: tuple[str, ...]
-    """{ground}, {source}, {place}, {key} and {torn} stand for what there is."""
+    """{ground}, {source}, {known}, {place}, {key} and {torn} stand for what there is."""
     base: str = "aged"
     """The repository of the ground that it begins with."""
     reached: Callable[[Trial], bool] = lambda trial: True
@@ -49,6 +51,8 @@ class Operation:
     """Whether the repository has no damage before."""
     into_other: bool = False
     """Whether it writes to the repository `empty`, and only reads this one."""
+    cached: bool = False
+    """Whether it has a cache of this host's even where the repository is on its own disk."""
 
 
 @dataclass
@@ -67,13 +71,18 @@ class Outcome:
 class Trial:
     """One copy of a repository."""
 
-    def __init__(self, trials: Trials, operation: Operation, folder: Path) -> None:
+    def __init__(self, trials: Trials, operation: Operation, folder: Path, cached: bool, reach: Reach) -> None:
         self._trials = trials
         self.ground: Ground = trials.ground
         self.operation = operation
         self.place = folder / "repository"
         self.other = folder / "other"
+        self.cache = folder / "cache"
+        self._cached = cached
+        self._reach = reach
         self._said = folder / "said"
+        if cached or operation.cached:
+            shutil.copytree(self.ground.cache, self.cache)
         self.ground.copy(operation.base, self.place)
         if operation.into_other:
             self.ground.copy("empty", self.other)
@@ -98,7 +107,8 @@ class Trial:
             word.format(
                 ground=ground.top,
                 source=ground.source,
-                place=self.place,
+                known=ground.known,
+                place=self._reach(self.place),
                 key=ground.second_key,
                 torn=ground.torn_pack,
             )
@@ -107,12 +117,14 @@ class Trial:
         if fault is not None:
             circumstances["fault"] = [fault.operation, fault.at, fault.what]
         return self._trials.life(
-            self.changed,
+            self._reach(self.changed),
             *words,
+            *(("--cache-dir", self.cache) if self._cached or operation.cached else ("--no-cache",)),
             password=operation.password,
             environment=environment,
             said=self._said,
-            faulty=str(faulty or self.changed),
+            faulty=self._reach(faulty or self.changed),
+            cached=self._cached,
             **circumstances,
         )
 
@@ -133,8 +145,12 @@ class Trial:
 
     def age_spool(self) -> None:
         """Let an hour pass for what a killed process was writing."""
-        for path in spooled(self.changed):
+        for path in self.spooled():
             os.utime(path, (0, path.stat().st_mtime - ABANDONED - 1))
+
+    def spooled(self) -> list[Path]:
+        """What was being written, to the repository and to the cache."""
+        return [*spooled(self.changed), *spooled(self.cache)]
 
     def snapshots(self) -> list[Snapshot]:
         """Those of the repository that is written to."""
@@ -149,7 +165,7 @@ class Trials:
         self.zygote = zygote
         self._folder = folder
         self._number = 0
-        self._clean: dict[tuple[Operation, bool], list[tuple[str, str | None]]] = {}
+        self._clean: dict[tuple[Operation, bool, bool], list[tuple[str, str | None]]] = {}
 
     @property
     def pid(self) -> int:
@@ -157,19 +173,19 @@ class Trials:
         return self.zygote.pid
 
     @contextmanager
-    def trial(self, operation: Operation) -> Iterator[Trial]:
-        """A fresh one."""
+    def trial(self, operation: Operation, *, cached: bool = False, reach: Reach = str) -> Iterator[Trial]:
+        """A fresh one; `cached` as if the repository were far away, or where `reach` says that it can be reached."""
         self._number += 1
         folder = self._folder / f"trial{self._number}"
         folder.mkdir()
         try:
-            yield Trial(self, operation, folder)
+            yield Trial(self, operation, folder, cached, reach)
         finally:
             shutil.rmtree(folder)
 
     def life(
         self,
-        place: Path,
+        place: Path | str,
         *words: object,
         password: str = PASSWORD,
         environment: dict[str, str] | None = None,
@@ -181,7 +197,7 @@ class Trials:
 
     def begin(
         self,
-        place: Path,
+        place: Path | str,
         *words: object,
         password: str = PASSWORD,
         environment: dict[str, str] | None = None,
@@ -208,17 +224,19 @@ class Trials:
 
         return end
 
-    def calls(self, operation: Operation, *, of_source: bool = False) -> list[tuple[str, str | None]]:
+    def calls(
+        self, operation: Operation, *, of_source: bool = False, cached: bool = False
+    ) -> list[tuple[str, str | None]]:
         """What stores are asked for where nothing goes wrong."""
-        if (operation, of_source) not in self._clean:
-            with self.trial(operation) as trial:
+        if (operation, of_source, cached) not in self._clean:
+            with self.trial(operation, cached=cached) as trial:
                 outcome = trial.run(faulty=trial.place if of_source else None)
                 assert outcome.code == 0, outcome.said
                 assert operation.reached(trial)
-                assert not trial.locks() and not spooled(trial.changed)
+                assert not trial.locks() and not trial.spooled()
                 assert outcome.calls
-                self._clean[operation, of_source] = outcome.calls
-        return self._clean[operation, of_source]
+                self._clean[operation, of_source, cached] = outcome.calls
+        return self._clean[operation, of_source, cached]
 
 
 def faults(calls: list[tuple[str, str | None]], what: str) -> Iterator[Fault]:
