@@ -26,6 +26,7 @@ from agent.backup.archive.report import (
     ignore,
 )
 from agent.backup.archive.saving import Saving
+from agent.backup.archive.scan import ScanAhead
 from agent.backup.archive.scope import FileSystems
 from agent.backup.archive.targets import Target, absolute, plan_targets
 from agent.backup.archive.walk import MisleadingCacheError, Walk
@@ -80,10 +81,13 @@ class _Run:
             self.progress.total_files = self.parent.summary.total_files_processed
             self.progress.total_size = self.parent.summary.total_bytes_processed
         self.problems: list[Problem] = []
+        self.scan: ScanAhead | None = None
         self._on_progress = on_progress
         self._on_problem = on_problem
 
     def tell(self) -> None:
+        if self.scan is not None and (found := self.scan.totals()) is not None:
+            self.progress.total_files, self.progress.total_size = found
         self._on_progress(self.progress)
 
     def problem(self, path: bytes, reason: str) -> None:
@@ -146,13 +150,14 @@ def run_backup(
     on_problem: OnProblem = ignore,
     cache: Path | None = None,
     changed_folders: Container[bytes] | None = None,
+    scan_ahead: bool = False,
 ) -> Outcome:
     """Save targets. The caller holds the repository's lock.
 
     A target that is not there is a problem, unless none is: RepositoryError. `cache` is a file in which is remembered
     what folders were, for the next run of these targets. `changed_folders`, from a watcher, are absolute paths: in no
     other folder has anything changed, at any depth, since the parent snapshot was begun, so only these are listed.
-    Without a usable cache all folders are.
+    Without a usable cache all folders are. With `scan_ahead`, a first backup learns its total while it goes on.
     """
     targets: list[bytes] = []
     missing: list[bytes] = []
@@ -175,6 +180,8 @@ def run_backup(
     if run.parent is not None:
         folders.load(run.parent.id, indexes)
     devices_of = FileSystems(devices) if plan.scope.one_file_system else None
+    if scan_ahead and run.progress.total_size is None:
+        run.scan = ScanAhead(plan_of_targets, plan.scope, devices_of)
     try:
         tree, counts, written = _save_targets(run, plan_of_targets, devices_of, folders, changed_folders)
     except MisleadingCacheError:
@@ -183,6 +190,9 @@ def run_backup(
         indexes = [name for name, _ in repository.names(FileKind.INDEX)]
         run.progress.files = run.progress.size = 0
         tree, counts, written = _save_targets(run, plan_of_targets, devices_of, folders, None)
+    finally:
+        if run.scan is not None:
+            run.scan.end()
     outcome = run.end(tree, counts)
     if outcome.snapshot.id:
         folders.save(outcome.snapshot.id, {*indexes, *written})

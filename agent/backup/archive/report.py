@@ -19,7 +19,7 @@ class Progress:
     size: int = 0
     """Bytes of files that are done, unchanged ones too, and of what is read of the next."""
     total_files: int | None = None
-    """As in the parent snapshot; None without one."""
+    """As in the parent snapshot, or by the scan ahead; None while nobody knows."""
     total_size: int | None = None
     problems: int = 0
     current: bytes = b""

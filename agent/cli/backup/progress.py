@@ -40,6 +40,8 @@ class Display:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
         self._owner = os.getpid()
+        self.shown = False
+        """Whether anybody sees it."""
 
     @property
     def elapsed(self) -> float:
@@ -47,6 +49,7 @@ class Display:
         return time.monotonic() - self._began
 
     def start(self) -> None:
+        self.shown = True
         self._thread.start()
 
     def stop(self) -> None:

@@ -65,7 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--with-atime", action="store_true", help="keep the times of access")
     parser.add_argument("--read-concurrency", type=positive, metavar="N", help="processes that read files")
     parser.set_defaults(watched=None)
-    parser.add_argument("--no-scan", action="store_true", help="for scripts made for restic: there is no scan")
+    parser.add_argument("--no-scan", action="store_true", help="count nothing ahead to know how much is left")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -196,6 +196,7 @@ def _save(repository: Repository, plan: Plan, options: argparse.Namespace) -> tu
                 on_problem=problem,
                 cache=cache,
                 changed_folders=watching.advice.changed if watching else None,
+                scan_ahead=display.shown and not options.no_scan,
             )
             if watching:
                 watching.end(outcome)

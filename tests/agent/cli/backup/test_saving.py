@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from agent.backup.archive.scan import ScanAhead
 from tests.agent.cli.backup.repos import Place, call, parse, run
 from tests.agent.cli.backup.test_access import on_terminal
 from tests.agent.daemon.daemons import HOSTWARD
@@ -299,6 +300,22 @@ def test_a_terminal_shows_how_far_it_is(place: Place, tmp_path: Path) -> None:
     assert done.stderr == ""
     assert "\x1b" not in done.stdout
     assert call([*words, "--quiet"], place.environment()).stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "scans"),
+    [(["--json"], True), (["--json", "--no-scan"], False), (["--json", "--quiet"], False), ([], False)],
+)
+def test_only_what_is_shown_is_scanned_ahead(
+    words: list[str], scans: bool, place: Place, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody sees how much is left, nothing is spent on it."""
+    begun = []
+    monkeypatch.setattr(
+        "agent.backup.archive.backup.ScanAhead", lambda *about: begun.append(about) or ScanAhead(*about)
+    )
+    place.hostward("run", files / "etc", *words)
+    assert bool(begun) == scans
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
