@@ -43,11 +43,11 @@ def test_a_fault_at_each_operation_of_the_store(trials: Trials, name: str, what:
                 raise AssertionError(f"{name}, {fault}: {error}") from error
 
 
-def meet(trial: Trial, fault: Fault, programs: Sequence[Path]) -> bool:
+def meet(trial: Trial, fault: Fault, programs: Sequence[Path], *, faulty: Path | None = None) -> bool:
     """One fault, and all that follows; whether these programs of restic had something new to look at."""
     operation = trial.operation
     before = listing(trial.changed)
-    outcome = trial.run(fault)
+    outcome = trial.run(fault, faulty=faulty)
     judge(trial, fault, outcome)
     trial.unlock(by_restic=fault.at % 2 == 0)
     if listing(trial.changed) == before:

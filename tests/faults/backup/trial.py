@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -239,14 +239,17 @@ class Trials:
         return self._clean[operation, of_source, cached]
 
 
-def faults(calls: list[tuple[str, str | None]], what: str) -> Iterator[Fault]:
-    """This fault at each call that can meet it; of many reads in a row only at the first, a middle, and the last."""
+def faults(calls: list[tuple[str, str | None]], what: str, *, spared: Collection[str] = AT_WRITES) -> Iterator[Fault]:
+    """This fault at each call that can meet it; of many reads in a row only at the first, a middle, and the last.
+
+    Of the faults `spared` reads are spared.
+    """
     counts = Counter[str]()
     for (operation, _), row in groupby(calls):
         length = len(list(row))
         places = range(1, length + 1)
         if operation in READS:
-            if what in AT_WRITES:
+            if what in spared:
                 places = range(0)
             elif length > 3:
                 places = range(1, length + 1, (length - 1) // 2)
