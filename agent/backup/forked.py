@@ -12,7 +12,7 @@ import os
 import signal
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Generic, TypeVar
 
@@ -24,6 +24,21 @@ OutcomeT = TypeVar("OutcomeT")
 _TOKEN = struct.Struct("<I")
 _TOKENS = 1024
 """Lots that the tasks are handed out in, at most: what fits into the smallest pipe without a reader."""
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Look for no cycles meanwhile: for work that makes many objects and none of them a part of a cycle.
+
+    A collection would look at each again and again, and after a fork copy the pages of those that were shared.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class Forked(Generic[TaskT, OutcomeT]):

@@ -154,8 +154,10 @@ def _gid_of(name: str) -> int | None:
 
 def owner_of(node: Node, *, by_name: bool) -> tuple[int, int]:
     """User and group to give an entry to: the numbers of the node, or of its names where this host has them."""
-    uid = _uid_of(node.user) if by_name and node.user else None
-    gid = _gid_of(node.group) if by_name and node.group else None
+    if not by_name:
+        return node.uid, node.gid
+    uid = _uid_of(node.user) if node.user else None
+    gid = _gid_of(node.group) if node.group else None
     return node.uid if uid is None else uid, node.gid if gid is None else gid
 
 

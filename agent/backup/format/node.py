@@ -49,6 +49,7 @@ _MODE_SETUID: Final = 1 << 23
 _MODE_SETGID: Final = 1 << 22
 _MODE_CHARACTER: Final = 1 << 21
 _MODE_STICKY: Final = 1 << 20
+_MODE_BITS: Final = _MODE_SETUID | _MODE_SETGID | _MODE_STICKY
 
 # By the format bits of st_mode, S_IFMT (POSIX leaves the values open; these are Linux's, BSD's and macOS's).
 _KINDS: Final = {
@@ -101,6 +102,8 @@ class Node(msgspec.Struct, gc=False):
     def permissions(self) -> int:
         """The lowest twelve bits of st_mode."""
         mode = self.mode
+        if not mode & _MODE_BITS:
+            return mode & 0o777
         return (
             mode & 0o777
             | (0o4000 if mode & _MODE_SETUID else 0)

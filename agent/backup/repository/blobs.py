@@ -18,6 +18,8 @@ from agent.backup.format.pack import BlobKind, PackedBlob
 
 _SLOT = struct.Struct("<32sIIIII")
 """Blob id; kind + 1 (0: empty); pack number; offset; stored length; plain length."""
+_PLACE = struct.Struct("<IIII")
+"""The last four of them."""
 _SIZE = _SLOT.size
 _SMALLEST = 1 << 10
 _KINDS = (BlobKind.DATA, BlobKind.DATA, BlobKind.TREE)
@@ -115,8 +117,16 @@ class BlobIndex:
         return False
 
     def find(self, kind: BlobKind, id: bytes) -> Location | None:
-        """A place of a blob."""
-        return next(self.find_all(kind, id), None)
+        """A place of a blob: the first of `find_all`."""
+        memory, mask = self._memory, self._mask
+        tag = kind + 1
+        slot = int.from_bytes(id[:8], "little") & mask
+        while found := memory[(position := slot * _SIZE) + 32]:
+            if found == tag and memory[position : position + 32] == id:
+                number, offset, length, plain_length = _PLACE.unpack_from(memory, position + 36)
+                return Location(self.packs[number], offset, length, plain_length)
+            slot = (slot + 1) & mask
+        return None
 
     def find_all(self, kind: BlobKind, id: bytes) -> Iterator[Location]:
         """Every place of a blob."""

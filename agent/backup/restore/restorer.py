@@ -11,75 +11,29 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from agent.backup.errors import DamagedError, RepositoryError
-from agent.backup.forked import Forked
+from agent.backup.forked import Forked, uncollected
 from agent.backup.format.crypto import OVERHEAD
 from agent.backup.format.node import FILE, FOLDER, MAX_PATH, SOCKET, Node, shown
-from agent.backup.format.pack import BlobKind
 from agent.backup.metadata import Applier
-from agent.backup.repository.blobs import Location
 from agent.backup.repository.repository import Repository
 from agent.backup.restore.below import Descriptors, Folder, remove_all
+from agent.backup.restore.contents import Batch, Contents, Empties, Link, Outcome, Task, message_of
 from agent.backup.restore.options import Action, Options, Overwrite, Progress, everything
-from agent.backup.restore.plan import Piece, Plan, Target, Wanted, locate
+from agent.backup.restore.plan import Piece
 from agent.backup.restore.writing import File, Writer
-from agent.backup.stores.contract import FileKind, StoreError
 
 _FIRST_BATCH = 512
 """Files in the first batch, so that work begins early; each later one is twice as large."""
 _LAST_BATCH = 8192
-_BATCH_BLOBS = 16384
 _INLINE_BYTES = 2 << 20
 """Bytes up to which a batch is not worth a fork; so are files up to the next."""
 _INLINE_FILES = 32
 
 _T = TypeVar("_T")
-
-
-class _Empties(NamedTuple):
-    """A task: files without content."""
-
-    files: list[int]
-
-
-class _Copies(NamedTuple):
-    """A task: what is right of existing files goes over into the new ones."""
-
-    files: list[int]
-
-
-_Task = Piece | _Empties | _Copies
-_Outcome = list[tuple[int, bool, str]]
-"""(file's place in the batch, whether it failed, what is wrong)"""
-
-
-class _Link(NamedTuple):
-    """A further name of a file."""
-
-    source: File
-    folder: Folder
-    node: Node
-
-
-class _Batch:
-    """Files that are written together, and what waits for them."""
-
-    def __init__(self) -> None:
-        self.files: list[File] = []
-        self.blobs = 0
-        self.links: list[_Link] = []
-        self.left: list[Folder] = []
-        """Folders that hold nothing more, the inner ones first."""
-        self.tasks: list[_Task] = []
-        self.running: Forked[_Task, _Outcome] | None = None
-
-    def full(self, size: int) -> bool:
-        """Whether it is time to write."""
-        return len(self.files) >= size or self.blobs >= _BATCH_BLOBS
 
 
 class _Frame:
@@ -128,8 +82,10 @@ class Restorer:
         self._folders = Descriptors(root)
         self._applier = Applier(by_name=options.owners_by_name, select_attribute=options.select_attribute)
         self._writer = Writer(self._folders, self._applier, sparse=options.sparse, delete=options.delete)
+        self._contents = Contents(self._repository, self._writer)
         try:
-            self._restore(top, tree)
+            with uncollected():
+                self._restore(top, tree)
         finally:
             self._folders.close()
             if root >= 0:
@@ -137,13 +93,14 @@ class Restorer:
         return self.progress
 
     def _restore(self, top: Folder, tree: bytes) -> None:
-        opened: list[_Batch] = []
+        opened: list[Batch] = []
         try:
             for batch in self._batches(top, tree):
                 opened.append(batch)
+                self._compare(batch)
+                self._plan(batch)
                 for before in opened[:-1]:
                     self._drain(before)
-                self._compare(batch)
                 self._start(batch)
                 for before in opened[:-1]:
                     self._finish(before)
@@ -161,9 +118,9 @@ class Restorer:
 
     # Reading trees
 
-    def _batches(self, top: Folder, tree: bytes) -> Iterator[_Batch]:
+    def _batches(self, top: Folder, tree: bytes) -> Iterator[Batch]:
         size = _FIRST_BATCH
-        batch = _Batch()
+        batch = Batch()
         stack = [_Frame(top, b"/", self._load(top, tree), restored=False)]
         while stack:
             frame = stack[-1]
@@ -192,7 +149,7 @@ class Restorer:
                     self._fail(path, error)
                 if batch.full(size):
                     yield batch
-                    batch = _Batch()
+                    batch = Batch()
                     size = min(size * 2, _LAST_BATCH)
         yield batch
 
@@ -238,7 +195,7 @@ class Restorer:
         else:
             self._folders.make(folder, replace=replace)
 
-    def _take(self, batch: _Batch, folder: Folder, node: Node, path: bytes) -> None:
+    def _take(self, batch: Batch, folder: Folder, node: Node, path: bytes) -> None:
         """See to an entry that is no folder. Raises OSError, DamagedError."""
         self.progress.files += 1
         self._make(folder)
@@ -259,7 +216,7 @@ class Restorer:
             # Where they differ the file changed while it was saved, or these are of two file systems without numbers.
             if first is not file and first.node.content == node.content:
                 if overwritten:
-                    batch.links.append(_Link(first, folder, node))
+                    batch.links.append(Link(first, folder, node))
                 else:
                     self._skip(path, 0)
                 return
@@ -288,11 +245,11 @@ class Restorer:
 
     # Writing batches
 
-    def _compare(self, batch: _Batch) -> None:
+    def _compare(self, batch: Batch) -> None:
         """Find out what of existing files is right already, and give those that are their metadata."""
         existing = []
         for file in batch.files:
-            if file.existing and self._measure(file):
+            if file.existing and self._contents.measure(file):
                 existing.append(file)
         for number, (matches, problems) in self._share(existing, self._compare_one, _bytes(existing)):
             file = existing[number]
@@ -312,61 +269,28 @@ class Restorer:
         except OSError as error:
             return matches, [str(error.strerror)]
 
-    def _measure(self, file: File) -> bool:
-        """Let the file know how long its blobs are."""
-        try:
-            file.lengths = [length for _, length in locate(file.node, self._find)]
-        except DamagedError as error:
-            file.failure = str(error)
-        return not file.failure
-
-    def _find(self, id: bytes) -> Location | None:
-        return self._repository.blobs.find(BlobKind.DATA, id)
-
-    def _start(self, batch: _Batch) -> None:
-        """Plan what is to be read, and begin with it."""
-        if self._options.dry_run:
-            for file in batch.files:
-                if not file.same and not file.failure and self._measure(file):
-                    self.progress.bytes_done += file.node.size
-                    self._told(file)
+    def _plan(self, batch: Batch) -> None:
+        if not self._options.dry_run:
+            self._contents.plan(batch, lengths=self._options.verify)
             return
-        plan = Plan()
-        empties: list[int] = []
-        copies: list[int] = []
-        for number, file in enumerate(batch.files):
-            if file.same or file.failure:
-                continue
-            try:
-                located = locate(file.node, self._find)
-                content = file.node.content
-                if not content:
-                    empties.append(number)
-                elif len(content) == 1:
-                    plan.add(content[0], located[0][0], Target(number, 0))
-                else:
-                    self._writer.begin(file)
-                    if any(file.matches):
-                        copies.append(number)
-                    offset = 0
-                    for index, (place, length) in enumerate(located):
-                        if not file.matches or not file.matches[index]:
-                            plan.add(content[index], place, Target(number, offset))
-                        offset += length
-                if self._options.verify:
-                    file.lengths = [length for _, length in located]
-            except (DamagedError, OSError) as error:
-                file.failure = _message(error)
-        batch.tasks = [*plan.pieces()]
-        batch.tasks += [_Empties(empties[at : at + 64]) for at in range(0, len(empties), 64)]
-        batch.tasks += [_Copies([number]) for number in copies]
+        for file in batch.files:
+            if not file.same and not file.failure and self._contents.measure(file):
+                self.progress.bytes_done += file.node.size
+                self._told(file)
+
+    def _start(self, batch: Batch) -> None:
+        """Begin with what was planned."""
+
+        def work(task: Task) -> Outcome:
+            return self._contents.work(batch.files, task)
+
         if self._is_small(len(batch.files), _bytes(batch.files)):
             for number, task in enumerate(batch.tasks):
-                self._account(batch, number, self._work(batch, task))
+                self._account(batch, number, work(task))
         else:
-            batch.running = Forked(batch.tasks, lambda task: self._work(batch, task), self._workers)
+            batch.running = Forked(batch.tasks, work, self._workers)
 
-    def _drain(self, batch: _Batch) -> None:
+    def _drain(self, batch: Batch) -> None:
         """Wait until a batch is written."""
         if batch.running is not None:
             with batch.running:
@@ -385,61 +309,9 @@ class Restorer:
         with Forked(tasks, work, self._workers) as running:
             yield from running.outcomes()
 
-    # In a forked process, mostly
-
-    def _work(self, batch: _Batch, task: _Task) -> _Outcome:
-        if isinstance(task, Piece):
-            return self._write_piece(batch, task)
-        outcome: _Outcome = []
-        for number in task.files:
-            file = batch.files[number]
-            try:
-                if isinstance(task, _Copies):
-                    self._writer.copy_parts(file)
-                else:
-                    outcome += [(number, False, text) for text in self._writer.write_file(file, b"")]
-            except OSError as error:
-                outcome.append((number, True, _message(error)))
-        return outcome
-
-    def _write_piece(self, batch: _Batch, piece: Piece) -> _Outcome:
-        repository = self._repository
-        outcome: _Outcome = []
-        data: memoryview | None = None
-        with suppress(StoreError):  # each blob is asked for by itself then, and wherever else it is
-            data = memoryview(repository.store.load(FileKind.PACK, piece.pack.hex(), piece.start, piece.length))
-        for wanted in piece.blobs:
-            try:
-                content = self._open(wanted, piece, data)
-            except RepositoryError as error:
-                outcome += [(target.file, True, str(error)) for target in wanted.targets]
-                continue
-            for target in wanted.targets:
-                file = batch.files[target.file]
-                try:
-                    if file.temporary:
-                        self._writer.write_part(file, content, target.offset)
-                    else:
-                        problems = self._writer.write_file(file, content)
-                        if problems:
-                            outcome += [(target.file, False, text) for text in problems]
-                except OSError as error:
-                    outcome.append((target.file, True, _message(error)))
-        return outcome
-
-    def _open(self, wanted: Wanted, piece: Piece, data: memoryview | None) -> bytes:
-        if data is not None:
-            start = wanted.place.offset - piece.start
-            sealed = data[start : start + wanted.place.length]
-            try:
-                return self._repository.open_blob(BlobKind.DATA, wanted.id, sealed, wanted.place)
-            except DamagedError:
-                pass  # another copy may be sound
-        return self._repository.load_blob(BlobKind.DATA, wanted.id)
-
     # When a batch is written
 
-    def _account(self, batch: _Batch, number: int, outcome: _Outcome) -> None:
+    def _account(self, batch: Batch, number: int, outcome: Outcome) -> None:
         for place, failed, text in outcome:
             file = batch.files[place]
             if not failed:
@@ -455,7 +327,7 @@ class Restorer:
                     file = batch.files[target.file]
                     if not file.temporary and not file.failure:
                         self._told(file)
-        elif isinstance(task, _Empties):
+        elif isinstance(task, Empties):
             for place in task.files:
                 if not batch.files[place].failure:
                     self._told(batch.files[place])
@@ -466,7 +338,7 @@ class Restorer:
                     length for matches, length in zip(file.matches, file.lengths, strict=True) if matches
                 )
 
-    def _finish(self, batch: _Batch) -> None:
+    def _finish(self, batch: Batch) -> None:
         for file in batch.files:
             if file.temporary and not file.failure:
                 try:
@@ -475,7 +347,7 @@ class Restorer:
                         self._warn(file.path, problems)
                     self._told(file)
                 except OSError as error:
-                    file.failure = _message(error)
+                    file.failure = message_of(error)
             if file.failure:
                 self._writer.abandon(file)
                 self._fail(file.path, file.failure)
@@ -493,7 +365,7 @@ class Restorer:
                 files[number].failure = "what was written is not what is read from the disk now"
                 self._fail(files[number].path, files[number].failure)
 
-    def _link(self, link: _Link) -> None:
+    def _link(self, link: Link) -> None:
         path = link.folder.path_of(link.node.name)
         if link.source.failure:
             self._fail(path, f"it is the same file as {shown(link.source.path)}, which could not be restored")
@@ -555,7 +427,7 @@ class Restorer:
 
     def _fail(self, path: bytes, problem: Exception | str) -> None:
         self.progress.errors += 1
-        self._options.on_error(path, _message(problem))
+        self._options.on_error(path, message_of(problem))
 
     def _warn(self, path: bytes, problems: list[str]) -> None:
         for problem in problems:
@@ -579,7 +451,3 @@ class Restorer:
 
 def _bytes(files: Sequence[File]) -> int:
     return sum(file.node.size for file in files)
-
-
-def _message(problem: Exception | str) -> str:
-    return (problem.strerror if isinstance(problem, OSError) else None) or str(problem)

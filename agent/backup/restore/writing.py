@@ -71,8 +71,10 @@ class Writer:
         """
         folder = self.folders.open(file.folder)
         if not file.existing:
-            with suppress(FileExistsError):
+            try:
                 return self._write_new(folder, file.name, file.node, content)
+            except FileExistsError:
+                pass  # somebody made one meanwhile
         name = self.temporary()
         problems = self._write_new(folder, name, file.node, content)
         self.rename(folder, name, file.name)

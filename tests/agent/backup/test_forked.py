@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
 import pytest
 
 from agent.backup.errors import DamagedError, RepositoryError
-from agent.backup.forked import Forked
+from agent.backup.forked import Forked, uncollected
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 1024, 2600])
@@ -74,3 +75,13 @@ def test_processes_end_when_nobody_wants_their_work_any_more() -> None:
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_collections_go_on_after_work_without_them() -> None:
+    """Also when it fails, and not if they were off before."""
+    with uncollected(), uncollected():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    with pytest.raises(DamagedError), uncollected():
+        raise DamagedError("it failed")
+    assert gc.isenabled()

@@ -365,7 +365,7 @@ def test_an_interrupted_restore_leaves_no_half_files(
         raise KeyboardInterrupt
 
     tree = made.tree(made.file(b"parts", b"one", b"two"))
-    monkeypatch.setattr("agent.backup.restore.restorer.Restorer._write_piece", interrupt)
+    monkeypatch.setattr("agent.backup.restore.contents.Contents._write_piece", interrupt)
     with pytest.raises(KeyboardInterrupt):
         restore(made.repository, tree, tmp_path / "out", workers=1)
     assert listing(tmp_path / "out") == {}
