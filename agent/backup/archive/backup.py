@@ -18,6 +18,7 @@ from agent.backup.archive.plan import Plan
 from agent.backup.archive.report import (
     MOST_PROBLEMS,
     Counts,
+    OnEntry,
     OnProblem,
     OnProgress,
     Outcome,
@@ -151,13 +152,15 @@ def run_backup(
     cache: Path | None = None,
     changed_folders: Container[bytes] | None = None,
     scan_ahead: bool = False,
+    on_entry: OnEntry | None = None,
 ) -> Outcome:
     """Save targets. The caller holds the repository's lock.
 
     A target that is not there is a problem, unless none is: RepositoryError. `cache` is a file in which is remembered
     what folders were, for the next run of these targets. `changed_folders`, from a watcher, are absolute paths: in no
     other folder has anything changed, at any depth, since the parent snapshot was begun, so only these are listed.
-    Without a usable cache all folders are. With `scan_ahead`, a first backup learns its total while it goes on.
+    Without a usable cache all folders are. With `scan_ahead`, a first backup learns its total while it goes on. For
+    `on_entry` to hear of every file and folder, each is looked at.
     """
     targets: list[bytes] = []
     missing: list[bytes] = []
@@ -177,19 +180,19 @@ def run_backup(
     folders = FolderCache(
         cache if not (plan.with_atime or plan.dry_run) else None, repository.key, _context(repository, plan)
     )
-    if run.parent is not None:
+    if run.parent is not None and on_entry is None:
         folders.load(run.parent.id, indexes)
     devices_of = FileSystems(devices) if plan.scope.one_file_system else None
     if scan_ahead and run.progress.total_size is None:
         run.scan = ScanAhead(plan_of_targets, plan.scope, devices_of)
     try:
-        tree, counts, written = _save_targets(run, plan_of_targets, devices_of, folders, changed_folders)
+        tree, counts, written = _save_targets(run, plan_of_targets, devices_of, folders, changed_folders, on_entry)
     except MisleadingCacheError:
         folders.distrust()
         repository.drop_index()  # only what is in the store counts, whatever became of what was under way
         indexes = [name for name, _ in repository.names(FileKind.INDEX)]
         run.progress.files = run.progress.size = 0
-        tree, counts, written = _save_targets(run, plan_of_targets, devices_of, folders, None)
+        tree, counts, written = _save_targets(run, plan_of_targets, devices_of, folders, None, on_entry)
     finally:
         if run.scan is not None:
             run.scan.end()
@@ -205,6 +208,7 @@ def _save_targets(
     file_systems: FileSystems | None,
     folders: FolderCache,
     changed_folders: Container[bytes] | None,
+    on_entry: OnEntry | None,
 ) -> tuple[bytes, Counts, list[str]]:
     """The root tree, what became of its entries, and the index files that were written."""
     repository, plan = run.repository, run.plan
@@ -220,6 +224,7 @@ def _save_targets(
         progress=run.progress,
         on_progress=run.tell,
         on_problem=run.problem,
+        on_entry=on_entry,
     )
     saving = Saving(
         repository,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, field
+from enum import StrEnum
 
 from agent.backup.format.snapshot import Snapshot, Summary
 
@@ -32,6 +33,14 @@ class Problem:
 
     path: str
     reason: str
+
+
+class Became(StrEnum):
+    """Of a file or folder, against the parent snapshot; in restic's words."""
+
+    NEW = "new"
+    MODIFIED = "modified"
+    UNCHANGED = "unchanged"
 
 
 @dataclass(slots=True)
@@ -70,6 +79,8 @@ class Outcome:
 
 OnProgress = Callable[[Progress], None]
 OnProblem = Callable[[Problem], None]
+OnEntry = Callable[[Became, bytes, int], None]
+"""What became of an entry, where it lies in the snapshot (a folder with a slash at its end), bytes of a file."""
 
 
 def ignore(word: Progress | Problem) -> None:

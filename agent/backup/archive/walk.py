@@ -13,7 +13,7 @@ from agent.backup.archive.folders import FolderCache, Record, entries_state, own
 from agent.backup.archive.messages import SavedFile
 from agent.backup.archive.paths import FOLDER, join, open_quietly, reachable
 from agent.backup.archive.previous import Entry, PreviousNodes, parse_previous, same_content, same_node
-from agent.backup.archive.report import Counts, Progress
+from agent.backup.archive.report import Became, Counts, OnEntry, Progress
 from agent.backup.archive.saving import LARGE, Saving
 from agent.backup.archive.scope import FileSystems, Scope
 from agent.backup.archive.targets import Target
@@ -103,7 +103,9 @@ class Walk:
         progress: Progress,
         on_progress: Callable[[], None],
         on_problem: Callable[[bytes, str], None],
+        on_entry: OnEntry | None,
     ) -> None:
+        """`on_entry` is told what became of each file and folder, for which `cache` must know none."""
         self._repository = repository
         self._scope = scope
         self._ignore_ctime = ignore_ctime or ignore_inode
@@ -114,6 +116,7 @@ class Walk:
         self._progress = progress
         self._on_progress = on_progress
         self._on_problem = on_problem
+        self._on_entry = on_entry
         self._told = 0.0
         self._file_systems = file_systems
         self._stack: list[_Folder] = []
@@ -393,6 +396,8 @@ class Walk:
             else:
                 self.counts.files_changed += 1
         folder.nodes[name] = json
+        if self._on_entry is not None:
+            self._on_entry(_compared(before, json), join(folder.place, name), status.st_size)
         self._done(folder, status.st_size)
         return True
 
@@ -419,6 +424,9 @@ class Walk:
                 self.counts.files_unmodified += 1
             else:
                 self.counts.files_changed += 1
+            if self._on_entry is not None:
+                found = _compared(before and before[0], saved.node)
+                self._on_entry(found, join(folder.place, name), saved.size)
             self._done(folder, saved.size)
         else:
             folder.files -= 1
@@ -450,6 +458,9 @@ class Walk:
             node = self._node_of(folder, tree)
             if node is not None:
                 self._put(above, folder.name, node)
+            if self._on_entry is not None:
+                before = self._previous(above).get(folder.name)
+                self._on_entry(_compared(before and before[0], node or b""), folder.place + b"/", 0)
             self._remember(folder, tree)
             self._add_up(above, folder.files, folder.folders, folder.size)
             above.whole = above.whole and folder.whole
@@ -564,6 +575,12 @@ class Walk:
         if now - self._told >= _TELL_EVERY:
             self._told = now
             self._on_progress()
+
+
+def _compared(before: bytes | None, node: bytes) -> Became:
+    if before is None:
+        return Became.NEW
+    return Became.UNCHANGED if before == node else Became.MODIFIED
 
 
 def _subtree(id: bytes) -> bytes:

@@ -14,14 +14,14 @@ from typing import BinaryIO, cast
 import msgspec
 
 from agent.backup.archive.plan import Plan
-from agent.backup.archive.report import Outcome, Problem, Progress
+from agent.backup.archive.report import Became, OnEntry, Outcome, Problem, Progress
 from agent.backup.archive.targets import absolute
 from agent.backup.errors import PartialError
 from agent.backup.repository.repository import Repository
 from agent.backup.select.snapshots import parse_tags
 from agent.cli.backup.access import cache_folder, opened, pack_size
 from agent.cli.backup.options import positive, setting
-from agent.cli.backup.output import plural, print_error, print_json
+from agent.cli.backup.output import plural, print_error, print_json, print_path
 from agent.cli.backup.patterns import read_named
 from agent.cli.backup.progress import make_way, progress
 from agent.cli.backup.scope import add_scope, scope_of
@@ -197,10 +197,22 @@ def _save(repository: Repository, plan: Plan, options: argparse.Namespace) -> tu
                 cache=cache,
                 changed_folders=watching.advice.changed if watching else None,
                 scan_ahead=display.shown and not options.no_scan,
+                on_entry=_list_entry(options) if options.verbose > 1 and not options.quiet else None,
             )
             if watching:
                 watching.end(outcome)
         return outcome, display.elapsed
+
+
+def _list_entry(options: argparse.Namespace) -> OnEntry:
+    def tell(became: Became, path: bytes, size: int) -> None:
+        if options.json:
+            print_json({"message_type": "verbose_status", "action": became, "item": text_of(path)})
+        else:
+            saved = became is not Became.UNCHANGED and not path.endswith(b"/")
+            print_path(f"{became:<9} ", path, f", {format_size(size)}" if saved else "")
+
+    return tell
 
 
 def _save_stream(
@@ -293,7 +305,7 @@ RUN = Command(
   hostward backup run / --one-file-system --exclude-file /etc/hostward/exclude
   hostward backup run etc                   the job [backups.etc] of the configuration
   hostward backup run --stdin-from-command --stdin-filename db.sql -- pg_dump shop
-  hostward backup run /srv --dry-run --verbose""",
+  hostward backup run /srv --dry-run -vv    what would be saved, file by file""",
     notes="""\
 A word without "/" is a job, if the configuration has one of that name; ./etc is a path.
 Files that have not changed since the snapshot before (size, inode, mtime, ctime) are not read. What vanishes or

@@ -65,6 +65,38 @@ def test_a_summary_is_restics(both: tuple[Place, Place], files: Path, tmp_path: 
     assert snapshot["program_version"].startswith("hostward ")
 
 
+def test_what_became_of_each_file_is_told_as_restic_tells_it(
+    both: tuple[Place, Place], files: Path, tmp_path: Path
+) -> None:
+    """With -vv: at first, again, and after changes of content, of metadata, and of what is there at all."""
+    ours, theirs = both
+    top = tmp_path / "top"
+    (top / "inner").mkdir(parents=True)
+    for name in ("same", "touched", "inner/written", "inner/gone"):
+        (top / name).write_text(name)
+    (top / "link").symlink_to("same")
+
+    def told(lines: list[dict[str, Any]]) -> set[tuple[str, str]]:
+        found = [line for line in lines if line["message_type"] == "verbose_status" and line["item"]]
+        assert len({line["item"] for line in found}) == len(found)
+        return {(line["action"], line["item"]) for line in found}
+
+    for change in range(3):
+        if change == 2:
+            (top / "inner/written").write_text("more")
+            (top / "inner/gone").unlink()
+            (top / "inner/empty").mkdir()
+            (top / "touched").chmod(0o600)
+            (top / "new").write_text("new")
+        mine = ours.json("run", files / "etc", top, "-vv")
+        assert told(mine) == told(theirs.peer_json("backup", files / "etc", top, "-vv"))
+    lines = ours.hostward("run", top, "-vv", "--dry-run", "--force").splitlines()
+    assert f"new       {top}/new, 3B" in lines
+    assert f"new       {top}/inner/" in lines
+    assert f"unchanged {top}/same" in ours.hostward("run", top, files / "etc", "-vv", "--dry-run").splitlines()
+    assert "unchanged" not in ours.hostward("run", top, files / "etc", "-vv", "--quiet")
+
+
 def test_what_cannot_be_saved_is_named(both: tuple[Place, Place], files: Path) -> None:
     """Exit code 3, and the snapshot is there."""
     ours, theirs = both
