@@ -34,6 +34,20 @@ class FileKind(StrEnum):
     PACK = "data"
 
 
+LONGEST = {
+    FileKind.CONFIG: 1 << 20,
+    FileKind.KEY: 1 << 20,
+    FileKind.LOCK: 1 << 20,
+    FileKind.SNAPSHOT: 1 << 28,
+    FileKind.INDEX: 1 << 28,
+    FileKind.PACK: 1 << 31,
+}
+"""Bytes of a file that is loaded as a whole: what a place offers is proven when it was read, and may have no end.
+
+restic ends an index at some 8 MiB, and a pack soon after 128.
+"""
+
+
 class StoreError(RepositoryError):
     """An operation failed. Trying again may help unless it is `permanent` (refused, not there, no such place)."""
 
@@ -113,7 +127,7 @@ class Store(ABC):
 
     @abstractmethod
     def load(self, kind: FileKind, name: str, offset: int = 0, length: int | None = None) -> bytes:
-        """`length` bytes from `offset`, or all that follows it. Raises FileMissingError.
+        """`length` bytes from `offset`, or all that follows, at most LONGEST. Raises FileMissingError.
 
         Less than asked for is an error (a truncated file, a connection that was cut), never a short answer.
         """

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from agent.backup.stores.contract import (
+    LONGEST,
     PIECE,
     FileExistsStoreError,
     FileKind,
@@ -84,6 +85,8 @@ class LocalStore(Store):
                 raise PermanentStoreError(
                     f"{path}: is {size} bytes long, but {wanted} bytes from {offset} on were asked for"
                 )
+            if length is None and wanted > LONGEST[kind]:
+                raise PermanentStoreError(f"{path}: is {size} bytes long; expected at most {LONGEST[kind]}")
             pieces = []
             while wanted and (piece := os.pread(descriptor, wanted, offset)):
                 pieces.append(piece)

@@ -12,8 +12,10 @@ import msgspec
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
+from urllib3.exceptions import HTTPError
 
 from agent.backup.stores.contract import (
+    LONGEST,
     PIECE,
     AppendOnlyError,
     FileExistsStoreError,
@@ -41,8 +43,8 @@ from kit.errors import UsageError
 from kit.terminal import clean
 
 VERSION_2 = "application/vnd.x.restic.rest.v2"
-MAX_LIST = 1 << 30
-"""Bytes of a list of names: ten million files."""
+MAX_LIST = 1 << 28
+"""Bytes of a list of names: three million files, which hold some 50 TB."""
 EXPECTED = "expected rest:https://HOST:PORT/PATH/"
 
 
@@ -112,7 +114,7 @@ class RestStore(Store):
         with self._answer("GET", url, headers=headers) as response:
             if headers and response.status_code != 206:
                 raise PermanentStoreError(f"{url}: the server cannot send a part of a file")
-            content = self._body(url, response, length)
+            content = self._body(url, response, LONGEST[kind] if length is None else length)
         if length is not None and len(content) != length:
             raise PermanentStoreError(f"{url}: ends {length - len(content)} bytes before {offset + length}")
         return content
@@ -145,7 +147,7 @@ class RestStore(Store):
                 yield from ((file.name, file.size) for file in files if is_name(kind, file.name))
                 return
             names = msgspec.json.decode(text, type=list[str])
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise StoreError(f"{url}: the answer is no list of files: {error}") from error
         for name in names:
             if is_name(kind, name):
@@ -209,17 +211,18 @@ class RestStore(Store):
             raise refused(url, response.status_code, response.reason or "")
         return response
 
-    def _body(self, url: str, response: requests.Response, longest: int | None) -> bytes:
+    def _body(self, url: str, response: requests.Response, longest: int) -> bytes:
         """All of an answer. Raises StoreError where it was cut, or where it is longer than it may be."""
         require_length(url, response.headers)
         content = bytearray()
         try:
-            for piece in response.iter_content(PIECE):
+            # As it was sent: compression, which was not asked for, could make anything of it.
+            for piece in response.raw.stream(PIECE, decode_content=False):
                 self._received(len(piece))
                 content += piece
-                if longest is not None and len(content) > longest:
-                    raise PermanentStoreError(f"{url}: the server sent more than was asked for")
-        except (requests.RequestException, OSError) as error:
+                if len(content) > longest:
+                    raise PermanentStoreError(f"{url}: the server sent more than the {longest} bytes that can be")
+        except (HTTPError, OSError) as error:
             raise failed(url, error) from error
         return bytes(content)
 

@@ -18,6 +18,7 @@ from minio.error import InvalidResponseError, MinioException, S3Error, ServerErr
 from urllib3.exceptions import HTTPError
 
 from agent.backup.stores.contract import (
+    LONGEST,
     PIECE,
     FileExistsStoreError,
     FileKind,
@@ -51,6 +52,8 @@ _MIN_PART = 5 * 1024 * 1024
 """Bytes: a smaller part is refused by the library. Files are sent in one part, so that they appear by one request."""
 _PASSING = {"IncompleteBody", "InternalError", "OperationAborted", "RequestTimeout", "SlowDown", "Throttling"}
 """Codes of errors that speak of the moment, whatever their status: Amazon S3 API Reference, "Error responses"."""
+_LONGEST_ANSWER = 16 << 20
+"""Bytes of an answer that is no file: a list has a thousand keys, in some 500 KB."""
 _NO_FILE = {"NoSuchKey", "NoSuchBucket"}
 
 
@@ -116,6 +119,7 @@ class S3Store(Store):
         if offset or length is not None:
             headers["Range"] = f"bytes={offset}-" + ("" if length is None else str(offset + length - 1))
         content = bytearray()
+        longest = LONGEST[kind] if length is None else length
         with self._told(key, absent=True):
             response = self._client.get().get_object(self._bucket, key, request_headers=headers)
             try:
@@ -128,8 +132,8 @@ class S3Store(Store):
                 for piece in response.stream(PIECE, decode_content=False):
                     self._received(len(piece))
                     content += piece
-                    if length is not None and len(content) > length:
-                        raise PermanentStoreError(f"{key}: the server sent more than was asked for")
+                    if len(content) > longest:
+                        raise PermanentStoreError(f"{key}: the server sent more than the {longest} bytes that can be")
             finally:
                 response.close()
                 response.release_conn()
@@ -229,7 +233,31 @@ class _Client(urllib3.PoolManager):
     ) -> urllib3.BaseHTTPResponse:
         if arguments.get("body"):
             arguments["body"] = Upload(arguments["body"], self._sending)
-        return super().urlopen(method, url, redirect=False, **arguments)
+        whole = arguments.pop("preload_content", True)
+        response = super().urlopen(method, url, redirect=False, preload_content=False, **arguments)
+        # The library reads what is no success as a whole, too.
+        return _bounded(response) if whole or response.status >= 300 else response
+
+
+def _bounded(response: urllib3.BaseHTTPResponse) -> urllib3.BaseHTTPResponse:
+    """The same answer with its body, which the library would read however long it is, and decompress."""
+    body = bytearray()
+    try:
+        for piece in response.stream(PIECE, decode_content=False):
+            body += piece
+            if len(body) > _LONGEST_ANSWER:
+                response.close()
+                raise PermanentStoreError(f"the server sent more than the {_LONGEST_ANSWER} bytes that can be")
+    finally:
+        response.release_conn()
+    return urllib3.HTTPResponse(
+        BytesIO(body),
+        response.headers,
+        response.status,
+        reason=response.reason,
+        decode_content=False,
+        enforce_content_length=False,  # which it has been; and an answer to HEAD has none
+    )
 
 
 def _stream(content: bytes | SpooledFile, stack: ExitStack) -> tuple[BinaryIO, int]:

@@ -20,6 +20,7 @@ import paramiko
 from paramiko.sftp import CMD_DATA, CMD_EXTENDED, CMD_READ, CMD_STATUS, SFTPError, int64
 
 from agent.backup.stores.contract import (
+    LONGEST,
     FileExistsStoreError,
     FileKind,
     FileMissingError,
@@ -123,6 +124,8 @@ class SftpStore(Store):
             size = file.stat().st_size
             if size is None:
                 raise PermanentStoreError(f"{path}: the server does not say how long it is")
+            if length is None and size - offset > LONGEST[kind]:
+                raise PermanentStoreError(f"{path}: is {size} bytes long; expected at most {LONGEST[kind]}")
             end = size if length is None else offset + length
             if max(offset, end) > size:
                 raise PermanentStoreError(f"{path}: is {size} bytes long, but bytes up to {end} were asked for")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.backup.stores.contract import FileKind, FileMissingError, PermanentStoreError, SpooledFile, StoreError
+from agent.backup.stores.layout import path_of
 from agent.backup.stores.local import LocalStore
 from agent.backup.stores.spool import ABANDONED, clean_spool, open_spool
 from tests.agent.tmpfs import small_disk
@@ -162,6 +163,18 @@ def test_a_really_full_disk_leaves_nothing(tmp_path: Path) -> None:
             store.save(FileKind.PACK, name_of(b"x"), b"x" * (2 << 20))
         assert [path for path in disk.rglob("*") if path.is_file()] == []
         store.save(FileKind.PACK, name_of(b"x"), b"x" * 1000)
+
+
+@pytest.mark.parametrize("kind", FileKind)
+def test_a_file_without_end_is_not_read(store: LocalStore, root: Path, kind: FileKind) -> None:
+    """One with holes costs whoever planted it nothing."""
+    name = "config" if kind is FileKind.CONFIG else name_of(b"")
+    path = root / path_of(kind, name)
+    with path.open("wb") as file:
+        file.truncate(1 << 43)
+    with pytest.raises(PermanentStoreError, match="expected at most"):
+        store.load(kind, name)
+    assert store.load(kind, name, 1 << 42, 10) == bytes(10)
 
 
 def test_an_input_error_may_pass(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:

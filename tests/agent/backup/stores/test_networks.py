@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import random
 import socket
@@ -16,6 +17,7 @@ import pytest
 
 from agent.backup.stores import rest, s3, sftp, ssh
 from agent.backup.stores.contract import (
+    LONGEST,
     AppendOnlyError,
     FileKind,
     PermanentStoreError,
@@ -179,8 +181,8 @@ def test_a_server_that_falls_silent_is_not_waited_for_for_ever(
 
 
 @contextmanager
-def babbling_server(words: bytes) -> Iterator[int]:
-    """Answers everything with the same bytes, and hangs up."""
+def babbling_server(words: bytes, again: bytes = b"") -> Iterator[int]:
+    """Answers everything with the same bytes, then with others again and again, and hangs up."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer(connection: socket.socket) -> None:
@@ -188,6 +190,8 @@ def babbling_server(words: bytes) -> Iterator[int]:
                 connection.settimeout(5)
                 connection.recv(65536)
                 connection.sendall(words)
+                while again:
+                    connection.sendall(again)
                 connection.shutdown(socket.SHUT_WR)
                 while connection.recv(65536):
                     pass
@@ -205,6 +209,40 @@ def babbling_server(words: bytes) -> Iterator[int]:
         yield listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)
         thread.join()
+
+
+ENDLESS = [
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999\r\n\r\n", b"a" * 65536),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b"a" * 65536 + b"\r\n"),
+    (b"HTTP/1.1 500 No\r\nContent-Type: application/xml\r\nContent-Length: 99999999999999\r\n\r\n", b"a" * 65536),
+]
+
+
+@pytest.mark.parametrize(("words", "again"), ENDLESS, ids=["long", "chunked", "refused"])
+@pytest.mark.parametrize("location", ["rest:http://127.0.0.1:{}/", "s3:http://127.0.0.1:{}/bucket"])
+def test_an_answer_without_end_is_not_heard_out(
+    monkeypatch: pytest.MonkeyPatch, location: str, words: bytes, again: bytes
+) -> None:
+    """A file, or a list, of more than can be, and what a server says of an error."""
+    monkeypatch.setitem(LONGEST, FileKind.CONFIG, 100_000)
+    monkeypatch.setattr("agent.backup.stores.rest.MAX_LIST", 100_000)
+    monkeypatch.setattr("agent.backup.stores.s3._LONGEST_ANSWER", 100_000)
+    with babbling_server(words, again) as port:
+        store = open_store(location.format(port), {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"})
+        for operation in (lambda: store.load(FileKind.CONFIG, "config"), lambda: list(store.list(FileKind.PACK))):
+            with pytest.raises(StoreError):
+                operation()
+        store.close()
+
+
+def test_what_a_server_compressed_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody asked for it, and it may be a bomb: what comes is what it sent."""
+    packed = gzip.compress(bytes(100_000))
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+    with babbling_server(head % len(packed) + packed) as port:
+        store = open_store(f"rest:http://127.0.0.1:{port}/", {})
+        assert store.load(FileKind.CONFIG, "config") == packed
+        store.close()
 
 
 @pytest.mark.parametrize(
