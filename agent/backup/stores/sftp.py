@@ -93,6 +93,8 @@ class SftpStore(Store):
         self._root = path
         self._group: bool | None = None
         self._link = PerProcess(lambda: _Link(address, environment, self.connections))
+        self._left: set[str] = set()
+        """What is left of uploads, to be removed when the server answers again."""
 
     def create(self) -> None:
         with self._session(self._root) as session:
@@ -109,10 +111,12 @@ class SftpStore(Store):
         with Upload(content, self._sending) as body:
             try:
                 with self._session(target) as session:
+                    self._tidy(session)
                     self._write(session, temporary, body)
                     (_rename_to_new if kind is FileKind.CONFIG else _rename_over)(session, temporary, target)
             except StoreError as error:
-                self._tidy(temporary)
+                self._left.add(temporary)
+                self._try_to_tidy()
                 if not error.permanent and self._is_full(target, len(body)):
                     raise PermanentStoreError(f"{self.location}: {target}: no space is left on the server") from error
                 raise
@@ -169,6 +173,7 @@ class SftpStore(Store):
             session.remove(path)
 
     def close(self) -> None:
+        self._try_to_tidy()
         link = self._link.take()
         if link is not None:
             link.connection.close()
@@ -202,11 +207,18 @@ class SftpStore(Store):
         if written != len(body):
             raise StoreError(f"{path}: is {written} bytes long after {len(body)} were sent")
 
-    def _tidy(self, temporary: str) -> None:
-        """Remove what is left of an upload, where the connection still serves."""
-        if (link := self._link.peek()) is not None and link.connection.alive():
-            with suppress(*_FAILURES), link.session() as session:
+    def _tidy(self, session: paramiko.SFTPClient) -> None:
+        """Remove what is left of uploads."""
+        for temporary in list(self._left):
+            with suppress(OSError):
                 session.remove(temporary)
+            self._left.discard(temporary)
+
+    def _try_to_tidy(self) -> None:
+        """The same, where the connection still serves; else the next upload does it."""
+        if self._left and (link := self._link.peek()) is not None and link.connection.alive():
+            with suppress(*_FAILURES), link.session() as session:
+                self._tidy(session)
 
     def _is_full(self, path: str, size: int) -> bool:
         """Whether the server has no room for so many bytes: SFTP's own answer is only that something failed."""

@@ -7,6 +7,7 @@ import ctypes
 import json
 import os
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -20,7 +21,7 @@ from agent.backup.format.keyfile import Cost
 from agent.backup.repository import keys, locks
 from agent.backup.stores import retry
 from agent.backup.stores.cache import CachedStore
-from agent.backup.stores.contract import SpooledFile, Store
+from agent.backup.stores.contract import FileKind, SpooledFile, Store
 from agent.backup.stores.registry import open_store
 from agent.backup.stores.spool import open_spool
 from agent.backup.stores.wrapper import Wrapper
@@ -45,6 +46,10 @@ class Circumstances(msgspec.Struct, frozen=True):
     """Nobody else works on the repository: locks need not wait for them."""
     remote: bool = False
     """Nothing can be spooled in the store, so that it is in TMPDIR."""
+    patience: float = 900.0
+    """Seconds for which what fails is tried again."""
+    cuts: str = ""
+    """A socket on which is asked for the connection to be cut, before each operation of the faulty store."""
     cached: bool = False
     """The store says that it is far away, so that there is a cache before it."""
     cache_dies: int = 0
@@ -73,6 +78,20 @@ def die() -> NoReturn:
         signal.pause()  # the signal may take a moment, and nothing must happen in it
 
 
+class Cut(FaultyStore):
+    """A store that may lose its connections within each of its operations."""
+
+    def __init__(self, inner: Store, cuts: str) -> None:
+        super().__init__(inner)
+        self._cuts = cuts
+
+    def _before(self, operation: str, kind: FileKind | None) -> None:
+        super()._before(operation, kind)
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(self._cuts)
+            asking.recv(1)
+
+
 class Remote(Wrapper):
     """A store to which files cannot be moved."""
 
@@ -94,6 +113,9 @@ def live(words: list[str], environment: dict[str, str], said: str, given: dict[s
     tempfile.tempdir = None
     keys.calibrated_cost = lambda: CHEAP
     retry.BASE = 0.0
+    defaults = retry.RetryingStore.__init__.__kwdefaults__
+    assert defaults is not None
+    defaults["patience"] = circumstances.patience
     if circumstances.alone:
         locks.SETTLE = SETTLE
     _set_clock(circumstances)
@@ -113,7 +135,10 @@ def live(words: list[str], environment: dict[str, str], said: str, given: dict[s
         store.is_remote |= circumstances.cached
         if circumstances.remote:
             store = Remote(store)
-        if location == circumstances.faulty:
+        if circumstances.cuts and location == circumstances.faulty:
+            store = Cut(store, circumstances.cuts)
+            stores.append(store)
+        elif location == circumstances.faulty:
             store = Mortal(store, Fault(*circumstances.fault) if circumstances.fault else None)
             stores.append(store)
         return store
