@@ -25,6 +25,7 @@ COMMANDS = {
     "prune": (f"{_HERE}.prune:PRUNE", "free the room that no snapshot needs"),
     "copy": (f"{_HERE}.copy:COPY", "copy snapshots from another repository"),
     "rewrite": (f"{_HERE}.rewrite:REWRITE", "take files out of snapshots, or give them another host or time"),
+    "tag": (f"{_HERE}.tag:TAG", "give snapshots other tags"),
     "repair index": (f"{_HERE}.repair:INDEX", "make the index agree with the packs that are there"),
     "repair packs": (f"{_HERE}.repair:PACKS", "save what is good in damaged packs"),
     "repair snapshots": (f"{_HERE}.repair:SNAPSHOTS", "make snapshots whole, without what is lost"),

@@ -20,7 +20,7 @@ def run(options: argparse.Namespace) -> int:
     """Remove them, and say how many."""
     with opened(options, "none") as repository:
         count = remove_locks(repository, all=options.remove_all, now=time.time_ns())
-    if not options.quiet:
+    if not (options.quiet or options.json):  # restic has no JSON for it
         print(f"removed {plural(count, 'lock')}")
     return 0
 

@@ -73,6 +73,46 @@ def test_a_place_that_only_adds_forgets_nothing(filled: Place, tmp_path: Path) -
         assert len(call(["backup", "list", "snapshots"], environment).stdout.split()) == 3
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--add", "new,two", "--remove", "one"],
+        ["latest", "--add", "new", "--add", "new"],
+        ["--tag", "two", "--set", "a,b"],
+        ["--host", "db1", "--remove", "other"],
+        ["--remove", "nothing"],
+    ],
+    ids=range(5),
+)
+def test_tags_become_what_restic_makes_of_them(words: list[str], copy: Place, tmp_path: Path) -> None:
+    """Twice, for the first original stays; and it says what restic says. Only the order is the old one here."""
+    other = Place(tmp_path / "other", copy.restic)
+    shutil.copytree(copy.folder, other.folder)
+
+    def state(place: Place) -> list[tuple[object, ...]]:
+        found = place.opened().snapshots()
+        return [(each.moment, sorted(each.tags), each.original, each.tree, each.hostname) for each in found]
+
+    for more in ([], ["--add", "later"]):
+        chosen = [word for word in words if word == "latest"] + more if more else words
+        mine, their = (
+            sorted(map(str, lines if isinstance(lines, list) else [lines]))
+            for lines in (copy.json("tag", *chosen), other.peer_json("tag", *chosen))
+        )
+        assert len(mine) == len(their)
+        assert mine[-1] == their[-1]
+        assert state(copy) == state(other)
+    assert "no errors were found" in copy.peer("check")
+
+
+def test_tags_are_changed_in_one_way_at_a_time(copy: Place) -> None:
+    """And all of them can be taken away."""
+    for words in (["tag"], ["tag", "--set", "a", "--add", "b"]):
+        assert "expected either --set, or --add and --remove" in call(["backup", *words], copy.environment()).stderr
+    assert copy.hostward("tag", "--set", "", "-v").splitlines()[-1] == "changed 2 snapshots"
+    assert all(not each.tags for each in copy.opened().snapshots())
+
+
 def test_no_rule_forgets_nothing(copy: Place) -> None:
     """Nor do rules that keep nothing of a group, unless that is said twice."""
     before = contents(copy.folder)
