@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from agent.backup.errors import RepositoryError
-from agent.backup.forked import Forked
+from agent.backup.forked import Forked, uncollected
 from agent.backup.format.keyfile import parse_key_file
 from agent.backup.format.lock import parse_lock
 from agent.backup.format.node import FILE, FOLDER, TYPES, Node, parse_tree, shown
@@ -117,12 +117,13 @@ class _Check:
     def run(self) -> CheckReport:
         self._check_small_files()
         snapshots = list(self._load_snapshots())
-        self._load_index()
-        stored = self._check_packs()
-        with self._reading(stored) as workers:
-            self._check_trees(snapshots, workers)
-            for _, result in workers.outcomes():
-                self._note(result)
+        with uncollected():
+            self._load_index()
+            stored = self._check_packs()
+            with self._reading(stored) as workers:
+                self._check_trees(snapshots, workers)
+                for _, result in workers.outcomes():
+                    self._note(result)
         self._find_touched(snapshots)
         return self._report
 

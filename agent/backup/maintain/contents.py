@@ -22,13 +22,13 @@ class PackContents:
         """The place of each pack in `index.packs`."""
         # A counting sort: where each pack's slots begin, then each slot to its pack.
         self._starts = array("Q", bytes(8 * (len(index.packs) + 1)))
-        for _, number, _ in index.slots():
+        for _, number in index.numbers():
             self._starts[number + 1] += 1
         for number in range(len(index.packs)):
             self._starts[number + 1] += self._starts[number]
         self._slots = array("I", bytes(4 * self._starts[-1]))
         ends = array("Q", self._starts)
-        for slot, number, _ in index.slots():
+        for slot, number in index.numbers():
             self._slots[ends[number]] = slot
             ends[number] += 1
 

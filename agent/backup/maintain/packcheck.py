@@ -13,8 +13,10 @@ from agent.backup.repository.blobs import Location
 from agent.backup.repository.repository import Repository
 from agent.backup.stores.contract import FileKind, StoreError
 
-PIECE = 4 << 20
-"""Bytes that are read at once, but for blobs that are larger."""
+_PIECE = 1 << 20
+"""Bytes that are read at once, but for blobs that are larger: each process holds two of them."""
+_FAR_PIECE = 4 << 20
+"""The same over a network, where a request costs a way there and back."""
 _LONGEST_TAIL = MAX_HEADER + LENGTH_FIELD
 
 
@@ -33,7 +35,7 @@ class PackResult:
     """The store did not give it, so nothing is known of what it holds."""
 
 
-def check_pack(repository: Repository, pack: bytes, size: int, blobs: Sequence[PackedBlob]) -> PackResult:
+def check_pack(repository: Repository, pack: bytes, size: int, blobs: list[PackedBlob]) -> PackResult:
     """Verify a pack of `size` bytes that holds `blobs` (sorted by offset) by the index.
 
     What fails is done once more: it may have been the way and not the place. It is told all the same.
@@ -49,7 +51,7 @@ def check_pack(repository: Repository, pack: bytes, size: int, blobs: Sequence[P
     return first
 
 
-def _check(repository: Repository, pack: bytes, size: int, blobs: Sequence[PackedBlob]) -> PackResult:
+def _check(repository: Repository, pack: bytes, size: int, blobs: list[PackedBlob]) -> PackResult:
     result = PackResult(pack, size)
     try:
         _verify(repository, result, blobs)
@@ -59,10 +61,11 @@ def _check(repository: Repository, pack: bytes, size: int, blobs: Sequence[Packe
     return result
 
 
-def _verify(repository: Repository, result: PackResult, blobs: Sequence[PackedBlob]) -> None:
+def _verify(repository: Repository, result: PackResult, blobs: list[PackedBlob]) -> None:
     name, size = result.pack.hex(), result.size
     digest = hashlib.sha256()
     at = 0
+    piece = _FAR_PIECE if repository.store.is_remote else _PIECE
 
     def read(end: int) -> memoryview:
         nonlocal at
@@ -71,7 +74,7 @@ def _verify(repository: Repository, result: PackResult, blobs: Sequence[PackedBl
         at = end
         return memoryview(data)
 
-    for group in _groups(blobs):
+    for group in _groups(blobs, piece):
         if group[-1].offset + group[-1].length > size:
             for blob in group:
                 _blob_fault(result, blob, f"the index says that it ends beyond the pack's {size} bytes")
@@ -90,20 +93,20 @@ def _verify(repository: Repository, result: PackResult, blobs: Sequence[PackedBl
                 result.faults.append(str(error))
                 result.blobs.append((blob.kind, blob.id))
     while at < size - _LONGEST_TAIL:
-        read(min(at + PIECE, size - _LONGEST_TAIL))
+        read(min(at + piece, size - _LONGEST_TAIL))
     tail = read(size)
     if digest.digest() != result.pack:
         _fault(result, "its content does not have the hash that is its name")
     _compare_header(repository, result, blobs, tail)
 
 
-def _groups(blobs: Sequence[PackedBlob]) -> Iterator[list[PackedBlob]]:
+def _groups(blobs: Sequence[PackedBlob], piece: int) -> Iterator[list[PackedBlob]]:
     """Blobs one after the other, as many as make a piece."""
     group: list[PackedBlob] = []
     size = 0
     end = 0
     for blob in blobs:
-        if group and (size + blob.length > PIECE or blob.offset + blob.length < end):
+        if group and (size + blob.length > piece or blob.offset + blob.length < end):
             yield group
             group, size = [], 0
         group.append(blob)
@@ -113,9 +116,7 @@ def _groups(blobs: Sequence[PackedBlob]) -> Iterator[list[PackedBlob]]:
         yield group
 
 
-def _compare_header(
-    repository: Repository, result: PackResult, blobs: Sequence[PackedBlob], tail: memoryview
-) -> None:
+def _compare_header(repository: Repository, result: PackResult, blobs: list[PackedBlob], tail: memoryview) -> None:
     try:
         length = header_length(bytes(tail[-LENGTH_FIELD:]), result.size)
         if length + LENGTH_FIELD > len(tail):
@@ -123,6 +124,8 @@ def _compare_header(
         header = parse_header(Cipher(repository.key).open(tail[-length - LENGTH_FIELD : -LENGTH_FIELD]))
     except DamagedError as error:
         _fault(result, f"its header is damaged: {error}")
+        return
+    if header == blobs:
         return
     known, listed = set(blobs), set(header)
     for blob in sorted(listed - known, key=lambda blob: blob.offset):

@@ -20,6 +20,8 @@ _SLOT = struct.Struct("<32sIIIII")
 """Blob id; kind + 1 (0: empty); pack number; offset; stored length; plain length."""
 _PLACE = struct.Struct("<IIII")
 """The last four of them."""
+_NUMBER = struct.Struct("<32xII12x")
+"""Kind + 1 and pack number."""
 _SIZE = _SLOT.size
 _SMALLEST = 1 << 10
 _KINDS = (BlobKind.DATA, BlobKind.DATA, BlobKind.TREE)
@@ -165,6 +167,12 @@ class BlobIndex:
         for slot, (id, tag, number, offset, length, plain_length) in enumerate(_SLOT.iter_unpack(self._memory)):
             if tag:
                 yield slot, number, PackedBlob(_KINDS[tag], id, offset, length, plain_length)
+
+    def numbers(self) -> Iterator[tuple[int, int]]:
+        """(slot, number of the pack) of every place: `slots` for those who need no more, in a third of its time."""
+        for slot, (tag, number) in enumerate(_NUMBER.iter_unpack(self._memory)):
+            if tag:
+                yield slot, number
 
     def __iter__(self) -> Iterator[tuple[BlobKind, bytes, Location]]:
         """(kind, id, place) of every place, in no order."""
