@@ -14,14 +14,13 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from agent.backup.stores.caches import use_cache
 from agent.backup.stores.contract import FileKind, SpooledFile, Store, is_name
 from agent.backup.stores.fork_lock import ForkLock
 from agent.backup.stores.spool import clean_spool, open_spool
 from agent.backup.stores.wrapper import Wrapper
 
 KEPT = (FileKind.INDEX, FileKind.SNAPSHOT, FileKind.PACK)
-_TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# A cache of backups made by hostward.\n"
-"""What tells backups that a folder is a cache: https://bford.info/cachedir/"""
 _BLOCK = 1 << 20
 
 
@@ -50,14 +49,10 @@ class CachedStore(Wrapper):
         self._locks: dict[tuple[FileKind, str], ForkLock] = {}
         self._lock = ForkLock()
         with contextlib.suppress(OSError):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._folder.mkdir(mode=0o700, exist_ok=True)
+            use_cache(folder, repository)
             for kind in KEPT:
                 (self._folder / kind.value).mkdir(mode=0o700, exist_ok=True)
             clean_spool(self._folder)
-            tag = folder / "CACHEDIR.TAG"
-            if not tag.exists():
-                self._write(tag, _TAG)
 
     def tell_trees(self, holds_trees: Callable[[str], bool]) -> None:
         self._holds_trees = holds_trees

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,7 @@ from agent.backup.format.compression import Compression
 from agent.backup.repository.packer import PACK_SIZE
 from agent.backup.repository.repository import Repository
 from agent.backup.stores.cache import CachedStore, folder_of_caches
+from agent.backup.stores.caches import remove_old
 from agent.backup.stores.contract import Store, StoreError
 from agent.backup.stores.limit import LimitedStore
 from agent.backup.stores.registry import EXPECTED, open_store
@@ -55,8 +57,12 @@ def opened(
     try:
         repository = _opened(options, store, source, meanwhile)
         repository.compression = mode
-        if store.is_remote and (folder := cache_folder(options)) is not None:
-            repository.store = CachedStore(repository.store, folder, repository.config.id)
+        if (folder := cache_folder(options)) is not None:
+            if store.is_remote:
+                repository.store = CachedStore(repository.store, folder, repository.config.id)
+            if options.cleanup_cache:
+                with suppress(OSError):  # no reason to do nothing
+                    remove_old(folder, now=time.time())
         repository.extra_verify = not options.no_extra_verify
         if locking == "none" or (locking == "read" and options.no_lock):
             yield repository

@@ -30,6 +30,7 @@ COMMANDS = {
     "repair packs": (f"{_HERE}.repair:PACKS", "save what is good in damaged packs"),
     "repair snapshots": (f"{_HERE}.repair:SNAPSHOTS", "make snapshots whole, without what is lost"),
     "unlock": (f"{_HERE}.unlock:UNLOCK", "remove locks that were left behind"),
+    "cache": (f"{_HERE}.cache:CACHE", "list or remove what this host keeps of repositories elsewhere"),
     "key list": (f"{_HERE}.key:LIST", "list the passwords of the repository"),
     "key add": (f"{_HERE}.key:ADD", "let another password open the repository"),
     "key remove": (f"{_HERE}.key:REMOVE", "remove a password"),

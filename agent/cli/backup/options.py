@@ -25,6 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--config", type=Path, metavar="FILE", help="with the jobs; /etc/hostward/agent.toml")
     group.add_argument("--no-cache", action="store_true", help="keep no copies of indexes and trees on this host")
     group.add_argument("--cache-dir", metavar="DIR", help="where these copies are kept")
+    group.add_argument("--cleanup-cache", action="store_true", help="remove caches that nobody used for 30 days")
     group.add_argument("--no-lock", action="store_true", help="read without a lock, from a place that is read-only")
     group.add_argument(
         "--retry-lock",

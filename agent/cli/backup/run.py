@@ -19,6 +19,7 @@ from agent.backup.archive.targets import absolute
 from agent.backup.errors import PartialError
 from agent.backup.repository.repository import Repository
 from agent.backup.select.snapshots import parse_tags
+from agent.backup.stores.caches import use_cache
 from agent.cli.backup.access import cache_folder, opened, pack_size
 from agent.cli.backup.options import positive, setting
 from agent.cli.backup.output import plural, print_error, print_json, print_path
@@ -232,9 +233,8 @@ def _cache(repository: Repository, plan: Plan, options: argparse.Namespace) -> P
     folder = cache_folder(options)
     if folder is None:
         return None
-    folder = folder / repository.config.id
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = use_cache(folder, repository.config.id)
     except OSError:  # a cache is no reason to save nothing
         return None
     names = b"\0".join([os.fsencode(plan.hostname), *map(absolute, plan.targets)])
