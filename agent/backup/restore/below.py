@@ -37,7 +37,7 @@ class Folder:
         self.fresh = False
         """Whether this run made it, so that it holds nothing that is not the snapshot's."""
         self.expected: set[bytes] | None = None
-        """Names that the snapshot has in it, where that is asked for."""
+        """Names that the snapshot has in it, where other entries may be removed."""
         self.whole = True
         """Whether its tree could be read."""
 

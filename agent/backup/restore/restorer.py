@@ -22,6 +22,7 @@ from agent.backup.metadata import Applier
 from agent.backup.repository.repository import Repository
 from agent.backup.restore.below import Descriptors, Folder, remove_all
 from agent.backup.restore.contents import Batch, Contents, Empties, Link, Outcome, Task, message_of
+from agent.backup.restore.leftovers import remove_leftovers
 from agent.backup.restore.options import Action, Options, Overwrite, Progress, everything
 from agent.backup.restore.plan import Piece
 from agent.backup.restore.writing import File, Writer
@@ -160,7 +161,7 @@ class Restorer:
             self._fail(folder.path, error)
             folder.whole = False
             return []
-        if self._options.delete:
+        if self._options.delete or not folder.fresh:
             folder.expected = {node.name for node in nodes}
         return nodes
 
@@ -386,6 +387,8 @@ class Restorer:
             descriptor = -1 if dry_run and folder.fresh else self._folders.open(folder)
             if self._options.delete and folder.whole and not folder.fresh:
                 self._delete_others(folder, descriptor)
+            if not dry_run and folder.expected is not None and not folder.fresh:
+                self._remove_leftovers(folder, descriptor)
             if folder.node is None:
                 return
             if not dry_run:
@@ -422,6 +425,12 @@ class Restorer:
                 continue
             self.progress.deleted += 1
             self._tell(Action.DELETED, path)
+
+    def _remove_leftovers(self, folder: Folder, descriptor: int) -> None:
+        try:
+            remove_leftovers(descriptor, folder.expected or ())
+        except OSError as error:
+            self._options.on_warning(folder.path, f"leftovers of a restore that was killed: {message_of(error)}")
 
     # Telling
 

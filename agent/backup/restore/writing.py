@@ -14,6 +14,7 @@ from contextlib import suppress
 from agent.backup.format.node import BLOCK_DEVICE, CHARACTER_DEVICE, FIFO, SYMLINK, Node
 from agent.backup.metadata import Applier
 from agent.backup.restore.below import Descriptors, Folder, remove_all
+from agent.backup.restore.leftovers import temporary_name
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -279,7 +280,7 @@ class Writer:
 
     def temporary(self) -> bytes:
         """A name for what is not whole yet."""
-        return f".hostward-{self._token}-{os.getpid()}-{next(self._numbers)}.tmp".encode()
+        return temporary_name(self._token, next(self._numbers))
 
 
 def _write_all(descriptor: int, content: bytes | memoryview, offset: int) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -219,3 +222,72 @@ def test_a_target_that_is_a_file_is_refused_in_one_sentence(
     with pytest.raises(RepositoryError, match=r": expected a folder to restore into; a file stands in its place or"):
         restore(made.repository, small(made), tmp_path / target, dry_run=dry_run)
     assert file.read_bytes() == b"precious"
+
+
+def killed_while(condition: Callable[[], bool], restoring: Callable[[], object]) -> int:
+    """Restore in a process that is killed as soon as the condition holds; its number."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            restoring()
+        finally:
+            os._exit(1)
+    try:
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < deadline
+            assert os.waitpid(pid, os.WNOHANG) == (0, 0)
+            time.sleep(0.01)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    return pid
+
+
+def test_what_a_killed_restore_left_is_removed_by_the_next(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In folders that it writes to; regular files of exactly such names, and of no process that runs."""
+    tree = made.tree(made.file(b"top", b"1", b"2"), made.folder(b"folder", made.file(b"parts", b"one", b"two")))
+    target = tmp_path / "out"
+    with monkeypatch.context() as patches:
+        patches.setattr("agent.backup.restore.contents.Contents._write_piece", lambda *_: signal.pause())
+        killed = killed_while(
+            lambda: len([*target.rglob(".hostward-*.tmp")]) == 2,
+            lambda: restore(made.repository, tree, target, workers=1),
+        )
+    assert all(f"-{killed}-" in path.name for path in target.rglob(".hostward-*.tmp"))
+    foreign = [
+        f".hostward-0123abcd-{os.getpid()}-0.tmp",
+        f".hostward-0123abcd-{killed}-0.tmp~",
+        f".hostward-0123ABCD-{killed}-0.tmp",
+        f"x.hostward-0123abcd-{killed}-0.tmp",
+    ]
+    for name in foreign:
+        (target / "folder" / name).write_bytes(b"another's")
+    link, folder = (target / f"folder/.hostward-0123abcd-{killed}-{number}.tmp" for number in (8, 9))
+    link.symlink_to("parts")
+    folder.mkdir()
+    assert not restore(made.repository, tree, target).errors
+    assert names(target / "folder") == sorted([*foreign, link.name, folder.name, "parts"])
+    assert names(target) == sorted(["folder", *(f"folder/{name}" for name in names(target / "folder")), "top"])
+
+
+def test_a_file_of_the_snapshot_is_no_leftover(made: Made, tmp_path: Path) -> None:
+    """It may have been backed up where a restore had been killed."""
+    name = f".hostward-0123abcd-{killed_while(lambda: True, signal.pause)}-0.tmp"
+    tree = made.tree(made.file(name.encode(), b"content"))
+    for _ in range(2):
+        restore(made.repository, tree, tmp_path / "out")
+    assert names(tmp_path / "out") == [name]
+
+
+def test_a_dry_run_removes_no_leftovers(made: Made, tmp_path: Path) -> None:
+    """Nor do files stay when their folder is restored in earnest."""
+    leftover = tmp_path / f".hostward-0123abcd-{killed_while(lambda: True, signal.pause)}-0.tmp"
+    leftover.write_bytes(b"half")
+    restore(made.repository, small(made), tmp_path, dry_run=True)
+    assert leftover.exists()
+    restore(made.repository, small(made), tmp_path)
+    assert not leftover.exists()
