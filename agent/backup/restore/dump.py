@@ -111,7 +111,7 @@ def _entries(repository: Repository, tree: bytes, prefix: bytes) -> Iterator[tup
 
 
 def _write_tar(repository: Repository, entries: Iterator[tuple[bytes, Node]], out: IO[bytes]) -> None:
-    linked: dict[tuple[int, int], str] = {}
+    linked: dict[tuple[int, int], tuple[str, Node]] = {}
     for path, node in entries:
         kind = _TAR_TYPES.get(node.type)
         if kind is None:
@@ -131,8 +131,11 @@ def _write_tar(repository: Repository, entries: Iterator[tuple[bytes, Node]], ou
             if info.devmajor > _MAX_DEVICE or info.devminor > _MAX_DEVICE:
                 raise DamagedError(f"{shown(path)} is device {info.devmajor}:{info.devminor}, which no tar can hold")
         elif node.type == FILE:
-            first = linked.setdefault((node.inode, node.device_id), info.name) if node.links > 1 else info.name
-            if first != info.name:
+            first, same = info.name, node
+            if node.links > 1:
+                first, same = linked.setdefault((node.inode, node.device_id), (first, same))
+            # Numbers may have been given anew while the backup ran: a link must not stand for another content.
+            if same is not node and same.content == node.content:
                 info.type, info.linkname = tarfile.LNKTYPE, first
             else:
                 info.size = node.size

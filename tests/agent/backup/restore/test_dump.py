@@ -146,3 +146,22 @@ def test_a_flipped_bit_ends_a_dump() -> None:
     with pytest.raises(RepositoryError):
         dump(made.repository, tree, b"/file", out)
     assert out.getvalue() == pieces[0]
+
+
+def test_a_tar_has_links_only_to_the_same_content() -> None:
+    """A file that got the inode of another while the backup ran is written out, not linked to that one."""
+    made = Made()
+    linked = {"links": 2, "inode": 7, "device_id": 1}
+    tree = made.tree(
+        made.file(b"first", b"one", **linked),
+        made.file(b"other", b"two", **linked),
+        made.file(b"same", b"one", **linked),
+    )
+    with tarfile.open(fileobj=io.BytesIO(dumped(made.repository, tree, b"/"))) as archive:
+        assert {info.name: info.linkname for info in archive} == {"first": "", "other": "", "same": "first"}
+        contents = {info.name: archive.extractfile(info) for info in archive}
+        assert {name: entry.read() for name, entry in contents.items() if entry is not None} == {
+            "first": b"one",
+            "other": b"two",
+            "same": b"one",
+        }
