@@ -4,6 +4,7 @@ of a store. A child that is killed is really killed, and so it leaves what a kil
 from __future__ import annotations
 
 import ctypes
+import inspect
 import json
 import os
 import signal
@@ -58,6 +59,9 @@ class Circumstances(msgspec.Struct, frozen=True):
     """Seconds by which the wall clock is wrong."""
     jump: float = 0.0
     """Seconds by which it jumps at each look at it, there and back again."""
+    set_after: int = 0
+    """The look at it after which it is set, by `set_by`."""
+    set_by: float = 0.0
     user: int = 0
     """Who runs it. Other processes of that user may look into it until it forbids that."""
     breaks: str = ""
@@ -175,7 +179,7 @@ def _die_in_cache(which: int) -> None:
 
 
 def _set_clock(circumstances: Circumstances) -> None:
-    if not (circumstances.ahead or circumstances.jump):
+    if not (circumstances.ahead or circumstances.jump or circumstances.set_by):
         return
     now, looks = time.time_ns, 0
 
@@ -183,8 +187,13 @@ def _set_clock(circumstances: Circumstances) -> None:
         nonlocal looks
         looks += 1
         wrong = circumstances.ahead + (circumstances.jump if looks % 2 else 0.0)
+        if looks > circumstances.set_after:
+            wrong += circumstances.set_by
         return now() + int(wrong * 1e9)
 
+    for locking in (locks.Held.__init__, inspect.unwrap(locks.locked)):
+        assert locking.__kwdefaults__ is not None
+        locking.__kwdefaults__["now"] = time_ns
     time.time_ns = time_ns
     time.time = lambda: time_ns() / 1e9
 

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from agent.backup.errors import LockedError
 from agent.backup.format.gotime import Moment
 from agent.backup.format.lock import Lock, encode_lock
 from agent.backup.repository import locks
 from agent.backup.stores.contract import FileKind
 from tests.faults.backup.ground import HOST, Ground, names, opened, restic
+from tests.faults.backup.operations import OPERATIONS
 from tests.faults.backup.trial import Trials
 from tests.peers import newest_restic
 
@@ -76,6 +78,58 @@ def test_a_clock_that_jumps_at_every_look(trials: Trials, place: Path, jump: flo
         assert not names(place, FileKind.LOCK)
     assert len(names(place, FileKind.SNAPSHOT)) == 3
     ground.accepts(place)
+
+
+@pytest.mark.parametrize(("back", "after"), [(HOUR, 1), (YEAR, 2)])
+@pytest.mark.parametrize("name", ["backup of known folders", "prune", "copy", "rewrite"])
+def test_a_clock_that_is_set_back_in_the_middle(trials: Trials, name: str, back: float, after: int) -> None:
+    """The work is done all the same, and so is what comes after it, by the wrong clock and by the right one."""
+    with trials.trial(OPERATIONS[name]) as trial:
+        for set_by, ahead in ((-back, 0.0), (0.0, -back), (0.0, 0.0)):
+            outcome = trial.run(set_by=set_by, set_after=after, ahead=ahead)
+            assert outcome.code == 0, outcome.said
+            assert trial.operation.reached(trial), (set_by, ahead)
+            assert not trial.locks() and not trial.spooled()
+        trial.ground.accepts(trial.changed, trial.operation.keeps(trial))
+
+
+@pytest.mark.parametrize("wrong", [-YEAR, -HOUR, HOUR, YEAR])
+def test_what_changed_is_saved_by_whatever_clock(trials: Trials, wrong: float) -> None:
+    """A wrong clock before and a right one after, or the other way round: every change is seen, whatever the cache
+    knows of folders and whichever snapshot is the latest."""
+    for clocks in ((wrong, 0.0), (0.0, wrong)):
+        with trials.trial(OPERATIONS["backup of known folders"]) as trial:
+            for ahead in clocks:
+                outcome = trial.run(ahead=ahead)
+                assert outcome.code == 0, outcome.said
+                assert trial.operation.reached(trial)
+            assert len(trial.snapshots()) == len(trial.operation.keeps(trial)) + 2
+
+
+def test_a_lock_that_was_refreshed_by_a_clock_set_back(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts as left behind for others, whose clocks are right. When they have taken it away, whoever holds it
+    changes nothing more."""
+    monkeypatch.setattr(locks, "SETTLE", 0.01)
+    monkeypatch.setattr(locks, "REFRESH_EVERY", 0.05)
+    monkeypatch.setattr(locks, "_POLL", 0.01)
+    wrong = 0.0
+    end = time.monotonic() + 60
+
+    def now() -> int:
+        return time.time_ns() + int(wrong * 1e9)
+
+    with (
+        pytest.raises(LockedError, match="removed by somebody else"),
+        locks.locked(opened(place), exclusive=True, now=now) as held,
+    ):
+        restic(newest_restic(), place, "unlock", code=None)
+        held.check()
+        wrong = -2 * HOUR
+        while True:
+            assert time.monotonic() < end, "its end was not noticed"
+            restic(newest_restic(), place, "unlock", code=None)
+            held.check()
+    assert not names(place, FileKind.LOCK)
 
 
 def test_locks_of_the_future(trials: Trials, place: Path) -> None:
