@@ -36,8 +36,9 @@ def repair_snapshots(
     """Write broken snapshots anew without what is lost; the caller holds an exclusive lock. As restic does:
 
     files are left without the parts that no pack has, folders whose tree is lost become empty, entries of unknown
-    types go, and a snapshot whose root is lost is removed. A new snapshot has the tag `repaired`, unless the
-    old one goes. The index must be right: `repair_index` comes first, or what it does not know counts as lost.
+    types go. A new snapshot has the tag `repaired`, unless the old one goes. Of a snapshot whose root is lost there
+    is no new one; unlike restic, which removes it in any case, it stays without `forget`. The index must be right:
+    `repair_index` comes first, or what it does not know counts as lost.
     """
     options = options or RepairSnapshotsOptions()
     if not options.dry_run:

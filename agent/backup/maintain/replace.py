@@ -19,14 +19,14 @@ class Replacement:
 
     old: Snapshot
     new: Snapshot | None
-    """With its id, but for a dry run; the old one where nothing was changed; None: nothing was left of it."""
+    """With its id, but for a dry run; the old one where nothing was changed; None: nothing is left of it."""
     forgotten: bool
     """Whether the old one is gone."""
 
     @property
     def changed(self) -> bool:
         """Whether anything was done."""
-        return self.new is not self.old
+        return self.forgotten or (self.new is not None and self.new is not self.old)
 
 
 OnReplacement = Callable[[Replacement], None]
@@ -47,12 +47,12 @@ def replace_snapshot(
     """Save a snapshot like `old` with another tree or other data, as restic's rewrite does.
 
     It names `old` as its original, and has `tag` besides its own unless `forget` takes the old one away. Without a
-    tree, the old one is removed. The blobs of the new tree must be in an index.
+    tree there is no new one. The blobs of the new tree must be in an index.
     """
     if tree is None:
-        if not dry_run:
+        if forget and not dry_run:
             _remove(repository, old)
-        return Replacement(old, None, forgotten=True)
+        return Replacement(old, None, forgotten=forget)
     new = with_fields(
         old,
         tree=tree,

@@ -155,7 +155,7 @@ SNAPSHOTS = Command(
   hostward backup repair snapshots --forget""",
     notes="""\
 Files lose the parts that are lost, folders that cannot be read become empty. Without --forget the broken snapshots
-stay, and the new ones have the tag `repaired`.
+stay, and the new ones have the tag `repaired`; of a snapshot whose root is lost there is no new one.
 """
     + _NOTES,
 )

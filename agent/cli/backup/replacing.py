@@ -19,13 +19,14 @@ class Teller:
         """One that was looked at."""
         if self._options.json or self._options.quiet:
             return
-        if not replacement.changed:
+        if not replacement.changed and replacement.new is not None:
             if self._options.verbose:
                 print(f"snapshot {replacement.old.short_id}: nothing to change")
             return
         new, would = replacement.new, "would be " if self._options.dry_run else ""
         if new is None:
-            what = f"{would}removed: nothing is left of it"
+            what = f"{would}removed" if replacement.forgotten else "stays; --forget removes it"
+            what += ": nothing is left of it"
         else:
             what = f"{would}saved anew" + (f" as {new.short_id}" if new.id else "")
             what += ", the old one removed" if replacement.forgotten else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.backup.errors import DamagedError
-from agent.backup.format.pack import BlobKind
+from agent.backup.format.pack import BlobKind, PackedBlob
 from agent.backup.maintain.check import CheckOptions, CheckReport, check
 from agent.backup.maintain.contents import PackContents
 from agent.backup.maintain.repair_index import RepairIndexOptions, RepairIndexResult, repair_index
@@ -200,7 +200,7 @@ def _named(place: Path) -> set[tuple[object, ...]]:
     }
 
 
-def _packs(place: Path) -> list[tuple[bytes, list[object]]]:
+def _packs(place: Path) -> list[tuple[bytes, list[PackedBlob]]]:
     contents = PackContents(opened(place).blobs)
     return [(pack, list(contents.blobs(pack))) for pack in contents]
 
@@ -223,16 +223,21 @@ def test_without_forget_broken_snapshots_stay_and_the_new_ones_are_marked(place:
     assert not any(entry.changed for entry in snapshots_repaired(place) if entry.old.original)
 
 
-def test_a_snapshot_whose_root_is_lost_is_removed(place: Path, newest: Restic) -> None:
-    """There is nothing of it."""
+@pytest.mark.parametrize("forget", [False, True])
+def test_a_snapshot_whose_root_is_lost_goes_only_where_it_may(place: Path, newest: Restic, forget: bool) -> None:
+    """There is nothing of it to save anew; without `forget` it stays, and is named."""
     for pack, blobs in _packs(place):
-        if blobs[0].kind is BlobKind.TREE:  # type: ignore[attr-defined]
+        if blobs[0].kind is BlobKind.TREE:
             (place / "data" / pack.hex()[:2] / pack.hex()).unlink()
     index_repaired(place)
-    done = snapshots_repaired(place)
-    assert [entry.new for entry in done] == [None] * 3
-    assert opened(place).snapshots() == []
-    newest.accepts(place)
+    before = opened(place).snapshots()
+    done = snapshots_repaired(place, RepairSnapshotsOptions(forget=forget))
+    assert [(entry.old, entry.new, entry.forgotten, entry.changed) for entry in done] == [
+        (snapshot, None, forget, forget) for snapshot in before
+    ]
+    assert opened(place).snapshots() == ([] if forget else before)
+    if forget:
+        newest.accepts(place)
 
 
 def test_a_repository_with_nothing_but_packs_and_keys_is_read_again(place: Path, each: Restic) -> None:

@@ -316,6 +316,19 @@ def test_a_damaged_repository_is_repaired(place: Place, files: Path) -> None:
     place.hostward("repair", "packs", "ffff", code=1)
 
 
+def test_a_snapshot_of_which_nothing_is_left_is_named(place: Place, files: Path) -> None:
+    """It stays until it may be removed."""
+    place.hostward("run", files)
+    for pack in (place.folder / "data").rglob("*/*"):
+        pack.unlink()
+    place.hostward("repair", "index")
+    said = place.hostward("repair", "snapshots")
+    assert "stays; --forget removes it: nothing is left of it" in said and "changed 0 of 1 snapshot" in said
+    assert len(place.json("snapshots")) == 1
+    assert "removed: nothing is left of it" in place.hostward("repair", "snapshots", "--forget")
+    assert place.json("snapshots") == []
+
+
 def test_a_terminal_shows_how_far_it_is(place: Place, tmp_path: Path) -> None:
     """A bar with speed and time left, which is gone at the end; nothing of it when piped or quiet."""
     source = tmp_path / "source"
