@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import posixpath
-import pwd
 import socket
 import time
 from collections.abc import Container, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -35,6 +33,7 @@ from agent.backup.errors import RepositoryError
 from agent.backup.format.gotime import Moment, format_moment
 from agent.backup.format.node import Node, encode_node, encode_tree, mode_of
 from agent.backup.format.snapshot import Snapshot, Summary
+from agent.backup.repository.locks import who
 from agent.backup.repository.repository import Repository
 from agent.backup.select.snapshots import LATEST, SnapshotFilter, find_snapshot
 from agent.backup.stores.contract import FileKind
@@ -82,6 +81,7 @@ class _Run:
             self.progress.total_files = self.parent.summary.total_files_processed
             self.progress.total_size = self.parent.summary.total_bytes_processed
         self.problems: list[Problem] = []
+        self._told: set[Problem] = set()
         self.scan: ScanAhead | None = None
         self._on_progress = on_progress
         self._on_problem = on_problem
@@ -96,7 +96,15 @@ class _Run:
         self.progress.problems += 1
         if len(self.problems) < MOST_PROBLEMS:
             self.problems.append(problem)
-        self._on_problem(problem)
+        if problem not in self._told:
+            self._on_problem(problem)
+
+    def begin_again(self, found: int) -> None:
+        """Forget what the walk has come to, and all but the first `found` problems. Nothing is told twice."""
+        self._told.update(self.problems)
+        del self.problems[found:]
+        self.progress.problems = found
+        self.progress.files = self.progress.size = 0
 
     def end(self, tree: bytes, counts: Counts) -> Outcome:
         """Write the snapshot of a tree that is wholly in the repository."""
@@ -118,10 +126,7 @@ class _Run:
             total_files_processed=counts.files_new + counts.files_changed + counts.files_unmodified,
             total_bytes_processed=counts.total_bytes,
         )
-        uid = os.geteuid()
-        username = ""
-        with suppress(KeyError):
-            username = pwd.getpwuid(uid).pw_name
+        username, uid, gid = who()
         snapshot = Snapshot(
             moment=self.moment,
             tree=tree,
@@ -129,7 +134,7 @@ class _Run:
             hostname=self.hostname,
             username=username,
             uid=uid,
-            gid=os.getegid(),
+            gid=gid,
             excludes=plan.excludes,
             tags=plan.tags,
             parent=self.parent.id if self.parent is not None else None,
@@ -191,7 +196,7 @@ def run_backup(
         folders.distrust()
         repository.drop_index()  # only what is in the store counts, whatever became of what was under way
         indexes = [name for name, _ in repository.names(FileKind.INDEX)]
-        run.progress.files = run.progress.size = 0
+        run.begin_again(len(missing))
         tree, counts, written = _save_targets(run, plan_of_targets, devices_of, folders, None, on_entry)
     finally:
         if run.scan is not None:

@@ -119,32 +119,39 @@ class Crew:
         settings = self._settings()
         gc.collect()
         gc.freeze()
-        for number in range(self._count):
-            ours, theirs = Pipe()
-            with warnings.catch_warnings():
-                # Python 3.12 warns where there are threads. Workers touch nothing that a thread could have locked.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                try:
-                    pid = os.fork()
-                except OSError as error:
-                    raise RepositoryError(f"no worker of the backup could be started: {error.strerror}") from error
-            if pid == 0:
-                status = 1
-                try:
-                    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is asked too, and ends the workers
-                    signal.signal(signal.SIGTERM, _stop)
-                    signal.set_wakeup_fd(-1)
-                    die_with(parent)
-                    ours.close()
-                    for hand in self._hands:
-                        hand.connection.close()
-                    run_worker(settings, theirs, number)
-                    status = 0
-                finally:
-                    os._exit(status)
-            theirs.close()
-            self._hands.append(_Hand(pid, ours))
-        gc.unfreeze()
+        try:
+            for number in range(self._count):
+                self._fork_one(settings, number, parent)
+        finally:
+            gc.unfreeze()
+
+    def _fork_one(self, settings: Settings, number: int, parent: int) -> None:
+        ours, theirs = Pipe()
+        with warnings.catch_warnings():
+            # Python 3.12 warns where there are threads. Workers touch nothing that a thread could have locked.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            try:
+                pid = os.fork()
+            except OSError as error:
+                ours.close()
+                theirs.close()
+                raise RepositoryError(f"no worker of the backup could be started: {error.strerror}") from error
+        if pid == 0:
+            status = 1
+            try:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is asked too, and ends the workers
+                signal.signal(signal.SIGTERM, _stop)
+                signal.set_wakeup_fd(-1)
+                die_with(parent)
+                ours.close()
+                for hand in self._hands:
+                    hand.connection.close()
+                run_worker(settings, theirs, number)
+                status = 0
+            finally:
+                os._exit(status)
+        theirs.close()
+        self._hands.append(_Hand(pid, ours))
 
     def _obituary(self, hand: _Hand) -> str:
         with suppress(ChildProcessError):
@@ -163,7 +170,7 @@ def _remove_unheard(connection: Connection) -> None:
         while connection.poll():
             answer = decode_answer(connection.recv_bytes())
             if isinstance(answer, PackDone) and answer.path:
-                Path(answer.path).unlink()
+                Path(answer.path).unlink(missing_ok=True)
 
 
 def _stop(number: int, frame: object) -> None:

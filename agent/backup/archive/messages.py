@@ -57,6 +57,8 @@ class SavedFile(msgspec.Struct, array_like=True, gc=False):
     """Bytes that were read."""
     problem: str
     """What went wrong, even if it was saved; empty where nothing did."""
+    grown: bool = False
+    """It was not read: by now it is too large for a worker."""
 
 
 class FilesDone(msgspec.Struct, tag="files_done", array_like=True, gc=False):

@@ -11,7 +11,7 @@ from typing import Any
 from agent.backup.archive.chunks import MAX_SIZE, Cutter, chunker_seed
 from agent.backup.archive.crew import Crew
 from agent.backup.archive.messages import Added, Answer, Chunk, ChunkDone, Files, FilesDone, PackDone, SavedFile
-from agent.backup.archive.paths import FILE, open_quietly
+from agent.backup.archive.paths import FILE, join, open_quietly
 from agent.backup.archive.report import Counts
 from agent.backup.archive.ring import FileReader, Read, Ring
 from agent.backup.archive.seen import SeenIds
@@ -23,8 +23,6 @@ from agent.backup.repository.packer import PackWriter
 from agent.backup.repository.repository import Repository
 from agent.backup.repository.uploads import Uploads
 
-LARGE = 8 << 20
-"""Bytes from which a file is cut by the parent, so that all workers have part in it."""
 _BATCH_FILES = 256
 _BATCH_BYTES = 2 << 20
 _BATCH_NAMES = 12 << 10
@@ -36,11 +34,13 @@ OnFile = Callable[[Any, SavedFile], None]
 class _Cut:
     """A file or stream of which some chunks are under way."""
 
-    __slots__ = ("done", "ids", "waiting")
+    __slots__ = ("done", "ids", "size", "waiting")
 
     def __init__(self, done: Callable[[list[bytes]], None]) -> None:
         self.done = done
         self.ids: list[bytes] = []
+        self.size = 0
+        """Bytes that were cut."""
         self.waiting = 1  # for the end of reading
 
 
@@ -67,7 +67,7 @@ class Saving:
         self._on_file = on_file
         self._on_tick = on_tick
         self.partial = 0
-        """Bytes that were cut of what is being read here."""
+        """Bytes that were cut of what is not done."""
         self._with_atime = with_atime
         self._workers = workers or min(len(os.sched_getaffinity(0)), 8)
         self._pack_size = pack_size
@@ -90,9 +90,11 @@ class Saving:
         self._crew = Crew(self._settings, self._workers, self._hear)
         self._number = 0
         self._folders: list[tuple[bytes, list[bytes]]] = []
-        self._tickets: list[object] = []
+        self._tickets: list[tuple[bytes, bytes, object]] = []
         self._bytes = self._names = 0
-        self._batches: dict[int, list[object]] = {}
+        self._batches: dict[int, list[tuple[bytes, bytes, object]]] = {}
+        self._grown: list[tuple[bytes, bytes, object]] = []
+        """Folder, name and ticket of files that have become large since they were listed."""
         self._chunks: dict[int, tuple[_Cut, int, int]] = {}
         self._zeros = 0
         """Length of a chunk of zeros, once it is known and one is on its way."""
@@ -111,7 +113,7 @@ class Saving:
         else:
             folders.append((folder, [name]))
             self._names += len(folder)
-        self._tickets.append(ticket)
+        self._tickets.append((folder, name, ticket))
         self._bytes += size
         self._names += len(name)
         if len(self._tickets) >= _BATCH_FILES or self._bytes >= _BATCH_BYTES or self._names >= _BATCH_NAMES:
@@ -197,8 +199,12 @@ class Saving:
     def drain(self) -> None:
         """Wait until every file that was given has been answered."""
         self.flush()
-        while self._crew.busy:
-            self._crew.hear(block=True)
+        while self._crew.busy or self._grown:
+            while self._grown:
+                folder, name, ticket = self._grown.pop()
+                self.large_file(join(folder, name), name, ticket)
+            if self._crew.busy:
+                self._crew.hear(block=True)
 
     def finish(self) -> None:
         """Wait until all is in the store, and its index. Raises RepositoryError."""
@@ -236,8 +242,8 @@ class Saving:
 
     def _cut(self, cut: _Cut, read: Read, skip: Callable[[int], int] | None) -> None:
         self.flush()
-        self.partial = 0
         for segment, offset, length in self._ring.cut(read, self._cutter, skip):
+            cut.size += length
             self.partial += length
             if segment < 0:
                 cut.ids.append(self._zeros_id)
@@ -247,11 +253,11 @@ class Saving:
             cut.ids.append(b"")
             cut.waiting += 1
             self._crew.give(task)
-        self.partial = 0
 
     def _end(self, cut: _Cut) -> None:
         cut.waiting -= 1
         if not cut.waiting:
+            self.partial -= cut.size
             cut.done(cut.ids)
 
     def _skip(self, reader: FileReader, unread: int) -> int:
@@ -269,8 +275,11 @@ class Saving:
     def _hear(self, answer: Answer) -> None:
         if isinstance(answer, FilesDone):
             self._count(answer.added)
-            for ticket, saved in zip(self._batches.pop(answer.number), answer.files, strict=True):
-                self._on_file(ticket, saved)
+            for file, saved in zip(self._batches.pop(answer.number), answer.files, strict=True):
+                if saved.grown:
+                    self._grown.append(file)
+                else:
+                    self._on_file(file[2], saved)
         elif isinstance(answer, ChunkDone):
             self._count(answer.added)
             cut, place, segment = self._chunks.pop(answer.number)

@@ -14,9 +14,10 @@ from agent.backup.archive.messages import SavedFile
 from agent.backup.archive.paths import FOLDER, join, open_quietly, reachable
 from agent.backup.archive.previous import Entry, PreviousNodes, parse_previous, same_content, same_node
 from agent.backup.archive.report import Became, Counts, OnEntry, Progress
-from agent.backup.archive.saving import LARGE, Saving
+from agent.backup.archive.saving import Saving
 from agent.backup.archive.scope import FileSystems, Scope
 from agent.backup.archive.targets import Target
+from agent.backup.archive.worker import LARGE
 from agent.backup.errors import RepositoryError
 from agent.backup.format.node import MAX_PATH, Node, encode_node, encode_tree
 from agent.backup.format.pack import BlobKind
@@ -144,6 +145,7 @@ class Walk:
                 if not folder.waiting:
                     self._complete(folder)
         saving.drain()
+        self._progress.size = self.counts.total_bytes
         assert self._root_tree is not None
         return self._root_tree
 
@@ -297,7 +299,6 @@ class Walk:
         self.counts.files_unmodified += folder.files
         self.counts.total_bytes += folder.size
         self._progress.files += folder.files
-        self._progress.size += folder.size
         folder.subfolders.reverse()
 
     def _vouched(self, folder: _Folder, record: Record) -> bool:
@@ -314,7 +315,6 @@ class Walk:
         self.counts.dirs_unmodified += record.folders + 1
         self.counts.total_bytes += record.size
         self._progress.files += record.files
-        self._progress.size += record.size
         self._add_up(above, record.files, record.folders, record.size)
         if above.replaced is None:
             above.nodes[folder.name] = folder.before
@@ -437,7 +437,6 @@ class Walk:
         folder.size += size
         self.counts.total_bytes += size
         self._progress.files += 1
-        self._progress.size += size
 
     # Completing
 
@@ -574,6 +573,7 @@ class Walk:
         now = time.monotonic()
         if now - self._told >= _TELL_EVERY:
             self._told = now
+            self._progress.size = self.counts.total_bytes + self.saving.partial
             self._on_progress()
 
 

@@ -40,6 +40,10 @@ from agent.backup.repository.blobs import BlobIndex
 from agent.backup.repository.packer import PackWriter
 from kit.errors import HostwardError
 
+LARGE = 8 << 20
+"""Bytes from which a file is cut by the parent, so that all workers have part in it and none holds it as a whole."""
+_MOST_UNSIZED = 64 << 20
+"""Bytes that are read of a file that says it has none: those of /proc have some, but a few never end."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -162,9 +166,13 @@ class _Worker:
                 return SavedFile(b"", 0, "is no longer a file")
             if let_the_clock_pass(status.st_ctime_ns):
                 status = os.fstat(descriptor)
-            data = _read(descriptor, status.st_size)
+            if status.st_size > LARGE:
+                return SavedFile(b"", 0, "", grown=True)
             problems: list[str] = []
-            if change := change_since(status, descriptor, len(data)):
+            data = _read(descriptor, status.st_size)
+            if len(data) >= _MOST_UNSIZED:
+                problems.append(f"says that it is empty, and has no end; its first {len(data)} bytes were saved")
+            elif change := change_since(status, descriptor, len(data)):
                 problems.append(change)
             node = read_metadata(descriptor, status, problems.append, name=name, with_atime=self._with_atime)
             node.size = len(data)
@@ -189,14 +197,16 @@ class _Worker:
 
 
 def _read(descriptor: int, size: int) -> bytes:
-    """The first `size` bytes, or all where the size says nothing (files of /proc): what grows for ever has an end."""
+    """The first `size` bytes, or all up to a bound where the size says nothing (files of /proc)."""
     data = os.read(descriptor, size or 1 << 16)
     if len(data) == size:
         return data
     parts = [data]
-    while data and (not size or (size := size - len(data))):
-        data = os.read(descriptor, size or 1 << 16)
+    left = (size or _MOST_UNSIZED) - len(data)
+    while data and left:
+        data = os.read(descriptor, min(left, size or 1 << 16))
         parts.append(data)
+        left -= len(data)
     return b"".join(parts)
 
 
