@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 import stat
 from bisect import bisect_right
 from collections import OrderedDict
@@ -225,6 +226,9 @@ def mount(repository: Repository, snapshots: Iterable[Snapshot], point: Path, *,
     options = {"ro": True, "nosuid": True, "nodev": True}
     if others:
         options |= {"allow_other": True, "default_permissions": True}
+    # While it is mounted Python hardly runs, so its handlers would not: FUSE has its own, which unmount.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     try:
         mfusepy.FUSE(view, str(point), foreground=True, nothreads=True, fsname="hostward", **options)
     except RuntimeError as error:

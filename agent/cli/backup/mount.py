@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 from pathlib import Path
 
 from agent.cli.backup.access import opened
@@ -28,9 +27,6 @@ def run(options: argparse.Namespace) -> int:
             f"mounting takes FUSE, which is not installed ({error}): install the system's package fuse3, and run "
             "`make install EXTRAS=fuse` in the checkout that the agent was installed from"
         ) from None
-    # While it is mounted Python hardly runs, so its handlers would not: FUSE has its own, which unmount.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
     with opened(options, "read") as repository:
         snapshots = pick_all(repository, options, [])
         if not options.quiet:
