@@ -25,7 +25,7 @@ from typing import Protocol
 from agent.backup.errors import DamagedError, LockedError, RepositoryError
 from agent.backup.format.gotime import Moment
 from agent.backup.format.lock import STALE_AFTER, Lock, encode_lock, is_stale, parse_lock
-from agent.backup.stores.contract import FileKind, FileMissingError, StoreError
+from agent.backup.stores.contract import FileKind, FileMissingError, PermanentStoreError, StoreError
 
 SETTLE = 0.2
 """Seconds between writing a lock and looking once more."""
@@ -43,16 +43,18 @@ class Files(Protocol):
     """What locking needs of a repository."""
 
     def load_file(self, kind: FileKind, name: str) -> bytes: ...
-    def save_file(self, kind: FileKind, data: bytes) -> str: ...
+    def save_file(self, kind: FileKind, data: bytes, *, on_name: Callable[[str], None]) -> str: ...
     def names(self, kind: FileKind) -> Iterator[tuple[str, int]]: ...
     def remove_file(self, kind: FileKind, name: str) -> None: ...
 
 
 class Held:
-    """A lock that is ours, and the thread that keeps it. Give it back by `release`."""
+    """A lock that is ours once it is taken, and the thread that keeps it.
+
+    Give it back by `release`, however far `take` came.
+    """
 
     def __init__(self, files: Files, *, exclusive: bool, now: Callable[[], int] = time.time_ns) -> None:
-        """Write a lock. Raises LockedError where another excludes it."""
         self._files = files
         self.exclusive = exclusive
         self._now = now
@@ -61,10 +63,17 @@ class Held:
         self._ended = threading.Event()
         self._settled = threading.Event()
         self._owner = os.getpid()
-        self._look(excluding="")
+        self._refreshed = 0.0
+        self._name = ""
+        self._written: list[str] = []
+        """All locks of ours that may be there: `_name`, and those that could not be removed."""
+        self._thread = threading.Thread(target=self._keep, name="lock", daemon=True)
+
+    def take(self) -> None:
+        """Write the lock. Raises LockedError where another excludes it."""
+        self._look()
         self._refreshed = _boot_time()
         self._name = self._write()
-        self._thread = threading.Thread(target=self._keep, name="lock", daemon=True)
         self._thread.start()
 
     def check(self) -> None:
@@ -87,25 +96,44 @@ class Held:
     def release(self) -> None:
         """Take the lock away. What fails is left to the next `unlock`."""
         self._ended.set()
-        self._thread.join()
-        with contextlib.suppress(StoreError):
-            self._files.remove_file(FileKind.LOCK, self._name)
+        if self._thread.is_alive():
+            self._thread.join()
+        self._remove(self._written)
 
-    def _look(self, *, excluding: str) -> None:
+    def _look(self) -> None:
         for name, lock in read_locks(self._files):
-            if name != excluding and lock.excludes(exclusive=self.exclusive):
+            if name not in self._written and lock.excludes(exclusive=self.exclusive):
                 raise LockedError(describe(lock, self._now()))
 
     def _write(self) -> str:
         moment = Moment(self._now(), time.localtime().tm_gmtoff)
         user, uid, gid = who()
         lock = Lock(moment, self.exclusive, socket.gethostname(), user, os.getpid(), uid, gid)
-        return self._files.save_file(FileKind.LOCK, encode_lock(lock))
+        before = len(self._written)
+        try:
+            # Its name is kept before it is there: whatever ends this in the middle leaves nothing unknown.
+            return self._files.save_file(FileKind.LOCK, encode_lock(lock), on_name=self._written.append)
+        except PermanentStoreError:
+            del self._written[before:]
+            raise
+
+    def _remove(self, names: list[str]) -> None:
+        """As many as can be removed: some places let nobody remove anything."""
+        for name in list(names):
+            try:
+                self._files.remove_file(FileKind.LOCK, name)
+            except FileMissingError:
+                pass
+            except StoreError as error:
+                if error.permanent:
+                    continue
+                return  # the others would be waited for as long
+            self._written.remove(name)
 
     def _keep(self) -> None:
         try:
             self._ended.wait(SETTLE)
-            self._look(excluding=self._name)
+            self._look()
         except RepositoryError as error:
             self._failure = error
         finally:
@@ -129,8 +157,13 @@ class Held:
                 self._files.remove_file(FileKind.LOCK, old)
             except FileMissingError:
                 self._failure = LockedError(_TAKEN)
+                return
+            except StoreError:
+                pass  # it was there a moment ago, and is tried again with the next one
             else:
-                self._refreshed = started
+                self._written.remove(old)
+            self._refreshed = started
+            self._remove([name for name in self._written if name not in (old, self._name)])
 
     def _is_there(self, name: str) -> bool:
         return any(found == name for found, _ in self._files.names(FileKind.LOCK))
@@ -163,23 +196,26 @@ def _locked(
     deadline = _boot_time() + wait
     pause = min(_RETRY_FIRST, wait)
     while True:
+        held = Held(files, exclusive=exclusive, now=now)
         try:
-            held = Held(files, exclusive=exclusive, now=now)
-            if exclusive or wait:
-                _settle(held)
-        except LockedError:
-            left = deadline - _boot_time()
-            if left <= 0:
-                raise
-            # Two that began at the same moment, as by a timetable, must not meet at each try.
-            sleep(min(pause * uniform(0.7, 1.0), left))
-            pause = min(pause * 2, _RETRY_MOST)
-            continue
-        break
-    try:
-        yield held
-    finally:
-        held.release()
+            try:
+                held.take()
+                if exclusive or wait:
+                    # An exclusive lock is sure before its work begins: what it reads must not change under it. So is
+                    # any lock whose owner would rather wait than fail: once the work has begun, it cannot choose.
+                    held.check()
+            except LockedError:
+                left = deadline - _boot_time()
+                if left <= 0:
+                    raise
+            else:
+                yield held
+                return
+        finally:
+            held.release()
+        # Two that began at the same moment, as by a timetable, must not meet at each try.
+        sleep(min(pause * uniform(0.7, 1.0), left))
+        pause = min(pause * 2, _RETRY_MOST)
 
 
 @contextlib.contextmanager
@@ -211,18 +247,6 @@ def _has_terminal() -> bool:
     except OSError:
         return False
     return True
-
-
-def _settle(held: Held) -> None:
-    """An exclusive lock is sure before its work begins: what it reads must not change under it.
-
-    So is any lock whose owner would rather wait than fail: once the work has begun, that can no longer be chosen.
-    """
-    try:
-        held.check()
-    except RepositoryError:
-        held.release()
-        raise
 
 
 def read_locks(files: Files) -> Iterator[tuple[str, Lock]]:

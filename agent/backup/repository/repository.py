@@ -141,8 +141,8 @@ class Repository:
         except DamagedError as error:
             raise DamagedError(f"{kind}/{name[:8]}: {error}") from None
 
-    def save_file(self, kind: FileKind, data: bytes) -> str:
-        """Seal and save the JSON of an index, snapshot or lock; returns its name."""
+    def save_file(self, kind: FileKind, data: bytes, *, on_name: Callable[[str], None] | None = None) -> str:
+        """Seal and save the JSON of an index, snapshot or lock; returns its name, which goes to `on_name` before."""
         sealed = self.key.seal(compress_file(data, self.compression))
         if self.extra_verify and decompress_file(self.key.open(sealed)) != data:
             raise DamagedError(
@@ -151,6 +151,8 @@ class Repository:
         name = name_of(sealed)
         if kind is not FileKind.LOCK:
             self.check_lock()
+        if on_name is not None:
+            on_name(name)
         self.store.save(kind, name, sealed)
         return name
 

@@ -7,8 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from types import FrameType
 
 import pytest
 
@@ -18,8 +20,10 @@ from agent.backup.format.keyfile import Cost
 from agent.backup.format.lock import STALE_AFTER, Lock, encode_lock
 from agent.backup.repository import locks
 from agent.backup.repository.repository import Repository
-from agent.backup.stores.contract import FileKind
+from agent.backup.stores.contract import FileKind, PermanentStoreError, SpooledFile, Store, StoreError
 from agent.backup.stores.memory import MemoryStore
+from agent.backup.stores.wrapper import Wrapper
+from tests.agent.backup.faulty import Fault, FaultyStore
 
 CHEAP = Cost(2, 1, 1)
 
@@ -97,6 +101,60 @@ def rival_writes_too(write, repository):  # type: ignore[no-untyped-def]
     return both
 
 
+class Interrupted(Wrapper):
+    """A store whose user presses Ctrl-C once a lock is saved, or when the locks are listed for the second time."""
+
+    def __init__(self, inner: Store, when: str) -> None:
+        super().__init__(inner)
+        self._when = when
+        self._lists = 0
+        self._heard = threading.Event()
+
+    def hear(self, number: int, frame: FrameType | None) -> None:
+        self._heard.set()
+        raise KeyboardInterrupt
+
+    def save(self, kind: FileKind, name: str, content: bytes | SpooledFile) -> None:
+        super().save(kind, name, content)
+        if self._when == "saved":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def list(self, kind: FileKind) -> Iterator[tuple[str, int]]:
+        self._lists += 1
+        if self._when == "looking" and self._lists == 2:
+            main = threading.main_thread().ident
+            assert main is not None
+            signal.pthread_kill(main, signal.SIGINT)
+            self._heard.wait(30)
+        return super().list(kind)
+
+
+@pytest.mark.parametrize("when", ["saved", "looking"])
+@pytest.mark.parametrize(("exclusive", "wait"), [(True, 0.0), (False, 60.0)])
+def test_what_is_ended_before_its_lock_is_sure_leaves_none(
+    repository: Repository, when: str, exclusive: bool, wait: float
+) -> None:
+    """Neither when it was just written nor when it is waited for."""
+    store = repository.store = Interrupted(repository.store, when)
+    before = signal.signal(signal.SIGINT, store.hear)
+    try:
+        with pytest.raises(KeyboardInterrupt), repository.lock(exclusive=exclusive, wait=wait):
+            pytest.fail("it was not ended")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    repository.store = store.inner
+    assert names(repository) == set()
+
+
+def test_a_lock_whose_answer_was_lost_is_removed(repository: Repository) -> None:
+    """It may be there, and then nobody would know whose it is."""
+    store = repository.store = FaultyStore(repository.store, Fault("save", 1, "lost answer"))
+    with pytest.raises(StoreError), repository.lock():
+        pytest.fail("it was locked")
+    assert store.met
+    assert names(repository) == set()
+
+
 def test_waiting_for_a_lock_ends_when_it_is_free(repository: Repository) -> None:
     """Tried again after a pause."""
     other = put(repository, exclusive=True)
@@ -140,6 +198,57 @@ def test_a_lock_is_refreshed_by_a_new_one(repository: Repository, boot_time: lis
         after = names(repository)
         assert len(after) == 1
         assert after != before
+    assert names(repository) == set()
+
+
+def test_a_refresh_whose_answer_was_lost_is_made_again(repository: Repository, boot_time: list[float]) -> None:
+    """The old lock is still ours; of the one that nobody spoke of, nothing is left."""
+    store = repository.store = FaultyStore(repository.store, Fault("save", 2, "lost answer"))
+    with repository.lock():
+        held = repository._held
+        assert held is not None
+        held.check()
+        boot_time[0] += locks.REFRESH_EVERY
+        for count in (2, 1):
+            held._refresh_if_due()
+            held.check()
+            assert len(names(repository)) == count
+    assert store.met
+    assert names(repository) == set()
+
+
+class Keeping(Wrapper):
+    """A store that refuses to remove anything for as long as it is told to, as S3 does without the permission."""
+
+    refuses = True
+
+    def remove(self, kind: FileKind, name: str) -> None:
+        if self.refuses:
+            raise PermanentStoreError("AccessDenied")
+        super().remove(kind, name)
+
+
+def test_locks_that_cannot_be_removed_do_not_pile_up(repository: Repository, boot_time: list[float]) -> None:
+    """There is one for each refresh, not one for each look at the clock; they go as soon as they can."""
+    store = repository.store = Keeping(repository.store)
+    with repository.lock():
+        held = repository._held
+        assert held is not None
+        held.check()
+        for count in (2, 3):
+            boot_time[0] += locks.REFRESH_EVERY
+            for _ in range(10):
+                held._refresh_if_due()
+            held.check()
+            assert len(names(repository)) == count
+        store.refuses = False
+        boot_time[0] += locks.REFRESH_EVERY
+        held._refresh_if_due()
+        assert len(names(repository)) == 1
+        store.refuses = True
+        boot_time[0] += locks.REFRESH_EVERY
+        held._refresh_if_due()
+        store.refuses = False
     assert names(repository) == set()
 
 
