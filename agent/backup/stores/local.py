@@ -183,7 +183,12 @@ class LocalStore(Store):
             except FileNotFoundError:
                 target.parent.mkdir(mode=self._folder_mode(), exist_ok=True)
                 path.rename(target)
-        _sync_folder(target.parent)
+        try:
+            _sync_folder(target.parent)
+        except OSError:
+            with contextlib.suppress(OSError):
+                target.rename(path)  # what failed can be tried again
+            raise
 
     def _for_group(self) -> bool:
         if self._group is None:

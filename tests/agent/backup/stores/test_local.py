@@ -177,6 +177,43 @@ def test_a_file_without_end_is_not_read(store: LocalStore, root: Path, kind: Fil
     assert store.load(kind, name, 1 << 42, 10) == bytes(10)
 
 
+@pytest.mark.parametrize("way", ["bytes", "spooled", "elsewhere", "config"])
+def test_a_folder_that_cannot_be_synced_leaves_what_can_be_tried_again(
+    store: LocalStore, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Nothing of that name is there, a spooled file is where it was, and the second try succeeds."""
+    kind, name = (FileKind.CONFIG, "config") if way == "config" else (FileKind.PACK, hashlib.sha256(b"x").hexdigest())
+    content: bytes | SpooledFile = b"x"
+    if way in ("spooled", "elsewhere"):
+        path = (store.spool_folder() if way == "spooled" else tmp_path) / "pack"
+        path.write_bytes(b"x")
+        content = SpooledFile(path, 1)
+    if way == "elsewhere":
+        rename = Path.rename
+
+        def refused(self: Path, target: Path) -> Path:
+            if self == path:
+                raise OSError(errno.EXDEV, "another file system")
+            return rename(self, target)
+
+        monkeypatch.setattr(Path, "rename", refused)
+    with monkeypatch.context() as patched:
+
+        def broken(folder: Path) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        patched.setattr("agent.backup.stores.local.fsync_folder", broken)
+        with pytest.raises(StoreError) as caught:
+            store.save(kind, name, content)
+    assert not caught.value.permanent
+    assert list(store.list(kind)) == []
+    assert isinstance(content, bytes) or content.path.read_bytes() == b"x"
+    store.save(kind, name, content)
+    assert store.load(kind, name) == b"x"
+    store.close()
+    assert [entry.name for entry in root.rglob("*") if entry.is_file()] == [name]
+
+
 def test_an_input_error_may_pass(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Network file systems come back; permission does not."""
     name = name_of(b"key")
