@@ -82,16 +82,18 @@ def run(options: argparse.Namespace) -> int:
         return _run(options)
     if options.files_from or options.files_from_verbatim or options.files_from_raw:
         raise UsageError("a job says what it saves: expected no --files-from")
-    failures = []
+    codes = []
     for name, job in jobs.items():
         try:
             _run(options_of_job(options, name, job))
-        except HostwardError as error:
+        except (HostwardError, OSError) as error:
             if len(jobs) == 1:
                 raise
-            failures.append(error)
+            codes.append(error.exit_code if isinstance(error, HostwardError) else HostwardError.exit_code)
             print_error(f"{name}: {error}", options, item=name, during="job")
-    return failures[0].exit_code if failures else 0
+    # That a job has no snapshot outweighs that another's lacks some paths.
+    worst = [code for code in codes if code != PartialError.exit_code] or codes
+    return worst[0] if worst else 0
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -129,6 +129,17 @@ def test_several_jobs_run_whatever_becomes_of_one(host: Host) -> None:
     assert len(host.snapshots()) == 1
 
 
+def test_a_job_without_a_snapshot_outweighs_one_that_lacks_paths(host: Host) -> None:
+    """The exit code 3 would say that each has made its snapshot."""
+    access = f'password_file = "{host.secret}"\n'
+    host.configure(
+        more=f'[backups.part]\nrepository = "{host.place.folder}"\n{access}paths = ["{host.folder}/etc", "/gone"]\n'
+        f'[backups.srv]\nrepository = "{host.folder}/none"\n{access}paths = ["/srv"]'
+    )
+    host.call("run", "part", "etc", code=3)
+    host.call("run", "part", "srv", code=10)
+
+
 def test_mistakes_elsewhere_keep_no_backup_from_running(host: Host) -> None:
     """Only the tables of backups count."""
     host.configure(more='[checks.nonsense]\nevery = "never"')
