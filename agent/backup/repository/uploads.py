@@ -80,6 +80,10 @@ class Uploads:
             if future.cancel():
                 del self._running[future]
                 _remove(file)
+        while self._running:
+            wait(self._running, return_when=FIRST_COMPLETED)
+            with contextlib.suppress(Exception):  # each that failed is told by one look
+                self.look()
         with contextlib.suppress(Exception):
             self.finish()
         self.close()
