@@ -17,6 +17,7 @@ from pathlib import Path
 from agent.backup.stores.caches import use_cache
 from agent.backup.stores.contract import FileKind, SpooledFile, Store, is_name
 from agent.backup.stores.fork_lock import ForkLock
+from agent.backup.stores.home import home_of
 from agent.backup.stores.spool import clean_spool, open_spool
 from agent.backup.stores.wrapper import Wrapper
 
@@ -33,7 +34,7 @@ def folder_of_caches(environment: Mapping[str, str]) -> Path:
         return Path(named, "hostward-backup")
     base = Path(environment.get("XDG_CACHE_HOME", ""))
     if not base.is_absolute():
-        base = Path(environment.get("HOME") or Path.home(), ".cache")
+        base = home_of(environment) / ".cache"
     return base / "hostward-backup"
 
 

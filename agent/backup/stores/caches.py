@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,21 @@ class Cache:
     def remove(self) -> None:
         """As far as possible: it is only a cache."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def is_own(folder: Path) -> bool:
+    """Whether nobody else can have put anything into the folder of caches, or in its place; also where there is none.
+
+    Else a link that somebody planted would choose what is removed as old, and a pipe would be waited for.
+    """
+    try:
+        above = folder.parent.stat()
+        if above.st_uid not in (0, os.geteuid()) or (above.st_mode & 0o002 and not above.st_mode & stat.S_ISVTX):
+            return False
+        status = folder.lstat()
+    except OSError:
+        return True
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 def use_cache(folder: Path, id: str) -> Path:

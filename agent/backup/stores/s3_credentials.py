@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from configparser import Error as ConfigParserError
-from pathlib import Path
 
 from minio.credentials.credentials import Credentials
 from minio.credentials.providers import AWSConfigProvider, IamAwsProvider, Provider, StaticProvider
@@ -15,6 +14,7 @@ from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
 
 from agent.backup.stores.contract import PermanentStoreError, StoreError
+from agent.backup.stores.home import home_of
 from kit.errors import UsageError
 from kit.terminal import bounded, clean
 
@@ -40,7 +40,7 @@ def credentials(environment: Mapping[str, str]) -> Provider:
     if key or secret:
         missing = "AWS_SECRET_ACCESS_KEY" if key else "AWS_ACCESS_KEY_ID"
         raise UsageError(f"s3: one of the two credentials is set: expected {missing} too")
-    home = environment.get("HOME") or str(Path.home())
+    home = home_of(environment)
     profile = environment.get("AWS_PROFILE") or None
     named = environment.get("AWS_SHARED_CREDENTIALS_FILE")
     file = named or f"{home}/.aws/credentials"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from paramiko.hostkeys import InvalidHostKey
 from paramiko.ssh_exception import ConfigParseError, CouldNotCanonicalize
 
 from agent.backup.stores.contract import PermanentStoreError, StoreError
+from agent.backup.stores.home import home_of
 from kit.terminal import bounded, clean
 
 CONNECT = 20.0
@@ -69,7 +71,7 @@ def connect(address: Address, environment: Mapping[str, str]) -> Connection:
     UserKnownHostsFile, GlobalKnownHostsFile, ProxyJump (one host), Compression. Keys of an agent are tried too.
     The server's key must be in a known_hosts file; no setting changes that. Raises StoreError.
     """
-    home = Path(environment.get("HOME") or Path.home())
+    home = home_of(environment)
     return _connect(address, home, depth=0)
 
 
@@ -139,6 +141,8 @@ def _options(host: str, home: Path) -> SSHConfigDict:
     except (ConfigParseError, CouldNotCanonicalize, ImportError, ValueError) as error:
         # ImportError: `Match exec` takes a package that is not a part of this.
         raise PermanentStoreError(f"ssh's configuration cannot be used for {clean(host)}: {error}") from error
+    except KeyError as error:  # as ssh, the library wants to know its user's name
+        raise PermanentStoreError(f"ssh cannot be used by a user without a name: number {os.getuid()}") from error
 
 
 def _known_hosts(options: SSHConfigDict, home: Path) -> list[Path]:

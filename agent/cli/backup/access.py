@@ -15,12 +15,13 @@ from agent.backup.format.compression import Compression
 from agent.backup.repository.packer import PACK_SIZE
 from agent.backup.repository.repository import Repository
 from agent.backup.stores.cache import CachedStore, folder_of_caches
-from agent.backup.stores.caches import remove_old
+from agent.backup.stores.caches import is_own, remove_old
 from agent.backup.stores.contract import Store, StoreError
 from agent.backup.stores.limit import LimitedStore
 from agent.backup.stores.registry import EXPECTED, open_store
 from agent.backup.stores.retry import RetryingStore
 from agent.cli.backup.options import chosen, setting
+from agent.cli.backup.output import warn
 from agent.cli.backup.password import ask_password, is_person, told_password, ways
 from kit.errors import UsageError
 from kit.terminal import clean
@@ -102,13 +103,17 @@ def place(options: argparse.Namespace, *, source: str = "") -> str:
 
 
 def cache_folder(options: argparse.Namespace) -> Path | None:
-    """Where this host may keep copies of what it reads again and again; None: nowhere."""
+    """Where this host may keep copies of what it reads again and again; None: nowhere, or nowhere that is safe."""
     if options.no_cache:
         return None
     environment = options.environment.for_stores()
     if options.cache_dir:
         environment["RESTIC_CACHE_DIR"] = options.cache_dir
-    return folder_of_caches(environment)
+    folder = folder_of_caches(environment)
+    if not is_own(folder):
+        warn(f"{folder} is not used: caches are kept in a folder that belongs to you and that only you can write to")
+        return None
+    return folder
 
 
 def compression(options: argparse.Namespace) -> Compression:

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     """List the caches, or remove the old ones."""
     folder = cache_folder(options)
     if folder is None:
-        raise UsageError("--no-cache names no folder of caches: leave it out")
+        raise UsageError("there is no folder of caches: name one by --cache-dir, and leave out --no-cache")
     now = time.time()
     try:
         if options.cleanup:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.backup.stores.cache import CachedStore, folder_of_caches
+from agent.backup.stores.caches import is_own
 from agent.backup.stores.contract import FileKind, SpooledFile, StoreError
 from agent.backup.stores.memory import MemoryStore
 from agent.backup.stores.spool import ABANDONED
@@ -211,3 +212,31 @@ def test_where_caches_are(environment: dict[str, str], folder: str) -> None:
     """What a person names comes first, then systemd's, then XDG's; never among restic's own, which are laid out
     otherwise."""
     assert folder_of_caches(environment) == Path(folder)
+
+
+def test_where_caches_are_of_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container: neither the environment nor the list of users knows one."""
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    assert folder_of_caches({}) == Path("/.cache/hostward-backup")
+
+
+def test_a_folder_that_others_can_write_to_is_not_ones_own(tmp_path: Path) -> None:
+    """Nor one that a link leads to, or that lies where another could be put in its place."""
+    require_root()
+    folder = tmp_path / "above" / "caches"
+    assert is_own(folder)
+    folder.mkdir(parents=True, mode=0o700)
+    assert is_own(folder)
+    folder.chmod(0o777)
+    assert not is_own(folder)
+    folder.chmod(0o700)
+    os.chown(folder, 54321, 54321)
+    assert not is_own(folder)
+    os.chown(folder, 0, 0)
+    folder.parent.chmod(0o777)
+    assert not is_own(folder)
+    folder.parent.chmod(0o1777)
+    assert is_own(folder)
+    (tmp_path / "link").symlink_to(folder)
+    assert not is_own(tmp_path / "link")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import random
 import socket
 import subprocess
@@ -472,6 +473,15 @@ def test_sftp_through_another_host(sftp_server: Sshd, tmp_path: Path) -> None:
     (home / ".ssh/known_hosts").unlink()
     with pytest.raises(PermanentStoreError, match="known_hosts"):
         store.create()
+
+
+def test_a_user_without_a_name_is_told_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As in a container; ssh cannot be used there either."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    with pytest.raises(PermanentStoreError, match="without a name: number 54321"):
+        open_store("sftp:127.0.0.1:/x", {"HOME": str(tmp_path)}).size(FileKind.CONFIG, "config")
 
 
 def test_no_program_is_run_to_connect(sftp_server: Sshd, tmp_path: Path) -> None:

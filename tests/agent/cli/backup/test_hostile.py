@@ -145,3 +145,13 @@ def save_key(repository: Repository, content: bytes) -> str:
     """A file among the keys, by its right name."""
     repository.store.save(FileKind.KEY, name_of(content), content)
     return name_of(content)
+
+
+def test_a_cache_that_somebody_planted_is_left_alone(place: Place, files: Path, tmp_path: Path) -> None:
+    """What a link in it leads to is not the cache's to remove; the run goes on without."""
+    folder = tmp_path / "shared" / "hostward-backup"
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    done = call(["backup", "run", str(files / "etc"), "--cache-dir", str(folder.parent)], place.environment())
+    assert (done.returncode, "is not used" in done.stderr) == (0, True), done.stderr
+    assert [*folder.iterdir()] == []
