@@ -7,7 +7,7 @@ import posixpath
 import socket
 import time
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -113,18 +113,8 @@ class _Run:
         summary = Summary(
             backup_start=format_moment(self.start),
             backup_end=format_moment(end),
-            files_new=counts.files_new,
-            files_changed=counts.files_changed,
-            files_unmodified=counts.files_unmodified,
-            dirs_new=counts.dirs_new,
-            dirs_changed=counts.dirs_changed,
-            dirs_unmodified=counts.dirs_unmodified,
-            data_blobs=counts.data_blobs,
-            tree_blobs=counts.tree_blobs,
-            data_added=counts.data_added,
-            data_added_packed=counts.data_added_packed,
-            total_files_processed=counts.files_new + counts.files_changed + counts.files_unmodified,
-            total_bytes_processed=counts.total_bytes,
+            total_files_processed=counts.total_files_processed,
+            **asdict(counts),
         )
         username, uid, gid = who()
         snapshot = Snapshot(
@@ -297,7 +287,7 @@ def run_stream(
     except BaseException:
         saving.abandon()
         raise
-    counts = Counts(files_new=1, dirs_new=len(folders), total_bytes=run.progress.size)
+    counts = Counts(files_new=1, dirs_new=len(folders), total_bytes_processed=run.progress.size)
     return run.end(tree, counts.plus(saving.counts))
 
 

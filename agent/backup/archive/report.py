@@ -57,7 +57,12 @@ class Counts:
     tree_blobs: int = 0
     data_added: int = 0
     data_added_packed: int = 0
-    total_bytes: int = 0
+    total_bytes_processed: int = 0
+
+    @property
+    def total_files_processed(self) -> int:
+        """All of them."""
+        return self.files_new + self.files_changed + self.files_unmodified
 
     def plus(self, other: Counts) -> Counts:
         """Both together."""

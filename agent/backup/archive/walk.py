@@ -145,7 +145,7 @@ class Walk:
                 if not folder.waiting:
                     self._complete(folder)
         saving.drain()
-        self._progress.size = self.counts.total_bytes
+        self._progress.size = self.counts.total_bytes_processed
         assert self._root_tree is not None
         return self._root_tree
 
@@ -297,7 +297,7 @@ class Walk:
                 folder.subfolders.append((name, join(path, name), status, None, folder.device))
                 folder.folders += 1
         self.counts.files_unmodified += folder.files
-        self.counts.total_bytes += folder.size
+        self.counts.total_bytes_processed += folder.size
         self._progress.files += folder.files
         folder.subfolders.reverse()
 
@@ -313,7 +313,7 @@ class Walk:
         self._cache.pass_by(folder.place)
         self.counts.files_unmodified += record.files
         self.counts.dirs_unmodified += record.folders + 1
-        self.counts.total_bytes += record.size
+        self.counts.total_bytes_processed += record.size
         self._progress.files += record.files
         self._add_up(above, record.files, record.folders, record.size)
         if above.replaced is None:
@@ -435,7 +435,7 @@ class Walk:
 
     def _done(self, folder: _Folder, size: int) -> None:
         folder.size += size
-        self.counts.total_bytes += size
+        self.counts.total_bytes_processed += size
         self._progress.files += 1
 
     # Completing
@@ -573,7 +573,7 @@ class Walk:
         now = time.monotonic()
         if now - self._told >= _TELL_EVERY:
             self._told = now
-            self._progress.size = self.counts.total_bytes + self.saving.partial
+            self._progress.size = self.counts.total_bytes_processed + self.saving.partial
             self._on_progress()
 
 
