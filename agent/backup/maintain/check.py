@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from agent.backup.errors import RepositoryError
+from agent.backup.errors import DamagedError, RepositoryError
 from agent.backup.forked import Forked, uncollected
 from agent.backup.format.keyfile import parse_key_file
 from agent.backup.format.lock import parse_lock
@@ -32,7 +32,7 @@ from agent.backup.select.sizes import Group, Share, Size
 from agent.backup.stores.contract import FileKind, FileMissingError
 
 _MOST_LOADED = 1000
-"""Damaged blobs that are looked for in other packs; of more, only whether there is another place."""
+"""Damaged blobs that are looked for in other packs; of more, only whether another pack that seems whole has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Hint:
 
     message: str
     remedy: str
-    """The command that ends it: `prune` or `repair index`."""
+    """The command that ends it: `prune`, `repair index` or `unlock --remove-all`."""
     file: str = ""
 
 
@@ -113,6 +113,10 @@ class _Check:
         self._report = CheckReport()
         self._lost: set[tuple[BlobKind, bytes]] = set()
         """Blobs that are referred to and not there, or of which at least one copy is damaged."""
+        self._faulty: set[bytes] = set()
+        """Packs that are gone or with which anything is wrong."""
+        self._index_whole = True
+        """Whether all index files could be read."""
 
     def run(self) -> CheckReport:
         self._check_small_files()
@@ -151,7 +155,7 @@ class _Check:
                 self._problem(f"key {name[:8]}: {error}", FileKind.KEY, name)
         for name, size in list(repository.names(FileKind.LOCK)):
             if size == 0:
-                self._hint(f"lock {name[:8]} is empty", "unlock", FileKind.LOCK, name)
+                self._hint(f"lock {name[:8]} is empty", "unlock --remove-all", FileKind.LOCK, name)
                 continue
             try:
                 parse_lock(repository.load_file(FileKind.LOCK, name))
@@ -179,7 +183,9 @@ class _Check:
                 indexes.setdefault(pack, []).append(name)
 
         def damaged(name: str, error: RepositoryError) -> None:
-            self._report.index_damaged = True
+            self._index_whole = False
+            if isinstance(error, DamagedError):
+                self._report.index_damaged = True
             self._problem(f"index {name[:8]}: {error}", FileKind.INDEX, name)
 
         self._repository.load_index(
@@ -214,6 +220,7 @@ class _Check:
                 continue
             known[pack] = found
             if found != size:
+                self._faulty.add(pack)
                 self._report.damaged_packs.append(name)
                 self._problem(
                     f"pack {name[:8]} has {found} bytes; by the index it should have {size}", FileKind.PACK, name
@@ -221,9 +228,10 @@ class _Check:
             if kind == 3:  # both kinds
                 self._hint(f"pack {name[:8]} holds trees and data", "prune", FileKind.PACK, name)
         for pack in stored:
-            remedy = "repair index" if self._report.index_damaged else "prune"
+            remedy = "prune" if self._index_whole and not self._report.index_damaged else "repair index"
             self._hint(f"pack {pack.hex()[:8]} is in no index", remedy, FileKind.PACK, pack.hex())
         missing = set(index.packs).difference(known)
+        self._faulty |= missing
         if missing:
             for kind, id, place in index:
                 if place.pack in missing:
@@ -256,6 +264,8 @@ class _Check:
         self._options.on_progress("data", report.bytes_read, self._total)
         for fault in result.faults:
             self._problem(fault, FileKind.PACK, name)
+        if result.faults:
+            self._faulty.add(result.pack)
         if result.faults and not result.unreadable and name not in report.damaged_packs:
             report.damaged_packs.append(name)
         self._lost.update(result.blobs)
@@ -304,20 +314,21 @@ class _Check:
 
     def _miss(self, kind: BlobKind, id: bytes, message: str) -> None:
         self._lost.add((kind, id))
-        place = self._repository.blobs.find(kind, id)
-        if place is None:
+        packs = [place.pack for place in self._repository.blobs.find_all(kind, id)]
+        self._faulty.update(packs)
+        if not packs:
             self._problem(message, blob=(kind, id))
         else:
-            self._problem(message, FileKind.PACK, place.pack.hex(), (kind, id))
+            self._problem(message, FileKind.PACK, packs[0].hex(), (kind, id))
 
     def _find_touched(self, snapshots: list[Snapshot]) -> None:
         """Say which files suffer; a blob that is whole in another pack is not lost."""
         if not self._lost:
             return
-        looked = {blob: self._is_lost(*blob) for blob in list(self._lost)[:_MOST_LOADED]}
-        self._report.touched = touched_paths(
-            self._repository, snapshots, lambda kind, id: (kind, id) in self._lost and looked.get((kind, id), True)
-        )
+        for count, (kind, id) in enumerate(list(self._lost)):
+            if not (self._is_lost(kind, id) if count < _MOST_LOADED else self._seems_lost(kind, id)):
+                self._lost.discard((kind, id))
+        self._report.touched = touched_paths(self._repository, snapshots, lambda kind, id: (kind, id) in self._lost)
 
     def _is_lost(self, kind: BlobKind, id: bytes) -> bool:
         try:
@@ -325,3 +336,6 @@ class _Check:
         except RepositoryError:
             return True
         return False
+
+    def _seems_lost(self, kind: BlobKind, id: bytes) -> bool:
+        return all(place.pack in self._faulty for place in self._repository.blobs.find_all(kind, id))

@@ -51,12 +51,18 @@ def repair_index(repository: Repository, options: RepairIndexOptions | None = No
         repository.require_lock(exclusive=True)
     result = RepairIndexResult()
     stored = {bytes.fromhex(name): size for name, size in repository.names(FileKind.PACK)}
+
+    def damaged(name: str, error: RepositoryError) -> None:
+        if not isinstance(error, DamagedError):
+            raise error  # it may be whole: nothing takes its place
+        result.damaged[name] = error
+
     if options.read_all_packs:
         obsolete = [name for name, _ in repository.names(FileKind.INDEX)]
         indexed: dict[bytes, int] = {}
     else:
         repository.load_index(
-            on_damaged=result.damaged.__setitem__,
+            on_damaged=damaged,
             on_progress=lambda done, total: options.on_progress("index", done, total),
         )
         obsolete = list(result.damaged)

@@ -206,9 +206,9 @@ class Repository:
         on_damaged: Callable[[str, RepositoryError], None] | None = None,
         on_loaded: Callable[[str, list[tuple[bytes, list[PackedBlob]]]], None] | None = None,
     ) -> None:
-        """Read all index files: (done, total) go to `on_progress`. Raises DamagedError without `on_damaged`.
+        """Read all index files: (done, total) go to `on_progress`, name and content of each good one to `on_loaded`.
 
-        The name and content of each good one go to `on_loaded`.
+        One that cannot be read goes to `on_damaged` with its DamagedError or StoreError; without it, raises.
         """
         index = BlobIndex()
         trees: set[str] = set()
@@ -218,11 +218,13 @@ class Repository:
                 packs = parse_index(self.load_file(FileKind.INDEX, name))
             except FileMissingError:
                 continue  # replaced by another just now; that one is listed or holds what no snapshot needs
-            except DamagedError as error:
-                if on_damaged is None:
-                    raise DamagedError(f"{error}; `hostward backup repair index` reads the packs again") from None
-                on_damaged(name, error)
-                continue
+            except (DamagedError, StoreError) as error:
+                if on_damaged is not None:
+                    on_damaged(name, error)
+                    continue
+                if isinstance(error, StoreError):
+                    raise
+                raise DamagedError(f"{error}; `hostward backup repair index` reads the packs again") from None
             index.reserve(sum(len(blobs) for _, blobs in packs))
             for pack, blobs in packs:
                 index.add(pack, blobs)

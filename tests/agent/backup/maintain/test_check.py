@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,14 @@ from agent.backup.maintain.contents import PackContents
 from agent.backup.maintain.packcheck import check_pack
 from agent.backup.maintain.subset import choose_packs
 from agent.backup.repository.blobs import BlobIndex
+from agent.backup.repository.locks import remove_locks
 from agent.backup.repository.repository import Repository
 from agent.backup.repository.saver import BlobSaver
 from agent.backup.select.sizes import Group, Share, Size
 from agent.backup.stores.contract import FileKind
+from agent.backup.stores.local import LocalStore
 from agent.backup.stores.memory import MemoryStore
+from tests.agent.backup.faulty import Fault, FaultyStore
 from tests.agent.backup.maintain.conftest import Restic, files, flip, in_memory, opened, truncate
 
 DATA = CheckOptions(read_data=True)
@@ -78,6 +82,24 @@ def test_a_flipped_bit_in_a_small_file_is_found_and_named(place: Path, kind: Fil
     assert report.index_damaged == (kind is FileKind.INDEX)
 
 
+def test_an_index_that_cannot_be_read_just_now_does_not_end_the_check(place: Path) -> None:
+    """Packs, trees and the other indexes are looked at all the same; nothing is said of pruning."""
+    stray = place / "data/ab" / ("ab" * 32)
+    stray.parent.mkdir(exist_ok=True)
+    stray.write_bytes(os.urandom(100))
+    count = len(list(files(place, FileKind.INDEX)))
+    store = FaultyStore(LocalStore(place), Fault("load", count, "failing once", FileKind.INDEX))
+    repository = opened(store)
+    report = check(repository, DATA)
+    assert store.met
+    (problem,) = (problem for problem in report.problems if problem.file.startswith("index/"))
+    assert "failed once" in problem.message
+    assert not report.index_damaged
+    assert report.packs_read > 0 and report.snapshots == 3
+    assert {hint.remedy for hint in report.hints} <= {"repair index"}
+    assert f"data/{stray.name}" in {hint.file for hint in report.hints}
+
+
 def left_behind(repository: Repository, place: Path) -> Path:
     """The lock of somebody who was killed."""
     with repository.lock():
@@ -106,6 +128,19 @@ def test_a_damaged_lock_keeps_others_out_and_is_named(place: Path) -> None:
     flip(lock, 50)
     with pytest.raises(LockedError, match=lock.name[:8]), repository.lock(exclusive=True):
         pass
+
+
+def test_an_empty_lock_is_a_hint_whose_remedy_ends_it(place: Path) -> None:
+    """Whoever wrote it was cut off; nobody knows whose it is."""
+    lock = place / "locks" / ("ab" * 32)
+    lock.touch()
+    repository = opened(place)
+    report = check(repository, CheckOptions())
+    assert report.sound
+    assert [(hint.file, hint.remedy) for hint in report.hints] == [(f"locks/{lock.name}", "unlock --remove-all")]
+    assert remove_locks(repository, all=False, now=time.time_ns()) == 0
+    assert remove_locks(repository, all=True, now=time.time_ns()) == 1
+    assert not lock.exists()
 
 
 @pytest.mark.parametrize("kind", [BlobKind.DATA, BlobKind.TREE])
@@ -222,8 +257,10 @@ def test_a_pack_in_two_indexes_is_a_hint(place: Path) -> None:
     assert [(hint.file, hint.remedy) for hint in report.hints] == [(f"data/{pack.hex()}", "repair index")]
 
 
-def test_a_blob_that_another_pack_has_is_not_lost(place: Path) -> None:
-    """The damage is told, but nothing is touched by it."""
+@pytest.mark.parametrize("loaded", [1000, 0])
+def test_a_blob_that_another_pack_has_is_not_lost(place: Path, loaded: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The damage is told, but nothing is touched by it, also where too much is damaged to load every blob."""
+    monkeypatch.setattr("agent.backup.maintain.check._MOST_LOADED", loaded)
     pack, blob = pack_of(place, BlobKind.DATA)
     repository = opened(place)
     with repository.lock(), BlobSaver(repository, known=BlobIndex()) as saver:
@@ -233,6 +270,9 @@ def test_a_blob_that_another_pack_has_is_not_lost(place: Path) -> None:
     report = checked(place)
     assert not report.sound
     assert report.touched == []
+    for copy in opened(place).blobs.packs:
+        flip(place / "data" / copy.hex()[:2] / copy.hex(), -1)  # their headers: no pack is above suspicion any more
+    assert bool(checked(place).touched) == (loaded == 0)
 
 
 def test_an_empty_repository_is_sound(place: Path, each: Restic) -> None:

@@ -151,6 +151,16 @@ def test_repair_index_keeps_what_it_knows_of_packs_that_do_not_tell_any_more(pla
     assert packs_repaired(place, pack.name).saved == len(blobs) - 1
 
 
+def test_an_index_file_that_cannot_be_read_just_now_stays(place: Path) -> None:
+    """It may be whole, and then knows what no other does."""
+    before = sorted(files(place, FileKind.INDEX))
+    store = FaultyStore(LocalStore(place), Fault("load", 2, "failing once", FileKind.INDEX))
+    repository = Repository.open(store, PASSWORD)
+    with pytest.raises(StoreError), repository.lock(exclusive=True):
+        repair_index(repository)
+    assert sorted(files(place, FileKind.INDEX)) == before
+
+
 @pytest.mark.parametrize("what", ["packs", "snapshots"])
 def test_what_cannot_be_had_just_now_is_not_given_up(place: Path, what: str) -> None:
     """A store that fails is no proof that anything is lost."""
