@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from agent.backup.stores.contract import FileKind, PermanentStoreError, is_name
 from kit.terminal import bounded
 
@@ -10,6 +12,41 @@ FOLDERS: tuple[str, ...] = (
     *(f"data/{number:02x}" for number in range(256)),
 )
 """What `create` makes where there are folders, each after the one that it is in."""
+
+CONTENT = (FileKind.SNAPSHOT, FileKind.INDEX, FileKind.PACK)
+"""Kinds of which a repository may have no file."""
+
+
+def require_dropped(
+    kind: FileKind, folder: str, *, in_the_way: bool, has_config: bool, holds: Callable[[FileKind], bool]
+) -> None:
+    """Raise PermanentStoreError unless the folder of a kind, which is not there, may be taken for an empty one.
+
+    Many tools leave empty folders out of a copy. But what is taken for empty and is not, as where a disk is not
+    mounted, ends in `prune` removing all that it held. `in_the_way` is something else by its name; `holds` is asked
+    whether there are files of another kind.
+    """
+    if in_the_way:
+        raise not_a_folder(folder)
+    if not has_config:
+        raise PermanentStoreError(
+            f"{folder}: there is no such folder, nor a config beside it; is a disk not mounted?"
+        )
+    if kind is FileKind.KEY or (kind in CONTENT and any(holds(other) for other in CONTENT if other is not kind)):
+        raise PermanentStoreError(
+            f"{folder}: there is no such folder, but others hold files; where it was empty and left out of a copy,"
+            " make it again"
+        )
+
+
+def not_a_folder(path: str) -> PermanentStoreError:
+    """The error that a link to nowhere is in the place of a folder."""
+    return PermanentStoreError(f"{path}: is no folder, nor a link to one that is there; is a disk not mounted?")
+
+
+def is_inner(name: str) -> bool:
+    """Whether a folder in `data` of this name holds packs."""
+    return f"data/{name}" in FOLDERS
 
 
 def path_of(kind: FileKind, name: str) -> str:

@@ -22,7 +22,7 @@ from agent.backup.stores.contract import (
     StoreError,
     is_name,
 )
-from agent.backup.stores.layout import FOLDERS, path_of
+from agent.backup.stores.layout import FOLDERS, is_inner, not_a_folder, path_of, require_dropped
 from agent.backup.stores.spool import clean_spool, open_spool
 from kit.errors import UsageError
 from kit.files import fsync_folder
@@ -116,10 +116,16 @@ class LocalStore(Store):
         folder = self._root / kind.value
         with _told(str(folder)):
             self._require_root()
-            yield from _files(folder, kind)
-            if kind is FileKind.PACK:
-                for inner in _folders(folder):
-                    yield from _files(inner, kind)
+            if folder.is_dir():
+                yield from _all_files(folder, kind)
+                return
+            require_dropped(
+                kind,
+                str(folder),
+                in_the_way=os.path.lexists(folder),
+                has_config=os.path.lexists(self._root / "config"),
+                holds=self._holds,
+            )
 
     def remove(self, kind: FileKind, name: str) -> None:
         path = self._root / path_of(kind, name)
@@ -162,7 +168,7 @@ class LocalStore(Store):
     def _copy(self, source: Path, target: Path, kind: FileKind) -> None:
         """From another file system."""
         # Beside its target rather than in the spool folder: `data` may be a link to a file system of its own.
-        target.parent.mkdir(mode=self._folder_mode(), exist_ok=True)
+        self._make_folder(target.parent)
         file, path = open_spool(target.parent)
         with file, _removed(path), source.open("rb") as original:
             shutil.copyfileobj(original, file, 1 << 20)
@@ -181,7 +187,7 @@ class LocalStore(Store):
             try:
                 path.rename(target)
             except FileNotFoundError:
-                target.parent.mkdir(mode=self._folder_mode(), exist_ok=True)
+                self._make_folder(target.parent)
                 path.rename(target)
         try:
             _sync_folder(target.parent)
@@ -189,6 +195,18 @@ class LocalStore(Store):
             with contextlib.suppress(OSError):
                 target.rename(path)  # what failed can be tried again
             raise
+
+    def _make_folder(self, folder: Path) -> None:
+        """One that was left out of a copy of the repository because it was empty."""
+        for one in (folder.parent, folder):
+            if one != self._root:
+                one.mkdir(mode=self._folder_mode(), exist_ok=True)
+
+    def _holds(self, kind: FileKind) -> bool:
+        folder = self._root / kind.value
+        if folder.is_dir():
+            return next(_all_files(folder, kind), None) is not None
+        return os.path.lexists(folder)
 
     def _for_group(self) -> bool:
         if self._group is None:
@@ -228,26 +246,25 @@ def _link(path: Path, target: Path) -> None:
 
 
 def _files(folder: Path, kind: FileKind) -> Iterator[tuple[str, int]]:
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if is_name(kind, entry.name) and entry.is_file(follow_symlinks=False):
-                    try:
-                        yield entry.name, entry.stat(follow_symlinks=False).st_size
-                    except FileNotFoundError:
-                        continue  # removed meanwhile
-    except FileNotFoundError:
-        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if is_name(kind, entry.name) and entry.is_file(follow_symlinks=False):
+                try:
+                    yield entry.name, entry.stat(follow_symlinks=False).st_size
+                except FileNotFoundError:
+                    continue  # removed meanwhile
 
 
-def _folders(folder: Path) -> Iterator[Path]:
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if len(entry.name) == 2 and entry.is_dir()]
-    except FileNotFoundError:
+def _all_files(folder: Path, kind: FileKind) -> Iterator[tuple[str, int]]:
+    yield from _files(folder, kind)
+    if kind is not FileKind.PACK:
         return
-    for name in names:
-        yield folder / name
+    with os.scandir(folder) as entries:
+        inner = [Path(entry) for entry in entries if is_inner(entry.name) and (entry.is_dir() or entry.is_symlink())]
+    for one in inner:
+        if not one.is_dir():
+            raise not_a_folder(str(one))
+        yield from _files(one, kind)
 
 
 @contextlib.contextmanager

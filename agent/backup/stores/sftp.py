@@ -31,7 +31,7 @@ from agent.backup.stores.contract import (
     is_name,
 )
 from agent.backup.stores.http import Upload, forget_spooled
-from agent.backup.stores.layout import FOLDERS, path_of
+from agent.backup.stores.layout import FOLDERS, is_inner, not_a_folder, path_of, require_dropped
 from agent.backup.stores.per_process import PerProcess
 from agent.backup.stores.ssh import SILENCE, Address, connect
 from kit.errors import UsageError
@@ -156,16 +156,14 @@ class SftpStore(Store):
             return
         folder = f"{self._root}/{kind.value}"
         entries = self._entries(folder)
-        if entries is None:
-            if self._entries(self._root) is None:
-                raise PermanentStoreError(f"{self.location}: there is no such folder")
+        if entries is not None:
+            yield from self._all_files(folder, entries, kind)
             return
-        yield from _files(entries, kind)
-        if kind is FileKind.PACK:
-            inner = [entry.filename for entry in entries if len(entry.filename) == 2]
-            with ThreadPoolExecutor(self.connections) as pool:
-                for found in pool.map(lambda name: self._entries(f"{folder}/{name}"), inner):
-                    yield from _files(found or [], kind)
+        if self._entries(self._root) is None:
+            raise PermanentStoreError(f"{self.location}: there is no such folder")
+        with self._session(folder) as session:
+            in_the_way, has_config = (_exists(session, path) for path in (folder, f"{self._root}/config"))
+        require_dropped(kind, folder, in_the_way=in_the_way, has_config=has_config, holds=self._holds)
 
     def remove(self, kind: FileKind, name: str) -> None:
         path = f"{self._root}/{path_of(kind, name)}"
@@ -186,15 +184,42 @@ class SftpStore(Store):
         except FileMissingError:
             return None
 
+    def _all_files(
+        self, folder: str, entries: Sequence[paramiko.SFTPAttributes], kind: FileKind
+    ) -> Iterator[tuple[str, int]]:
+        yield from _files(entries, kind)
+        if kind is not FileKind.PACK:
+            return
+        inner = [
+            f"{folder}/{entry.filename}"
+            for entry in entries
+            if is_inner(entry.filename) and not stat.S_ISREG(entry.st_mode or 0)
+        ]
+        with ThreadPoolExecutor(self.connections) as pool:
+            for path, found in zip(inner, pool.map(self._entries, inner), strict=True):
+                if found is None:
+                    raise not_a_folder(path)
+                yield from _files(found, kind)
+
+    def _holds(self, kind: FileKind) -> bool:
+        folder = f"{self._root}/{kind.value}"
+        entries = self._entries(folder)
+        if entries is not None:
+            return next(self._all_files(folder, entries, kind), None) is not None
+        with self._session(folder) as session:
+            return _exists(session, folder)
+
     def _write(self, session: paramiko.SFTPClient, path: str, body: Upload) -> None:
         try:
             file = session.open(path, "wx")
         except FileNotFoundError:
             parent = path.rpartition("/")[0]
+            above = parent.rpartition("/")[0]
             if not _exists(session, self._root):
                 # Never make it anew: it may be where a disk is not mounted just now.
                 raise PermanentStoreError(f"{self.location}: there is no such folder") from None
-            _make_folder(session, parent, self._folder_mode(session))
+            for folder in (above, parent) if above != self._root else (parent,):
+                _make_folder(session, folder, self._folder_mode(session))
             file = session.open(path, "wx")
         with file:
             file.chmod(0o660 if self._for_group(session) else 0o600)

@@ -14,7 +14,7 @@ from agent.backup.maintain.prune import PruneOptions, PruneResult, prune
 from agent.backup.maintain.prune_plan import PruneRules
 from agent.backup.repository.repository import Repository
 from agent.backup.select.sizes import Size
-from agent.backup.stores.contract import FileKind
+from agent.backup.stores.contract import FileKind, PermanentStoreError
 from tests.agent.backup.maintain.conftest import Restic, copy_of, files, flip, manifest, opened
 from tests.peers import restic_of_debian
 
@@ -42,6 +42,18 @@ def names(place: Path) -> set[str]:
 def places(place: Path) -> list[tuple[int, bytes]]:
     """Every place of a blob."""
     return [(kind, id) for kind, id, _ in opened(place).blobs]
+
+
+@pytest.mark.parametrize("gone", ["moved away", "link to a disk that is not mounted"])
+def test_snapshots_that_cannot_be_listed_are_not_taken_for_none(place: Path, gone: str) -> None:
+    """Nothing is removed then, where all packs would be."""
+    before = names(place)
+    (place / "snapshots").rename(place.parent / "away")
+    if gone.startswith("link"):
+        (place / "snapshots").symlink_to(place.parent / "disk")
+    with pytest.raises(PermanentStoreError, match="snapshots"):
+        pruned(place)
+    assert names(place) == {name for name in before if not name.startswith("snapshots/")}
 
 
 def test_what_we_prune_restic_accepts(place: Path, each: Restic) -> None:
