@@ -25,14 +25,23 @@ STORES: dict[str, str] = {
 EXTRAS = {"s3": "minio", "sftp": "paramiko"}
 """Schemes that take a package which not every host has. The extra is called like the scheme."""
 
+SETTINGS = {"s3": ("region", "bucket-lookup", "storage-class", "list-objects-v1")}
+"""What `open_location` of a scheme takes besides, by restic's names; each store has `connections` too."""
+
 EXPECTED = "expected /PATH, sftp:USER@HOST:/PATH, s3:HOST/BUCKET/PREFIX or rest:https://HOST/PATH/"
 
+_MOST = 1000
+"""Connections."""
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+-]*):(.*)", re.DOTALL)
 _SECRET = re.compile(r"(//|:)([^/@:]*):([^/]*)@")
 
 
-def open_store(location: str, environment: Mapping[str, str] | None = None) -> Store:
+def open_store(
+    location: str, environment: Mapping[str, str] | None = None, settings: Mapping[str, str] | None = None
+) -> Store:
     """The store that a location names; what it needs besides (credentials, certificates) is in `environment`.
+
+    Of `settings` those count whose names begin with the scheme (`s3.region`).
 
     Nothing is connected to, nothing need be there. Raises UsageError for what is no location, HostwardError where the
     package that the store takes is not installed.
@@ -49,13 +58,31 @@ def open_store(location: str, environment: Mapping[str, str] | None = None) -> S
             f"EXTRAS={scheme}` in the checkout that the agent was installed from (the package's extra is "
             f"hostward[{scheme}])"
         ) from None
-    store: Store = module.open_location(text, os.environ if environment is None else environment)
+    own = {
+        name.partition(".")[2]: value for name, value in (settings or {}).items() if name.partition(".")[0] == scheme
+    }
+    known = ("connections", *SETTINGS.get(scheme, ()))
+    if unknown := set(own) - set(known):
+        expected = ", ".join(f"{scheme}.{name}" for name in known)
+        raise UsageError(f"there is no option {scheme}.{clean(min(unknown))}: expected {expected}")
+    connections = own.pop("connections", None)
+    more = (own,) if scheme in SETTINGS else ()
+    store: Store = module.open_location(text, os.environ if environment is None else environment, *more)
+    if connections is not None:
+        if not connections.isascii() or not connections.isdigit() or not 1 <= int(connections[:6]) <= _MOST:
+            raise UsageError(f'{scheme}.connections="{clean(connections)}": expected a number from 1 to {_MOST}')
+        store.connections = int(connections)
     return store
 
 
 def shown(location: str) -> str:
     """A location without its password, for messages about one that could not be opened."""
     return clean(_SECRET.sub(r"\1\2:***@", location))
+
+
+def has_password(location: str) -> bool:
+    """Whether a location holds a password, as `rest:https://user:password@host/`."""
+    return _SECRET.search(location) is not None
 
 
 def _split(location: str) -> tuple[str, str]:

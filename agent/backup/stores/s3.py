@@ -54,6 +54,9 @@ _PASSING = {"IncompleteBody", "InternalError", "OperationAborted", "RequestTimeo
 """Codes of errors that speak of the moment, whatever their status: Amazon S3 API Reference, "Error responses"."""
 _LONGEST_ANSWER = 16 << 20
 """Bytes of an answer that is no file: a list has a thousand keys, in some 500 KB."""
+_Headers = dict[str, str | list[str] | tuple[str]]
+_ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
+"""Storage classes from which nothing can be read at once."""
 _NO_FILE = {"NoSuchKey", "NoSuchBucket"}
 
 
@@ -62,9 +65,12 @@ class S3Store(Store):
 
     def __init__(
         self, host: str, bucket: str, prefix: str, *, secure: bool, region: str | None, credentials: Provider,
-        trusted: str | None = None,
+        trusted: str | None = None, lookup: str = "auto", storage_class: str = "", list_v1: bool = False,
     ) -> None:  # fmt: skip
-        """`host` may have a port; `trusted` is where the certificates of authorities are."""
+        """`host` may have a port; `trusted` is where the certificates of authorities are.
+
+        `lookup` says where the bucket's name stands: in the host's (`dns`), in the path, or as the library thinks.
+        """
         scheme = "https" if secure else "http"
         self.location = f"s3:{scheme}://{host}/{bucket}" + (f"/{prefix}" if prefix else "")
         self._host = host
@@ -74,6 +80,9 @@ class S3Store(Store):
         self._region = region
         self._credentials = credentials
         self._trusted = trusted
+        self._lookup = lookup
+        self._storage_class = storage_class
+        self._list_v1 = list_v1
         self._client = PerProcess(self._connect)
 
     def create(self) -> None:
@@ -102,7 +111,10 @@ class S3Store(Store):
         try:
             with self._told(key), ExitStack() as stack:
                 stream, size = _stream(content, stack)
-                self._client.get().put_object(self._bucket, key, stream, size, part_size=max(_MIN_PART, size))
+                headers = self._headers(kind, content)
+                self._client.get().put_object(
+                    self._bucket, key, stream, size, metadata=headers, part_size=max(_MIN_PART, size)
+                )
         except StoreError as error:
             if not error.permanent:
                 tidy(self, kind, name, content)
@@ -115,7 +127,7 @@ class S3Store(Store):
             if self.size(kind, name) < offset:
                 raise PermanentStoreError(f"{key}: is shorter than {offset} bytes")
             return b""
-        headers: dict[str, str | list[str] | tuple[str]] = {}
+        headers: _Headers = {}
         if offset or length is not None:
             headers["Range"] = f"bytes={offset}-" + ("" if length is None else str(offset + length - 1))
         content = bytearray()
@@ -158,7 +170,9 @@ class S3Store(Store):
             return
         folder = f"{self._prefix}{kind.value}/"
         with self._told(folder):
-            for found in self._client.get().list_objects(self._bucket, folder, recursive=True):
+            for found in self._client.get().list_objects(
+                self._bucket, folder, recursive=True, use_api_v1=self._list_v1
+            ):
                 key = found.object_name or ""
                 name = key.rpartition("/")[2]
                 if is_name(kind, name) and key == self._key(kind, name) and found.size is not None:
@@ -182,13 +196,25 @@ class S3Store(Store):
             context = ssl.create_default_context(
                 cafile=None if folder else self._trusted, capath=self._trusted if folder else None
             )
-        return Minio(
+        client = Minio(
             self._host,
             secure=self._secure,
             region=self._region,
             credentials=self._credentials,
             http_client=_Client(self._sending, self.connections, context),
         )
+        if self._lookup == "dns":
+            client.enable_virtual_style_endpoint()  # type: ignore[no-untyped-call]
+        elif self._lookup == "path":
+            client.disable_virtual_style_endpoint()  # type: ignore[no-untyped-call]
+        return client
+
+    def _headers(self, kind: FileKind, content: bytes | SpooledFile) -> _Headers:
+        """The storage class. What is read again and again cannot lie in an archive: there only packs of data go."""
+        is_data = kind is FileKind.PACK and not (isinstance(content, SpooledFile) and content.trees)
+        if not self._storage_class or (self._storage_class in _ARCHIVES and not is_data):
+            return {}
+        return {"x-amz-storage-class": self._storage_class}
 
     @contextmanager
     def _told(self, what: str, *, absent: bool = False) -> Iterator[None]:
@@ -273,8 +299,8 @@ def _stream(content: bytes | SpooledFile, stack: ExitStack) -> tuple[BinaryIO, i
     return stream, found
 
 
-def open_location(text: str, environment: Mapping[str, str]) -> S3Store:
-    """The bucket and prefix that follow `s3:`. Raises UsageError.
+def open_location(text: str, environment: Mapping[str, str], settings: Mapping[str, str]) -> S3Store:
+    """The bucket and prefix that follow `s3:`; `settings` are restic's extended options. Raises UsageError.
 
     AWS_DEFAULT_REGION and RESTIC_CACERT count, and what s3_credentials.py looks for.
     """
@@ -282,7 +308,7 @@ def open_location(text: str, environment: Mapping[str, str]) -> S3Store:
     bucket, _, prefix = path.strip("/").partition("/")
     if not host or not bucket:
         raise UsageError(f"s3: does not name a host and a bucket: {EXPECTED}")
-    region = environment.get("AWS_DEFAULT_REGION") or environment.get("AWS_REGION")
+    region = settings.get("region") or environment.get("AWS_DEFAULT_REGION") or environment.get("AWS_REGION")
     if not region and not host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
         region = "us-east-1"  # what servers other than Amazon's take where they have no regions
     return S3Store(
@@ -293,7 +319,17 @@ def open_location(text: str, environment: Mapping[str, str]) -> S3Store:
         region=region or None,
         credentials=credentials(environment),
         trusted=authorities(environment),
+        lookup=_one_of(settings, "bucket-lookup", ("auto", "dns", "path")),
+        storage_class=settings.get("storage-class", ""),
+        list_v1=_one_of(settings, "list-objects-v1", ("false", "true")) == "true",
     )
+
+
+def _one_of(settings: Mapping[str, str], name: str, values: tuple[str, ...]) -> str:
+    value = settings.get(name, values[0]).lower()
+    if value not in values:
+        raise UsageError(f's3.{name}="{bounded(value, 40)}": expected {" or ".join(values)}')
+    return value
 
 
 def _parts(text: str) -> tuple[str, str, str]:

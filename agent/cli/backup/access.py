@@ -79,7 +79,9 @@ def open_place(options: argparse.Namespace, *, source: str = "") -> Store:
     environment = options.environment.for_stores()
     if options.cacert:
         environment["RESTIC_CACERT"] = options.cacert
-    store = open_store(place(options, source=source), environment)
+    if options.tls_client_cert:
+        environment["RESTIC_TLS_CLIENT_CERT"] = options.tls_client_cert
+    store = open_store(place(options, source=source), environment, dict(options.option))
     if options.limit_upload or options.limit_download:
         store = LimitedStore(store, upload=options.limit_upload, download=options.limit_download)
     return RetryingStore(store, report=_report)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from agent.backup.stores.registry import has_password
 from kit.errors import UsageError
 from kit.units import Duration
 
@@ -42,6 +43,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--no-extra-verify", action="store_true", help="do not open again what was sealed before it is written"
     )
     group.add_argument("--cacert", metavar="FILE", help="trust these certificate authorities, for rest: and s3:")
+    group.add_argument("--tls-client-cert", metavar="FILE", help="the certificate and key to show, for rest:")
+    group.add_argument(
+        "-o",
+        "--option",
+        action="append",
+        type=parsed(_extended),
+        default=[],
+        metavar="NAME=VALUE",
+        help="s3.region, s3.storage-class, s3.bucket-lookup, s3.list-objects-v1; SCHEME.connections",
+    )
     shown = parser.add_argument_group("what is shown")
     shown.add_argument("--json", action="store_true", help="print JSON, in the shapes of restic's")
     shown.add_argument("-q", "--quiet", action="store_true", help="show no progress, and less else")
@@ -77,8 +88,10 @@ class Environment(dict[str, str]):
     def taken(cls) -> Environment:
         """A copy, after which no child gets a password."""
         found = cls(os.environ)
-        for name in [name for name in found if name.startswith(PREFIXES) and name.endswith("PASSWORD")]:
-            del os.environ[name]
+        for name, value in found.items():
+            place = name.endswith("REPOSITORY") and has_password(value)
+            if name.startswith(PREFIXES) and (place or name.endswith("PASSWORD")):
+                del os.environ[name]
         return found
 
     def for_stores(self) -> dict[str, str]:
@@ -116,6 +129,13 @@ def parsed(parse: Callable[[str], Value]) -> Callable[[str], Value]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return converted
+
+
+def _extended(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or "." not in name:
+        raise ValueError("NAME=VALUE, as in s3.region=eu-west-1")
+    return name.strip().lower(), value.strip()
 
 
 def positive(text: str) -> int:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -356,6 +357,52 @@ def test_s3_with_wrong_credentials_is_permanent(s3_server: int) -> None:
     for error in each_operation(store):
         assert error.permanent
         assert "wrong-one" not in str(error)
+
+
+def test_s3_goes_by_its_options(s3_server: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is sent: the class of storage, of archives that of packs of data alone; version 1 of lists; the region."""
+    sent: list[tuple[str, str, dict[str, str]]] = []
+    urlopen = s3._Client.urlopen
+
+    def seen(self: s3._Client, method: str, url: str, redirect: bool = True, **more: Any) -> Any:
+        sent.append((method, url, {name.lower(): str(value) for name, value in more["headers"].items()}))
+        return urlopen(self, method, url, redirect, **more)
+
+    monkeypatch.setattr(s3._Client, "urlopen", seen)
+    environment = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+    for storage, expected in (("STANDARD_IA", ["STANDARD_IA"] * 3), ("GLACIER", [None, None, "GLACIER"])):
+        settings = {"s3.storage-class": storage, "s3.list-objects-v1": "true", "s3.region": "eu-west-1"}
+        store = open_store(f"s3:http://127.0.0.1:{s3_server}/options/x", environment, settings)
+        store.create()
+        sent.clear()
+        (tmp_path / "trees").write_bytes(b"x")
+        store.save(FileKind.KEY, SMALL, b"x")
+        store.save(FileKind.PACK, SMALL, SpooledFile(tmp_path / "trees", 1, trees=True))
+        store.save(FileKind.PACK, SMALL, b"x")
+        assert [about.get("x-amz-storage-class") for method, _, about in sent if method == "PUT"] == expected
+        assert all("/eu-west-1/s3/" in about["authorization"] for _, _, about in sent)
+        assert list(store.list(FileKind.KEY)) == [(SMALL, 1)]
+        assert "list-type=2" not in sent[-1][1]
+        store.close()
+
+
+def test_rest_servers_of_version_1_are_listed(
+    restics_rest_server: int, rest_server_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They tell names without sizes, which are then asked for one by one."""
+    ground = RestGround(restics_rest_server, rest_server_folder, user=KEY)
+    made(ground)
+    monkeypatch.setattr(rest, "VERSION_2", "application/vnd.x.restic.rest.v1")
+    store = ground.open()
+    store.save(FileKind.KEY, SMALL, b"x")
+    store.save(FileKind.KEY, NAME, BIG)
+    asked: list[str] = []
+    monkeypatch.setattr(rest, "VERSION_2", "none that is answered")
+    size = rest.RestStore.size
+    monkeypatch.setattr(rest.RestStore, "size", lambda self, kind, name: asked.append(name) or size(self, kind, name))
+    assert dict(store.list(FileKind.KEY)) == {SMALL: 1, NAME: len(BIG)}
+    assert sorted(asked) == sorted([SMALL, NAME])
+    store.close()
 
 
 def test_s3_takes_credentials_from_a_file(s3_server: int, tmp_path: Path) -> None:

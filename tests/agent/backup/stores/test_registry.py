@@ -98,6 +98,24 @@ def test_a_wrong_cacert_is_told_at_once(tmp_path: Path, location: str, content: 
         open_store(location, {"RESTIC_CACERT": str(file), "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"})
 
 
+def test_what_stores_are_told_besides(tmp_path: Path) -> None:
+    """By restic's names; those of other schemes do not count here, those that are none are told."""
+    settings = {"local.connections": "2", "s3.connections": "9", "sftp.args": "-v"}
+    assert open_store(str(tmp_path), {}, settings).connections == 2
+    keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
+    assert open_store("s3:host/bucket", keys, {"s3.connections": "9", "s3.bucket-lookup": "DNS"}).connections == 9
+    for wrong, said in {
+        "s3.speed=1": "there is no option s3.speed: expected s3.connections, s3.region",
+        "s3.connections=many": "expected a number from 1 to 1000",
+        "s3.connections=0": "expected a number from 1 to 1000",
+        "s3.bucket-lookup=host": "expected auto or dns or path",
+        "s3.list-objects-v1=maybe": "expected false or true",
+    }.items():
+        name, _, value = wrong.partition("=")
+        with pytest.raises(UsageError, match=said):
+            open_store("s3:host/bucket", keys, {name: value})
+
+
 @given(st.text(max_size=60) | st.sampled_from(["sftp:", "rest:", "s3:", "s3:http://", "sftp://", "rest:https://"]).flatmap(
     lambda scheme: st.text("ab:/@[]%~.1 \x00é", max_size=20).map(lambda text: scheme + text)))  # fmt: skip
 def test_no_location_makes_anything_but_its_sentence(location: str) -> None:
