@@ -10,7 +10,7 @@ from itertools import islice
 
 from agent.backup.errors import DamagedError, RepositoryError
 from agent.backup.format.pack import PackedBlob, entry_length
-from agent.backup.maintain.contents import HEADER_OVERHEAD
+from agent.backup.maintain.contents import HEADER_OVERHEAD, PackContents
 from agent.backup.maintain.reindex import rewrite_index
 from agent.backup.repository.repository import Repository
 from agent.backup.stores.contract import FileKind
@@ -21,7 +21,7 @@ class RepairIndexOptions:
     """How to go about it."""
 
     read_all_packs: bool = False
-    """Trust no index file: read the header of every pack."""
+    """Trust no index file: read the header of every pack. Of those whose header is damaged the old index tells."""
     dry_run: bool = False
     on_progress: Callable[[str, int, int], None] = lambda phase, done, total: None
     """Told of `index` (files) and `headers` (packs)."""
@@ -83,10 +83,26 @@ def repair_index(repository: Repository, options: RepairIndexOptions | None = No
                     drop.discard(pack)
             else:
                 yield pack, found
+        if options.read_all_packs and result.unreadable:
+            yield from _as_known(repository, [bytes.fromhex(name) for name in result.unreadable])
 
     rewrite_index(repository, drop, obsolete=obsolete, added=headers())
     repository.drop_index()
     return result
+
+
+def _as_known(repository: Repository, packs: list[bytes]) -> Iterator[tuple[bytes, list[PackedBlob]]]:
+    """What index files that can be read have of these packs."""
+
+    def damaged(name: str, error: RepositoryError) -> None:
+        if not isinstance(error, DamagedError):
+            raise error
+
+    repository.load_index(on_damaged=damaged)
+    contents = PackContents(repository.blobs)
+    for pack in packs:
+        if blobs := contents.blobs(pack):
+            yield pack, blobs
 
 
 def _sizes(repository: Repository) -> dict[bytes, int]:

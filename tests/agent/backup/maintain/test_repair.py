@@ -142,12 +142,18 @@ def _only_touched_differs(before: dict[str, dict[bytes, object]], place: Path, r
         assert differs == touched.get(id, set())
 
 
-def test_repair_index_keeps_what_it_knows_of_packs_that_do_not_tell_any_more(place: Path) -> None:
+@pytest.mark.parametrize("read_all", [False, True])
+def test_repair_index_keeps_what_it_knows_of_packs_that_do_not_tell_any_more(place: Path, read_all: bool) -> None:
     """A pack that was cut short has no header; by the old entries its blobs can still be saved."""
     pack = largest(place)
     blobs = PackContents(opened(place).blobs).blobs(bytes.fromhex(pack.name))
     truncate(pack, blobs[-1].offset + 40)
-    assert list(index_repaired(place).unreadable) == [pack.name]
+    damaged = place / "index" / ("ab" * 32)  # which tells nothing, and keeps the others from nothing
+    if read_all:
+        damaged.write_bytes(os.urandom(100))
+    assert list(index_repaired(place, RepairIndexOptions(read_all_packs=read_all)).unreadable) == [pack.name]
+    assert not damaged.exists()
+    assert PackContents(opened(place).blobs).blobs(bytes.fromhex(pack.name)) == blobs
     assert packs_repaired(place, pack.name).saved == len(blobs) - 1
 
 
