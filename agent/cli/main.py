@@ -14,6 +14,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[:1] in (["--version"], ["-V"]):
         print(f"hostward {__version__}")
         return 0
-    from agent.cli.dispatch import dispatch  # argparse alone costs as much as starting Python
+    try:
+        from agent.cli.dispatch import dispatch  # argparse alone costs as much as starting Python
 
-    return dispatch(words)
+        return dispatch(words)
+    except KeyboardInterrupt:  # while modules are loaded; `dispatch` tells of others
+        return 130

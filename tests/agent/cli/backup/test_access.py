@@ -64,6 +64,7 @@ def test_a_program_tells_the_password(place: Place, tmp_path: Path) -> None:
         "RESTIC_REPOSITORY": str(place.folder),
         "RESTIC_FROM_PASSWORD": "hidden",
         "RESTIC_PASSWORD": "hidden",
+        "HOSTWARD_FROM_REPOSITORY": "rest:https://user:hidden@host/",
         "KEPT": "yes",
     }
     done = run(["backup", "snapshots", "--password-command", "./ask 'the file'"], environment, cwd=tmp_path)
