@@ -53,7 +53,10 @@ def find_parent(
     """The snapshot to compare with, as restic chooses it. Raises RepositoryError where a named one is not there."""
     if plan.force:
         return None
-    wanted = SnapshotFilter((hostname,), (), tuple(paths))
+    by = plan.group_by
+    wanted = SnapshotFilter(
+        (hostname,) if by.host else (), (tuple(plan.tags),) if by.tags else (), tuple(paths) if by.paths else ()
+    )
     snapshots = repository.snapshots(on_damaged=lambda name, error: None)
     if plan.parent:
         return find_snapshot(snapshots, plan.parent, wanted).snapshot

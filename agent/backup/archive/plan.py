@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from agent.backup.archive.scope import Scope
 from agent.backup.format.gotime import Moment
 from agent.backup.repository.packer import PACK_SIZE
+from agent.backup.select.snapshots import BY_HOST_AND_PATHS, Grouping
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Plan:
     moment: Moment | None = None
     """The time of the snapshot; None: when the run begins."""
     parent: str = ""
-    """The snapshot to compare with; empty: the latest of this host and these paths."""
+    """The snapshot to compare with; empty: the latest of the same group."""
+    group_by: Grouping = BY_HOST_AND_PATHS
     force: bool = False
     """Read all files, whatever the parent says."""
     ignore_ctime: bool = False

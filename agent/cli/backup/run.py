@@ -18,10 +18,10 @@ from agent.backup.archive.report import Became, OnEntry, Outcome, Problem, Progr
 from agent.backup.archive.targets import absolute
 from agent.backup.errors import PartialError
 from agent.backup.repository.repository import Repository
-from agent.backup.select.snapshots import parse_tags
+from agent.backup.select.snapshots import Grouping, parse_tags
 from agent.backup.stores.caches import use_cache
 from agent.cli.backup.access import cache_folder, opened, pack_size
-from agent.cli.backup.options import positive, setting
+from agent.cli.backup.options import parsed, positive, setting
 from agent.cli.backup.output import plural, print_error, print_json, print_path
 from agent.cli.backup.patterns import read_named
 from agent.cli.backup.progress import make_way, progress
@@ -59,6 +59,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     compared = parser.add_argument_group("what counts as unchanged")
     compared.add_argument("--parent", metavar="SNAPSHOT", help="compare with it, not with the latest of these paths")
+    compared.add_argument(
+        "-g",
+        "--group-by",
+        type=parsed(Grouping.parse),
+        default="host,paths",
+        metavar="GROUP",
+        help="the latest of the same host, paths, tags; host,paths",
+    )
     compared.add_argument("-f", "--force", action="store_true", help="compare with nothing: read every file")
     compared.add_argument("--ignore-ctime", action="store_true", help="a file's ctime says nothing")
     compared.add_argument("--ignore-inode", action="store_true", help="its inode and ctime say nothing")
@@ -157,6 +165,7 @@ def plan_of(options: argparse.Namespace, targets: list[bytes]) -> Plan:
         hostname=setting(options, "host") or "",
         moment=parse_time(options.time) if options.time else None,
         parent=options.parent or "",
+        group_by=options.group_by,
         force=options.force,
         ignore_ctime=options.ignore_ctime,
         ignore_inode=options.ignore_inode,

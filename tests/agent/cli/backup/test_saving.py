@@ -97,6 +97,22 @@ def test_what_became_of_each_file_is_told_as_restic_tells_it(
     assert "unchanged" not in ours.hostward("run", top, files / "etc", "-vv", "--quiet")
 
 
+def test_the_snapshot_to_compare_with_is_of_the_group(place: Place, tmp_path: Path) -> None:
+    """Of the same host and paths, or what --group-by says instead, as restic has it."""
+    for name in "ab":
+        (tmp_path / name).write_text(name)
+    place.hostward("run", tmp_path / "a", "--host", "one", "--tag", "x")
+    (first,) = (each["id"] for each in place.json("snapshots"))
+    found = {}
+    for group in ("host,paths", "host", "tags", "host,tags", "paths", ""):
+        place.hostward("run", tmp_path / "b", "--host", "two", "--tag", "x", "--group-by", group)
+        made = place.json("snapshots", "--host", "two")[-1]
+        found[group] = made.get("parent") == first
+        place.hostward("forget", made["id"])
+    assert found == {"host,paths": False, "host": False, "tags": True, "host,tags": False, "paths": False, "": True}
+    assert "expected host, paths or tags" in call(["backup", "run", "/x", "-g", "size"], place.environment()).stderr
+
+
 def test_what_cannot_be_saved_is_named(both: tuple[Place, Place], files: Path) -> None:
     """Exit code 3, and the snapshot is there."""
     ours, theirs = both
