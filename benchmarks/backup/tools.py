@@ -22,6 +22,7 @@ class Tool(Protocol):
 
     name: str
     folder: Path
+    program: Path
 
     def variables(self) -> Mapping[str, str]:
         """The environment of its commands."""
@@ -36,6 +37,7 @@ class Tool(Protocol):
 @dataclass
 class Hostward:
     folder: Path
+    program = BIN / "hostward"
     name = "hostward"
 
     def variables(self) -> Mapping[str, str]:
@@ -44,17 +46,17 @@ class Hostward:
         return {**environment(self.folder), "HOSTWARD_PASSWORD_FILE": str(self.folder / "password")}
 
     def init(self, repository: Path) -> Command:
-        return [BIN / "hostward", "backup", "init", "--repo", repository]
+        return [self.program, "backup", "init", "--repo", repository]
 
     def backup(self, repository: Path, source: Path, *, verify: bool) -> Command:
         words = [] if verify else ["--no-extra-verify"]
-        return [BIN / "hostward", "backup", "run", "--repo", repository, *words, source]
+        return [self.program, "backup", "run", "--repo", repository, *words, source]
 
     def restore(self, repository: Path, target: Path) -> Command:
-        return [BIN / "hostward", "backup", "restore", "latest", "--repo", repository, "--target", target]
+        return [self.program, "backup", "restore", "latest", "--repo", repository, "--target", target]
 
     def check(self, repository: Path) -> Command:
-        return [BIN / "hostward", "backup", "check", "--repo", repository, "--read-data"]
+        return [self.program, "backup", "check", "--repo", repository, "--read-data"]
 
 
 @dataclass
@@ -127,9 +129,8 @@ def installed(folder: Path) -> list[Tool]:
 
 def version(tool: Tool) -> str:
     """As it says itself."""
-    program = BIN / "hostward" if isinstance(tool, Hostward) else tool.program  # type: ignore[attr-defined]
     word = "version" if isinstance(tool, Restic) else "--version"
-    return " ".join(call(tool.folder, program, word).split()[:2])
+    return " ".join(call(tool.folder, tool.program, word).split()[:2])
 
 
 def call_with(tool: Tool, *command: object) -> str:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.backup.tools import Command, Hostward
-from benchmarks.processes import BIN
 
 _JOB = "tree"
 _PATIENCE = 120.0
@@ -41,13 +40,13 @@ class Watched(Hostward):
         # A string, a number, a list or true of JSON is one of TOML.
         lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in job.items())
         (self.folder / "agent.toml").write_text(f"[backups.{_JOB}]\n{lines}")
-        return [BIN / "hostward", "backup", "run", _JOB]
+        return [self.program, "backup", "run", _JOB]
 
     @contextmanager
     def watching(self, repository: Path, source: Path) -> Iterator[subprocess.Popen[bytes]]:
         """The watcher, while it watches. Raises RuntimeError where it does not come up."""
         self.backup(repository, source, verify=True)
-        watcher = subprocess.Popen([BIN / "hostward", "backup", "watch", _JOB], env=dict(self.variables()))
+        watcher = subprocess.Popen([self.program, "backup", "watch", _JOB], env=dict(self.variables()))
         try:
             given_up = time.monotonic() + _PATIENCE
             while not (self.folder / "run/hostward-backup" / _JOB / "socket").exists():
