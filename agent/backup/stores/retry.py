@@ -25,7 +25,7 @@ BASE = 0.5
 LONGEST = 60.0
 """Seconds between two tries."""
 PATIENCE = 900.0
-"""Seconds after which an operation that goes on failing has failed: what restic gives it."""
+"""Seconds from its first failure after which an operation that goes on failing has failed: what restic gives it."""
 FIRST_PATIENCE = 30.0
 """Seconds at most until the first operation has succeeded: before that it is likely that the location is wrong."""
 
@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 
 
 class RetryingStore(Wrapper):
-    """Operations that fail for a reason that may pass are tried again, until `patience` seconds have gone by."""
+    """Operations that fail for a reason that may pass are tried again, for `patience` seconds from the first on."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class RetryingStore(Wrapper):
         return self._try(self.inner.spool_folder)
 
     def _try(self, operation: Callable[[], Result]) -> Result:
-        until = self._clock() + (self._patience if self._reached else min(self._patience, FIRST_PATIENCE))
+        until: float | None = None
         failures = 0
         while True:
             try:
@@ -112,6 +112,9 @@ class RetryingStore(Wrapper):
             except StoreError as error:
                 # Who knows what is there and what is not has been reached.
                 self._reached |= isinstance(error, (FileMissingError, FileExistsStoreError))
+                if until is None:
+                    # Not from the start: what was at work until now, as a long upload, has not failed for so long.
+                    until = self._clock() + (self._patience if self._reached else min(self._patience, FIRST_PATIENCE))
                 wait = self._uniform(0.0, min(LONGEST, BASE * 2.0 ** min(failures, 16)))
                 if error.permanent or self._clock() + wait > until:
                     raise

@@ -92,6 +92,22 @@ def test_the_whole_time_is_bounded() -> None:
     assert inner.tries == len(clock.slept) + 1
 
 
+def test_time_that_passes_before_the_first_failure_is_not_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else an upload of more than a quarter of an hour that is cut would not be tried again."""
+    clock, inner = Clock(), Failing(2)
+    tried = inner.size
+
+    def slowly(kind: FileKind, name: str) -> int:
+        clock.now += 1000
+        return tried(kind, name)
+
+    monkeypatch.setattr(inner, "size", slowly)
+    store = retrying(inner, clock, patience=1100)
+    store._reached = True
+    assert store.size(FileKind.KEY, NAME) == 7
+    assert inner.tries == 3
+
+
 def test_a_place_that_was_never_reached_is_given_up_soon() -> None:
     """A mistyped port should not take a quarter of an hour to be noticed."""
     clock = Clock()
