@@ -26,10 +26,13 @@ from agent.backup.stores.layout import FOLDERS, is_inner, not_a_folder, path_of,
 from agent.backup.stores.spool import clean_spool, open_spool
 from kit.errors import UsageError
 from kit.files import fsync_folder
-from kit.terminal import clean
+from kit.terminal import bounded, clean
 
 SPOOL = "tmp"
 """restic's layout has this folder too, and nothing looks for files of the repository in it."""
+
+_LOST_AND_FOUND = "lost+found"
+"""What an empty file system has."""
 
 _PASSING = {errno.EIO, errno.EINTR, errno.EAGAIN, errno.ETIMEDOUT, errno.ESTALE, errno.EBUSY, errno.ENOMEM,
             errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ECONNRESET, errno.EMFILE,
@@ -58,10 +61,13 @@ class LocalStore(Store):
     def create(self) -> None:
         with _told(self.location):
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._require_empty()
             for folder in FOLDERS:
                 (self._root / folder).mkdir(mode=self._folder_mode(), exist_ok=True)
             for folder in ("", "data"):
                 _sync_folder(self._root / folder)
+            with contextlib.suppress(PermissionError):  # it may be one that is not ours to read
+                _sync_folder(self._root.parent)
 
     def save(self, kind: FileKind, name: str, content: bytes | SpooledFile) -> None:
         target = self._root / path_of(kind, name)
@@ -199,8 +205,15 @@ class LocalStore(Store):
     def _make_folder(self, folder: Path) -> None:
         """One that was left out of a copy of the repository because it was empty."""
         for one in (folder.parent, folder):
-            if one != self._root:
-                one.mkdir(mode=self._folder_mode(), exist_ok=True)
+            if one == self._root or one.is_dir():
+                continue
+            one.mkdir(mode=self._folder_mode(), exist_ok=True)
+            try:
+                _sync_folder(one.parent)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    one.rmdir()  # so that the next try syncs it too
+                raise
 
     def _holds(self, kind: FileKind) -> bool:
         folder = self._root / kind.value
@@ -223,6 +236,18 @@ class LocalStore(Store):
         """Never make the folder anew: it may be where a disk is not mounted just now."""
         if not self._root.is_dir():
             raise PermanentStoreError(f"{self.location}: there is no such folder")
+
+    def _require_empty(self) -> None:
+        """A repository takes no folder that is used for something else; what an `init` that was killed left is none."""
+        for folder, own in (
+            (self._root, {*FOLDERS, "config", SPOOL, _LOST_AND_FOUND}),
+            (self._root / "data", {one.removeprefix("data/") for one in FOLDERS}),
+        ):
+            if folder.is_dir() and (other := sorted(set(os.listdir(folder)) - own)):
+                raise PermanentStoreError(
+                    f"{self.location} is not empty, it has {bounded(other[0], 100)}: expected a folder of its own for"
+                    " the repository"
+                )
 
     def _count(self, size: int) -> None:
         if self.pace is not None:
@@ -313,9 +338,16 @@ def _told(what: str) -> Iterator[None]:
         raise FileMissingError(f"{clean(what)}: there is no such file") from error
     except FileExistsError as error:
         raise FileExistsStoreError(f"{clean(what)}: is there already") from error
+    except NotADirectoryError as error:
+        raise PermanentStoreError(f"{clean(_in_the_way(what))} is no folder") from error
     except OSError as error:
         kind = StoreError if error.errno in _PASSING else PermanentStoreError
         raise kind(f"{clean(what)}: {error.strerror or error}") from error
+
+
+def _in_the_way(path: str) -> str:
+    """What `path` would lie in, and is no folder."""
+    return next((str(one) for one in reversed(Path(path).parents) if one.exists() and not one.is_dir()), path)
 
 
 def open_location(text: str, environment: Mapping[str, str]) -> LocalStore:

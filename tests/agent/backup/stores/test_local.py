@@ -48,6 +48,30 @@ def test_creates_the_folders_that_restic_creates(root: Path) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in (root, *root.rglob("*"))} == {0o700}
 
 
+def test_a_folder_that_is_used_for_something_else_becomes_no_repository(tmp_path: Path) -> None:
+    """As /etc. What an empty disk has, and what a `create` that was ended left, is in nobody's way."""
+    (tmp_path / "lost+found").mkdir()
+    LocalStore(tmp_path).create()
+    LocalStore(tmp_path).create()
+    for other in (tmp_path / "data" / "mine", tmp_path / "hosts"):
+        other.touch()
+        with pytest.raises(PermanentStoreError, match=f"{tmp_path} is not empty, it has {other.name}: expected"):
+            LocalStore(tmp_path).create()
+    used = tmp_path / "etc"
+    used.mkdir()
+    (used / "hosts").touch()
+    with pytest.raises(PermanentStoreError, match="is not empty"):
+        LocalStore(used).create()
+    assert [*used.iterdir()] == [used / "hosts"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
+    """Not as a path that lies in it."""
+    (tmp_path / "file").touch()
+    with pytest.raises(PermanentStoreError, match=f"^{tmp_path}/file is no folder$"):
+        LocalStore(tmp_path / "file" / "x").size(FileKind.CONFIG, "config")
+
+
 def test_files_are_read_only_and_where_restic_looks(store: LocalStore, root: Path) -> None:
     """A pack lies in the folder of its first two digits; nobody but the owner can read it, nobody can write it."""
     name = name_of(b"pack")
@@ -212,6 +236,52 @@ def test_a_folder_that_cannot_be_synced_leaves_what_can_be_tried_again(
     assert store.load(kind, name) == b"x"
     store.close()
     assert [entry.name for entry in root.rglob("*") if entry.is_file()] == [name]
+
+
+@pytest.mark.parametrize("way", ["bytes", "spooled", "elsewhere"])
+def test_a_folder_that_is_made_is_durable_too(
+    store: LocalStore, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Else a power cut could take it, with the file that is said to be saved; if it cannot be, it is made again."""
+    kind, name = FileKind.PACK, name_of(b"x")
+    inner = root / "data" / name[:2]
+    inner.rmdir()
+    content: bytes | SpooledFile = b"x"
+    if way != "bytes":
+        path = (store.spool_folder() if way == "spooled" else tmp_path) / "pack"
+        path.write_bytes(b"x")
+        content = SpooledFile(path, 1)
+    if way == "elsewhere":
+        rename = Path.rename
+
+        def refused(self: Path, target: Path) -> Path:
+            if self == path:
+                raise OSError(errno.EXDEV, "another file system")
+            return rename(self, target)
+
+        monkeypatch.setattr(Path, "rename", refused)
+    synced: list[Path] = []
+    broken = [OSError(errno.EIO, os.strerror(errno.EIO))]
+
+    def sync(folder: Path) -> None:
+        if broken:
+            raise broken.pop()
+        synced.append(folder)
+
+    monkeypatch.setattr("agent.backup.stores.local.fsync_folder", sync)
+    with pytest.raises(StoreError):
+        store.save(kind, name, content)
+    assert synced == []
+    store.save(kind, name, content)
+    assert synced == [root / "data", inner]
+
+
+def test_a_new_repository_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own folder is too."""
+    synced: list[Path] = []
+    monkeypatch.setattr("agent.backup.stores.local.fsync_folder", synced.append)
+    LocalStore(tmp_path / "repository").create()
+    assert {tmp_path, tmp_path / "repository", tmp_path / "repository" / "data"} <= set(synced)
 
 
 def test_an_input_error_may_pass(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
