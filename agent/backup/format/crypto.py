@@ -87,25 +87,9 @@ class Cipher:
         ciphertext = self._stream.update(plain)
         return b"".join((nonce, ciphertext, Poly1305.generate_tag(one_time_key, ciphertext)))
 
-    def seal_into(self, plain: bytes | bytearray | memoryview, out: memoryview) -> int:
-        """Seal into the beginning of `out`, which has room for len(plain) + OVERHEAD; gives the length."""
-        nonce, one_time_key = self._draw()
-        end = NONCE_LENGTH + len(plain)
-        out[:NONCE_LENGTH] = nonce
-        ciphertext = out[NONCE_LENGTH:end]
-        self._stream.reset_nonce(nonce)
-        self._stream.update_into(plain, ciphertext)
-        out[end : end + CODE_LENGTH] = Poly1305.generate_tag(one_time_key, ciphertext)
-        return end + CODE_LENGTH
-
     def open(self, sealed: bytes | bytearray | memoryview) -> bytes:
         """What was sealed. Raises DamagedError where the code is not the right one, or bytes are missing."""
         return self._stream.update(self._verified(memoryview(sealed)))
-
-    def open_into(self, sealed: bytes | bytearray | memoryview, out: memoryview) -> int:
-        """As open, into the beginning of `out`, which has room for len(sealed) - OVERHEAD; gives the length."""
-        ciphertext = self._verified(memoryview(sealed))
-        return self._stream.update_into(ciphertext, out[: len(ciphertext)])
 
     def _verified(self, sealed: memoryview) -> memoryview:
         """The ciphertext, once its code is right; the stream stands ready to decrypt it."""

@@ -164,12 +164,6 @@ def _json(text: str) -> str:
     return text.translate(_JSON_ESCAPES) if _odd_text(text) else text
 
 
-def _json_bytes(data: bytes) -> str:
-    if _odd_bytes(data) is None:
-        return data.decode("ascii")
-    return data.decode("utf-8", "surrogateescape").translate(_JSON_ESCAPES)
-
-
 def _go_quote(char: str) -> str:
     code = ord(char)
     known = _GO_ESCAPES.get(code)

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterator
 
 from agent.backup.format.crypto import OVERHEAD
-from agent.backup.format.pack import LENGTH_FIELD, PackedBlob, entry_length
+from agent.backup.format.pack import LENGTH_FIELD, PackedBlob
 from agent.backup.repository.blobs import BlobIndex
 
 HEADER_OVERHEAD = OVERHEAD + LENGTH_FIELD
@@ -43,7 +43,3 @@ class PackContents:
     def blobs(self, pack: bytes) -> list[PackedBlob]:
         """The blobs of a pack, sorted by their offset."""
         return sorted(map(self._index.at, self.slots(pack)), key=lambda blob: blob.offset)
-
-    def size(self, pack: bytes) -> int:
-        """Bytes that the pack must have if the index knows all of it."""
-        return HEADER_OVERHEAD + sum(blob.length + entry_length(blob) for blob in self.blobs(pack))

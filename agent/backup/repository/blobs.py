@@ -180,12 +180,3 @@ class BlobIndex:
         for id, tag, number, offset, length, plain_length in _SLOT.iter_unpack(self._memory):
             if tag:
                 yield _KINDS[tag], id, Location(packs[number], offset, length, plain_length)
-
-    def by_pack(self) -> dict[bytes, list[PackedBlob]]:
-        """The blobs of every pack, sorted by their offset. Takes some 300 bytes a blob."""
-        found: dict[bytes, list[PackedBlob]] = {pack: [] for pack in self.packs}
-        for kind, id, (pack, offset, length, plain_length) in self:
-            found[pack].append(PackedBlob(kind, id, offset, length, plain_length))
-        for blobs in found.values():
-            blobs.sort(key=lambda blob: blob.offset)
-        return found

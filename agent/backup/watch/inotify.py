@@ -31,7 +31,6 @@ SELF = InotifyConstants.IN_DELETE_SELF | InotifyConstants.IN_MOVE_SELF
 ATTRIB = InotifyConstants.IN_ATTRIB
 UNMOUNTED = InotifyConstants.IN_UNMOUNT
 OVERFLOW = InotifyConstants.IN_Q_OVERFLOW
-IGNORED = InotifyConstants.IN_IGNORED
 IS_FOLDER = InotifyConstants.IN_ISDIR
 
 _WANTED = Mask(

@@ -15,6 +15,7 @@ from agent.backup.archive.report import Outcome
 from agent.backup.errors import DamagedError
 from agent.backup.format.gotime import Moment
 from agent.backup.format.pack import BlobKind
+from agent.backup.maintain.contents import PackContents
 from agent.backup.repository.repository import Repository
 from agent.backup.repository.saver import BlobSaver
 from tests.agent.backup.archive.ground import Ground
@@ -170,7 +171,8 @@ def test_a_cache_is_not_believed_when_blobs_may_be_gone(
     ground.save("top", cached=True)
     repository = ground.open()
     before = list((ground.place / "index").iterdir())
-    repository.save_index(list(repository.blobs.by_pack().items()))
+    packs = PackContents(repository.blobs)
+    repository.save_index([(pack, packs.blobs(pack)) for pack in packs])
     for index in before:
         index.unlink()
     parsed = loaded(monkeypatch)

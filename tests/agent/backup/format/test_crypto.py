@@ -50,13 +50,9 @@ def test_the_construction_is_poly1305_aes() -> None:
 def test_what_is_sealed_opens(plain: bytes) -> None:
     """Both ways of sealing open by both ways of opening, and take the room they say."""
     cipher = Cipher(KEY)
-    room = bytearray(len(plain) + OVERHEAD)
-    assert cipher.seal_into(plain, memoryview(room)) == len(room)
-    for sealed in (KEY.seal(plain), cipher.seal(plain), bytes(room)):
+    for sealed in (KEY.seal(plain), cipher.seal(plain)):
         assert len(sealed) == len(plain) + OVERHEAD
-        out = bytearray(len(plain))
-        assert cipher.open_into(memoryview(sealed), memoryview(out)) == len(plain)
-        assert cipher.open(memoryview(sealed)) == KEY.open(sealed) == plain == out
+        assert cipher.open(memoryview(sealed)) == KEY.open(sealed) == plain
 
 
 @given(st.binary(max_size=100), st.integers(0), st.integers(0, 7))

@@ -38,9 +38,6 @@ def test_every_place_of_a_blob_is_found(packs: list[tuple[bytes, list[PackedBlob
                 assert set(index.find_all(kind, id)) == places
                 assert index.has(kind, id) is bool(places)
                 assert (index.find(kind, id) in places) if places else index.find(kind, id) is None
-    by_pack = index.by_pack()
-    assert set(by_pack) == {pack for pack, _ in packs}
-    assert all(blobs == sorted(blobs, key=lambda blob: blob.offset) for blobs in by_pack.values())
 
 
 def test_an_index_that_is_read_twice_counts_once() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from agent.backup.format.gotime import Moment
 from agent.backup.format.keyfile import Cost
 from agent.backup.format.pack import BlobKind
 from agent.backup.format.snapshot import Snapshot
+from agent.backup.maintain.contents import PackContents
 from agent.backup.repository import keys
 from agent.backup.repository.repository import Repository
 from agent.backup.stores.contract import FileExistsStoreError, FileKind, SpooledFile, StoreError
@@ -93,11 +95,11 @@ def test_what_restic_wrote_reads_here(theirs: Path) -> None:
 def test_a_pack_tells_what_the_index_tells(theirs: Path) -> None:
     """By its own header."""
     repository = Repository.open(LocalStore(theirs), PASSWORD)
-    packs = repository.blobs.by_pack()
-    assert len(packs) == 4
-    for pack, blobs in packs.items():
+    packs = PackContents(repository.blobs)
+    assert len(list(packs)) == 4
+    for pack in packs:
         size = repository.store.size(FileKind.PACK, pack.hex())
-        assert repository.read_pack_header(pack, size) == blobs
+        assert repository.read_pack_header(pack, size) == packs.blobs(pack)
 
 
 def test_restic_opens_what_is_made_here(program: Path, tmp_path: Path) -> None:
@@ -128,7 +130,7 @@ def test_passwords_are_added_and_removed_from_both_sides(tmp_path: Path) -> None
     assert {"userName": "me", "hostName": "here"}.items() <= next(
         key for key in listed if added.startswith(key["id"])
     ).items()
-    assert {name for name, _ in keys.read_keys(store)} >= {added, repository.key_name}
+    assert {name for name, _ in keys.read_keys(store, unexpected)} >= {added, repository.key_name}
     with pytest.raises(RepositoryError, match="is the one in use"):
         keys.remove_key(store, repository.key_name, current=repository.key_name)
     keys.remove_key(store, added, current=repository.key_name)
@@ -150,8 +152,9 @@ def test_a_hint_spares_trying_other_keys(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_place_without_a_repository_is_named(tmp_path: Path) -> None:
-    """With what to do; its exit code is restic's."""
-    with pytest.raises(NoRepositoryError, match=r"init` makes one") as raised:
+    """With what may be wrong, and no word of `init`: a disk may not be mounted. Its exit code is restic's."""
+    said = f"there is no repository in {tmp_path}: is the place right, and what it lies on mounted?"
+    with pytest.raises(NoRepositoryError, match=re.escape(said)) as raised:
         Repository.open(LocalStore(tmp_path), PASSWORD)
     assert raised.value.exit_code == 10
     assert list(tmp_path.iterdir()) == []
@@ -207,6 +210,49 @@ def test_a_key_of_another_repository_hides_none_that_fits() -> None:
         Repository.open(store, PASSWORD)
 
 
+def unexpected(name: str, error: DamagedError) -> None:
+    pytest.fail(str(error))
+
+
+def test_a_key_file_that_is_damaged_or_gone_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is damaged is told; what somebody removes meanwhile is not."""
+    store = MemoryStore()
+    repository = Repository.create(store, PASSWORD, cost=CHEAP)
+    gone = keys.add_key(store, repository.key, b"second", cost=CHEAP)
+    store.save(FileKind.KEY, "00" * 32, b"rubbish")
+    store.save(FileKind.KEY, hashlib.sha256(b"{}").hexdigest(), b"{}")
+    listed = [*store.list(FileKind.KEY)]
+    monkeypatch.setattr(store, "list", lambda kind: iter(listed))
+    store.remove(FileKind.KEY, gone)
+    told: dict[str, str] = {}
+    found = keys.read_keys(store, lambda name, error: told.update({name: str(error)}))
+    assert [name for name, _ in found] == [repository.key_name]
+    assert told.keys() == {"00" * 32, hashlib.sha256(b"{}").hexdigest()}
+
+
+@pytest.mark.parametrize("answer", ["before", "after"])
+def test_what_is_ended_while_it_makes_a_repository_leaves_no_key_that_fits_nothing(
+    monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    """Else it could not be made again; but the key of a config that is there stays."""
+    store = MemoryStore()
+    save = store.save
+
+    def ended(kind: FileKind, name: str, content: bytes | SpooledFile) -> None:
+        if kind is not FileKind.CONFIG or answer == "after":
+            save(kind, name, content)
+        if kind is FileKind.CONFIG:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "save", ended)
+    with pytest.raises(KeyboardInterrupt):
+        Repository.create(store, PASSWORD, cost=CHEAP)
+    monkeypatch.undo()
+    if answer == "before":
+        Repository.create(store, PASSWORD, cost=CHEAP)
+    Repository.open(store, PASSWORD)
+
+
 def test_the_last_key_stays() -> None:
     """Also where somebody else removed the one in use before this one was locked out."""
     store = MemoryStore()
@@ -250,7 +296,7 @@ def test_what_one_pack_lost_another_may_have(tmp_path: Path, theirs: Path) -> No
     (place / "data" / second.hex()[:2] / second.hex()).write_bytes(
         (place / "data" / first.pack.hex()[:2] / first.pack.hex()).read_bytes()
     )
-    blobs = [blob for blob in repository.blobs.by_pack()[first.pack] if blob.id == id]
+    blobs = [blob for blob in PackContents(repository.blobs).blobs(first.pack) if blob.id == id]
     repository.save_index([(second, blobs)])
     (place / "data" / first.pack.hex()[:2] / first.pack.hex()).unlink()
     again = Repository.open(LocalStore(place), PASSWORD)
