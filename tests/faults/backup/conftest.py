@@ -14,7 +14,11 @@ from tests.faults.backup.trial import Trials
 from tests.faults.zygote import zygote
 from tests.peers import newest_restic, restic_of_debian
 
-MODULES = {"tests.faults.backup.lives", *(place.partition(":")[0] for place, _ in BACKUP.commands.values())}
+MODULES = {
+    "tests.faults.backup.lives",
+    "agent.backup.archive.backup",
+    *(place.partition(":")[0] for place, _ in BACKUP.commands.values()),
+}
 """What children need, so that they need not load it each."""
 
 

@@ -12,9 +12,9 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -134,8 +134,8 @@ def live(words: list[str], environment: dict[str, str], said: str, given: dict[s
         _die_in_cache(circumstances.cache_dies)
     stores: list[FaultyStore] = []
 
-    def opened(location: str, environment: Mapping[str, str] | None = None) -> Store:
-        store = open_store(location, environment)
+    def opened(location: str, *more: Any) -> Store:
+        store = open_store(location, *more)
         store.is_remote |= circumstances.cached
         if circumstances.remote:
             store = Remote(store)
@@ -147,7 +147,7 @@ def live(words: list[str], environment: dict[str, str], said: str, given: dict[s
             stores.append(store)
         return store
 
-    access.open_store = opened  # type: ignore[attr-defined]
+    access.open_store = opened  # type: ignore[assignment, attr-defined]
     try:
         code = main(["backup", *words])
     except SystemExit as end:
@@ -204,4 +204,4 @@ def _break(place: str) -> None:
     def fail(*arguments: object, **named: object) -> NoReturn:
         raise RuntimeError("what nobody expects")
 
-    setattr(sys.modules[module], name, fail)
+    setattr(import_module(module), name, fail)
