@@ -88,8 +88,10 @@ class Repository:
         try:
             sealed = store.load(FileKind.CONFIG, CONFIG)
         except FileMissingError:
+            # `init` is not what helps: on a disk that is not mounted it would begin another repository.
+            mounted = "" if store.is_remote else ", and what it lies on mounted"
             raise NoRepositoryError(
-                f"there is no repository in {store.location}; `hostward backup init` makes one"
+                f"there is no repository in {store.location}: is the place right{mounted}?"
             ) from None
         # A key may be that of somebody who began to make a repository here at the same time.
         name, master = keys.search_key(

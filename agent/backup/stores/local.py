@@ -238,12 +238,12 @@ class LocalStore(Store):
             raise PermanentStoreError(f"{self.location}: there is no such folder")
 
     def _require_empty(self) -> None:
-        """A repository takes no folder that is used for something else; what an `init` that was killed left is none."""
+        """What is used for something else becomes no repository; what an `init` that was killed left does."""
         for folder, own in (
             (self._root, {*FOLDERS, "config", SPOOL, _LOST_AND_FOUND}),
             (self._root / "data", {one.removeprefix("data/") for one in FOLDERS}),
         ):
-            if folder.is_dir() and (other := sorted(set(os.listdir(folder)) - own)):
+            if folder.is_dir() and (other := sorted({one.name for one in folder.iterdir()} - own)):
                 raise PermanentStoreError(
                     f"{self.location} is not empty, it has {bounded(other[0], 100)}: expected a folder of its own for"
                     " the repository"
