@@ -45,6 +45,8 @@ _TAR_TYPES = {
 }
 _MAX_DEVICE = 0o7777777
 """Seven octal digits; pax has no header for more, nor has Linux such a device."""
+_MAX_ZIP_NAME = 65535
+"""Bytes: the length of a name has two."""
 _FILE_TYPES = {FILE: stat.S_IFREG, FOLDER: stat.S_IFDIR, SYMLINK: stat.S_IFLNK}
 
 
@@ -192,6 +194,8 @@ def _write_zip(repository: Repository, entries: Iterator[tuple[bytes, Node]], ou
 def _add_to_zip(repository: Repository, archive: zipfile.ZipFile, path: bytes, node: Node) -> None:
     # Zip knows names in UTF-8 alone, and years from 1980 to 2107 without an extra field; that one ends in 2038.
     name = path.decode("utf-8", "backslashreplace") + ("/" if node.type == FOLDER else "")
+    if len(name.encode()) > _MAX_ZIP_NAME:
+        raise RepositoryError(f"{shown(path[-200:])} lies deeper than a zip can say; a tar can")
     seconds = node.mtime_ns // NANOSECONDS
     info = zipfile.ZipInfo(name, time.gmtime(min(max(seconds, 315_532_800), 4_354_819_198))[:6])
     if -(1 << 31) <= seconds < 1 << 31:

@@ -165,3 +165,14 @@ def test_a_tar_has_links_only_to_the_same_content() -> None:
             "other": b"two",
             "same": b"one",
         }
+
+
+def test_a_path_that_no_zip_can_hold_is_named() -> None:
+    """Bytes that are no UTF-8 take four times their length there; the archive is not whole."""
+    made = Made()
+    node = made.file(b"file", b"content")
+    for _ in range(70):
+        node = made.folder(b"\xff" * 250, node)
+    with pytest.raises(RepositoryError, match="deeper than a zip can say"):
+        dumped(made.repository, made.tree(node), b"/", Archive.ZIP)
+    assert dumped(made.repository, made.tree(node), b"/")
