@@ -30,10 +30,15 @@ _SECONDS = 0.5
 """What trying one password should cost whoever guesses them, as restic has it."""
 
 
-def read_keys(store: Store) -> Iterator[tuple[str, KeyFile]]:
-    """(name, content) of every key file, sorted by name. Raises DamagedError for one that is not one."""
+def read_keys(store: Store, on_damaged: Callable[[str, DamagedError], None]) -> Iterator[tuple[str, KeyFile]]:
+    """(name, content) of every key file, sorted by name. One that is damaged goes to `on_damaged`."""
     for name in sorted(name for name, _ in store.list(FileKind.KEY)):
-        yield name, parse_key_file(content_of(store, FileKind.KEY, name))
+        try:
+            yield name, parse_key_file(content_of(store, FileKind.KEY, name))
+        except FileMissingError:
+            continue  # removed just now
+        except DamagedError as error:
+            on_damaged(name, error)
 
 
 def search_key(

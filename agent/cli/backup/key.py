@@ -10,7 +10,7 @@ from agent.backup.repository.keys import add_key, read_keys, remove_key
 from agent.backup.repository.repository import Repository
 from agent.backup.stores.contract import FileKind
 from agent.cli.backup.access import opened
-from agent.cli.backup.output import local_time
+from agent.cli.backup.output import local_time, warn
 from agent.cli.backup.password import ask_new_password, read_password_file
 from kit.commands import Command
 from kit.errors import UsageError
@@ -34,7 +34,7 @@ def _configure_remove(parser: argparse.ArgumentParser) -> None:
 def list_keys(options: argparse.Namespace) -> int:
     """Print all keys; the one that opened the repository is marked."""
     with opened(options, "read") as repository:
-        keys = list(read_keys(repository.store))
+        keys = list(read_keys(repository.store, lambda name, error: warn(f"left out: key {name[:8]}: {error}")))
     shown = [
         {
             "current": name == repository.key_name,

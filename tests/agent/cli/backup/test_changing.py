@@ -177,6 +177,16 @@ def test_passwords_are_added_changed_and_removed(copy: Place, tmp_path: Path) ->
     assert (untold.returncode, untold.stderr) == (2, "hostward: there is no password: give --new-password-file\n")
 
 
+def test_a_damaged_key_file_hides_no_other(copy: Place) -> None:
+    """It is named in a warning."""
+    (copy.folder / "keys" / ("00" * 32)).write_bytes(b"rubbish")
+    done = call(["backup", "key", "list", "--json"], copy.environment())
+    assert done.returncode == 0
+    assert [key["current"] for key in json.loads(done.stdout)] == [True]
+    assert done.stderr.startswith("hostward: left out: key 00000000: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_locks_of_the_living_stay(copy: Place) -> None:
     """Exit code 11 while somebody works; `unlock` removes what the dead left, --remove-all all."""
     repository = Repository.open(LocalStore(str(copy.folder)), PASSWORD.encode())
