@@ -323,9 +323,9 @@ class Restorer:
         if isinstance(task, Piece):
             for wanted in task.blobs:
                 length = wanted.place.plain_length or wanted.place.length - OVERHEAD
-                self.progress.bytes_done += length * len(wanted.targets)
                 for target in wanted.targets:
                     file = batch.files[target.file]
+                    self._count(file, length)
                     if not file.temporary and not file.failure:
                         self._told(file)
         elif isinstance(task, Empties):
@@ -335,9 +335,13 @@ class Restorer:
         else:
             for place in task.files:
                 file = batch.files[place]
-                self.progress.bytes_done += sum(
-                    length for matches, length in zip(file.matches, file.lengths, strict=True) if matches
+                self._count(
+                    file, sum(length for matches, length in zip(file.matches, file.lengths, strict=True) if matches)
                 )
+
+    def _count(self, file: File, length: int) -> None:
+        file.counted += length
+        self.progress.bytes_done += length
 
     def _finish(self, batch: Batch) -> None:
         for file in batch.files:
@@ -350,6 +354,7 @@ class Restorer:
                 except OSError as error:
                     file.failure = message_of(error)
             if file.failure:
+                self.progress.bytes_done -= file.counted  # what was written of it is gone again
                 self._writer.abandon(file)
                 self._fail(file.path, file.failure)
         if self._options.verify and not self._options.dry_run:

@@ -25,7 +25,19 @@ _ZEROS = bytes(_BLOCK)
 class File:
     """A file of a batch."""
 
-    __slots__ = ("existing", "failure", "folder", "inode", "lengths", "matches", "name", "node", "same", "temporary")
+    __slots__ = (
+        "counted",
+        "existing",
+        "failure",
+        "folder",
+        "inode",
+        "lengths",
+        "matches",
+        "name",
+        "node",
+        "same",
+        "temporary",
+    )
 
     def __init__(self, folder: Folder, name: bytes, node: Node) -> None:
         self.folder = folder
@@ -42,6 +54,8 @@ class File:
         self.inode = 0
         self.lengths: list[int] = []
         """Bytes of each blob."""
+        self.counted = 0
+        """Bytes of it that count as restored so far."""
         self.failure = ""
 
     @property

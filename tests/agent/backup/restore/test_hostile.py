@@ -310,6 +310,8 @@ def test_a_full_disk_leaves_no_half_files(made: Made, tmp_path: Path, workers: i
         assert b"/c" in said.errors and "space" in said.errors[b"/c"]
         for path in target.iterdir():
             assert path.stat().st_size == {"a": 5, "b": 600_000, "d": 4}[path.name]
+        restored = [path.stat().st_size for path in target.iterdir()]
+        assert (said.progress.files_done, said.progress.bytes_done) == (len(restored), sum(restored))
         assert {b"/" + os.fsencode(path.name) for path in target.iterdir()} | set(said.errors) == {
             b"/a",
             b"/b",
