@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from agent.backup.errors import DamagedError, RepositoryError, WrongPasswordError
 from agent.backup.format.crypto import MasterKey
@@ -22,7 +23,7 @@ from agent.backup.format.keyfile import (
 )
 from agent.backup.repository.files import content_of, name_of
 from agent.backup.repository.locks import who
-from agent.backup.stores.contract import FileKind, FileMissingError, Store
+from agent.backup.stores.contract import FileKind, FileMissingError, Store, StoreError
 
 _MOST = 20
 """Keys that a password is tried on, as restic does: each costs half a second."""
@@ -100,7 +101,7 @@ def add_key(
     cost: Cost | None = None,
     now: int | None = None,
 ) -> str:
-    """Make another password open the repository; returns the name of its key file.
+    """Make another password open the repository; returns the name of its key file. What fails leaves none.
 
     `now` in nanoseconds since 1970.
     """
@@ -115,10 +116,15 @@ def add_key(
     )
     data = encode_key_file(file)
     name = name_of(data)
-    store.save(FileKind.KEY, name, data)
-    # What cannot be opened again would be found out only when it is the last one.
-    if open_key_file(parse_key_file(content_of(store, FileKind.KEY, name)), password) != master:
-        raise DamagedError(f"the new key {name[:8]} does not open; it was left in place, and the old ones work")
+    try:
+        store.save(FileKind.KEY, name, data)
+        # What cannot be opened again would be found out only when it is the last one.
+        if open_key_file(parse_key_file(content_of(store, FileKind.KEY, name)), password) != master:
+            raise DamagedError(f"the new key {name[:8]} does not open as it should; the old ones work")
+    except BaseException:
+        with suppress(StoreError):
+            store.remove(FileKind.KEY, name)
+        raise
     return name
 
 

@@ -30,7 +30,8 @@ _HEADER_GUESS = 32 << 10
 class Repository:
     """What is in a store, decrypted and verified. Not for several threads at once, but for `load_blob` on clones.
 
-    Every change goes through `save_file`, `save_pack` or `remove_file`, which first make sure that the lock is held.
+    `save_file` and `remove_file` first make sure that the lock is held; who saves packs and keys does so by
+    `check_lock`.
     """
 
     def __init__(self, store: Store, key: MasterKey, key_name: str, config: Config) -> None:
@@ -51,7 +52,8 @@ class Repository:
     def create(cls, store: Store, password: bytes, *, cost: Cost | None = None) -> Self:
         """Make a new repository. Raises RepositoryError where there is one already.
 
-        The config comes last: without it there is no repository, and `create` may be tried again.
+        The config comes last: without it there is no repository. What fails takes its key back, so that `create` may
+        be tried again; after a kill in between, the place has to be emptied before.
         """
         try:
             store.size(FileKind.CONFIG, CONFIG)
@@ -70,7 +72,7 @@ class Repository:
         name = keys.add_key(store, master, password, cost=cost)
         try:
             store.save(FileKind.CONFIG, CONFIG, master.seal(encode_config(config)))
-        except StoreError:
+        except BaseException:
             with suppress(StoreError):
                 if not _has_config_of(store, master):
                     store.remove(FileKind.KEY, name)

@@ -230,6 +230,29 @@ def test_a_key_file_that_is_damaged_or_gone_hides_no_other(monkeypatch: pytest.M
     assert told.keys() == {"00" * 32, hashlib.sha256(b"{}").hexdigest()}
 
 
+@pytest.mark.parametrize("when", ["key saved", "config begun", "config saved"])
+def test_what_is_ended_while_it_makes_a_repository_leaves_no_key_that_fits_nothing(
+    monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Else it could not be made again; but the key of a config that is there stays."""
+    store = MemoryStore()
+    save = store.save
+
+    def ended(kind: FileKind, name: str, content: bytes | SpooledFile) -> None:
+        if when != "config begun" or kind is not FileKind.CONFIG:
+            save(kind, name, content)
+        if when == "key saved" or kind is FileKind.CONFIG:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "save", ended)
+    with pytest.raises(KeyboardInterrupt):
+        Repository.create(store, PASSWORD, cost=CHEAP)
+    monkeypatch.undo()
+    if when != "config saved":
+        Repository.create(store, PASSWORD, cost=CHEAP)
+    Repository.open(store, PASSWORD)
+
+
 def test_the_last_key_stays() -> None:
     """Also where somebody else removed the one in use before this one was locked out."""
     store = MemoryStore()
