@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from agent.backup.archive import seen
 from agent.backup.archive.chunks import MAX_SIZE, MIN_SIZE, Cutter, chunker_seed
 from agent.backup.archive.paths import FILE, FOLDER, open_quietly
+from agent.backup.archive.previous import parse_previous
 from agent.backup.archive.ring import SEGMENTS, FileReader, Ring
 from agent.backup.archive.seen import SeenIds
+from agent.backup.errors import DamagedError
 from agent.backup.format.crypto import MasterKey
 
 KEY = MasterKey(b"k" * 32, b"m" * 16, b"r" * 16)
@@ -181,3 +183,12 @@ def test_paths_may_be_longer_than_the_kernel_takes(tmp_path: Path) -> None:
     os.close(open_quietly(path + b"/file", FILE))
     with pytest.raises(OSError, match="Too many levels"):
         open_quietly(path + b"/link", FILE)
+
+
+@pytest.mark.parametrize(
+    "tree", [b"", b"[]", b'{"nodes":5}', b'{"nodes":[{"name":"\xff"}]}', b'{"nodes":' + b"[" * 1_000_000]
+)
+def test_a_tree_of_the_parent_that_is_none_is_damaged(tree: bytes) -> None:
+    """Whoever wrote the snapshot before may have written anything."""
+    with pytest.raises(DamagedError):
+        parse_previous(tree)
