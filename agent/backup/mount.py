@@ -107,13 +107,21 @@ class View(mfusepy.Operations):  # type: ignore[misc]
 
     use_ns = True
 
-    def __init__(self, repository: Repository, snapshots: Iterable[Snapshot]) -> None:
+    def __init__(
+        self, repository: Repository, snapshots: Iterable[Snapshot], on_mounted: Callable[[], object] | None = None
+    ) -> None:
         self._repository = repository
+        self._on_mounted = on_mounted
         self._root = arrange(snapshots)
         self._trees = Cache(self._load_tree, len, KEPT_ENTRIES)
         self._blobs: Cache[bytes, bytes] = Cache(lambda id: repository.load_blob(BlobKind.DATA, id), len, KEPT_BLOBS)
         self._opened: dict[int, Opened] = {}
         self._next = 0
+
+    def init(self, path: str) -> None:
+        """It is mounted."""
+        if self._on_mounted is not None:
+            self._on_mounted()
 
     def getattr(self, path: str, fh: int | None = None) -> dict[str, int]:
         """What `stat` shows."""
@@ -213,15 +221,23 @@ class View(mfusepy.Operations):  # type: ignore[misc]
         return place.plain_length or place.length - OVERHEAD
 
 
-def mount(repository: Repository, snapshots: Iterable[Snapshot], point: Path, *, others: bool = False) -> None:
+def mount(
+    repository: Repository,
+    snapshots: Iterable[Snapshot],
+    point: Path,
+    *,
+    others: bool = False,
+    on_mounted: Callable[[], object] | None = None,
+) -> None:
     """Show the snapshots at `point`, a folder, until it is unmounted (`umount`, or Ctrl-C).
 
-    `others` lets other users look too. Raises HostwardError where it cannot be mounted.
+    `others` lets other users look too; `on_mounted` is called once they can. Raises HostwardError where it cannot be
+    mounted.
     """
     if not point.is_dir():
         raise HostwardError(f"{point} is no folder, and a repository can be mounted on nothing else")
     repository.load_index()
-    view = View(repository, snapshots)
+    view = View(repository, snapshots, on_mounted)
     # Programs and devices are what a stranger may have put into the repository.
     options = {"ro": True, "nosuid": True, "nodev": True}
     if others:

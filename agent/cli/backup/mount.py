@@ -27,11 +27,14 @@ def run(options: argparse.Namespace) -> int:
             f"mounting takes FUSE, which is not installed ({error}): install the system's package fuse3, and run "
             "`make install EXTRAS=fuse` in the checkout that the agent was installed from"
         ) from None
+
+    def tell() -> None:
+        if not (options.quiet or options.json):  # restic has no JSON for it
+            print(f"mounted on {options.point}; umount it, or Ctrl-C, ends this", flush=True)
+
     with opened(options, "read") as repository:
         snapshots = pick_all(repository, options, [])
-        if not options.quiet:
-            print(f"mounted on {options.point}; umount it, or Ctrl-C, ends this", flush=True)
-        mount(repository, snapshots, options.point, others=options.allow_other)
+        mount(repository, snapshots, options.point, others=options.allow_other, on_mounted=tell)
     return 0
 
 

@@ -70,10 +70,19 @@ def normal(found: Any) -> Any:
 
 
 def test_a_folder_that_is_not_there_is_named(filled: Place) -> None:
-    """Beside the empty list that restic prints."""
-    done = call(["backup", "ls", "latest", "/nowhere"], filled.environment())
-    assert done.returncode == 0
-    assert "/nowhere is not in the snapshot" in done.stderr
+    """Beside the empty list that restic prints; and it is an error, as in `ls latest:/nowhere`."""
+    for words in (["latest", "/nowhere"], ["latest:/nowhere"]):
+        done = call(["backup", "ls", *words], filled.environment())
+        assert done.returncode == 1
+        assert "/nowhere is not in the snapshot" in done.stderr
+
+
+def test_what_cannot_be_mounted_is_not_said_to_be(filled: Place, tmp_path: Path) -> None:
+    """With --json there is no text at all but the error."""
+    for words in ([], ["--json"]):
+        done = call(["backup", "mount", str(tmp_path / "nothing"), *words], filled.environment())
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "nothing is no folder" in done.stderr
 
 
 @pytest.mark.parametrize("kind", ["packs", "index", "snapshots", "keys", "blobs"])
