@@ -105,7 +105,12 @@ def forget_spooled(content: bytes | SpooledFile) -> None:
 
 
 def tidy(store: Store, kind: FileKind, name: str, content: bytes | SpooledFile) -> None:
-    """After an upload that failed: remove what there is of it, where the server is one that keeps a part."""
+    """After an upload that failed: remove what there is of it, where the server is one that keeps a part.
+
+    A config may be that of somebody who made a repository at the same time, and stays.
+    """
+    if kind is FileKind.CONFIG:
+        return
     size = content.size if isinstance(content, SpooledFile) else len(content)
     with suppress(StoreError):
         if store.size(kind, name) != size:

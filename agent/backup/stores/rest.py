@@ -97,6 +97,9 @@ class RestStore(Store):
                 if not error.permanent:
                     tidy(self, kind, name, content)
                     raise
+                if kind is FileKind.CONFIG and self._has_config():
+                    # Somebody else's, of the same size as all, unless a first try of ours went so far.
+                    raise FileExistsStoreError(f"{url}: is there already") from error
                 # rest-server refuses what is there already, perhaps from a first try whose answer was lost.
                 if not self._has(kind, name, len(body)):
                     raise

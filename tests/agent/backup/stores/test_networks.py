@@ -21,6 +21,7 @@ from agent.backup.stores import rest, s3, sftp, ssh
 from agent.backup.stores.contract import (
     LONGEST,
     AppendOnlyError,
+    FileExistsStoreError,
     FileKind,
     PermanentStoreError,
     SpooledFile,
@@ -431,6 +432,22 @@ def test_a_place_that_only_adds_refuses_removal_for_good(server: str, tmp_path: 
         store.remove(FileKind.LOCK, SMALL)
         assert list(store.list(FileKind.LOCK)) == []
         store.close()
+
+
+def test_the_config_of_somebody_who_was_faster_is_not_taken_for_ours(
+    restics_rest_server: int, rest_server_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the same size, and was not there yet when it was looked for."""
+    store = RestGround(restics_rest_server, rest_server_folder, user=KEY).open()
+    store.create()
+    store.save(FileKind.CONFIG, "config", b"theirs")
+    looks = iter([lambda _: False])
+    look = rest.RestStore._has_config
+    monkeypatch.setattr(rest.RestStore, "_has_config", lambda self: next(looks, look)(self))
+    with pytest.raises(FileExistsStoreError):
+        store.save(FileKind.CONFIG, "config", b"mine!!")
+    assert store.load(FileKind.CONFIG, "config") == b"theirs"
+    store.close()
 
 
 def test_users_of_a_rest_server_are_kept_apart(restics_rest_server: int) -> None:
