@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -21,6 +24,8 @@ from kit.terminal import clean
 
 _UNKNOWN = "unrecognized arguments: "
 """How argparse begins its message of options that there are not."""
+_WIDEST = 118
+"""Columns up to which notes are as wide as the terminal: longer lines are hard to read."""
 INTERRUPTED = 130
 """The exit code after Ctrl-C: 128 and the number of SIGINT, as shells have it."""
 
@@ -37,7 +42,7 @@ class Command:
     examples: str
     """Indented lines for `--help`."""
     notes: str = ""
-    """What else `--help` should say, exit codes above all."""
+    """What else `--help` should say, exit codes above all. A line that ends no sentence goes on in the next."""
     configure: Callable[[argparse.ArgumentParser], None] = _nothing
     """Adds the command's own options."""
     bad_usage: int = UsageError.exit_code
@@ -64,6 +69,10 @@ class Program:
     """Runs a command, with what all of them need before and after."""
     known_as: Mapping[str, str] = field(default_factory=dict)
     """What commands are called in a program that users may know better. Only a hint names the right one."""
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """Commands of such a program that there are not, to what is said of it."""
+    json_errors: bool = False
+    """Whether bad usage is told as JSON (`print_exit_error`) where `--json` is among the words."""
 
 
 def dispatch(program: Program, words: Sequence[str]) -> int:
@@ -104,30 +113,81 @@ def _open_standard_streams() -> None:
             setattr(sys, name, open(descriptor, mode, encoding="utf-8", errors="replace"))  # noqa: SIM115  # for good
 
 
+def print_exit_error(message: str, code: int) -> None:
+    """Say on standard error what ends a command, as an object in the shape of restic's (its manual, "Scripting")."""
+    print(json.dumps({"message_type": "exit_error", "code": code, "message": message}), file=sys.stderr)
+
+
 def _run(program: Program, words: Sequence[str]) -> int:
-    if not words or words[0] in ("-h", "--help", "help"):
+    as_json = program.json_errors and "--json" in words[: words.index("--") if "--" in words else None]
+    try:
+        return _run_one(program, words, as_json=as_json)
+    except UsageError as error:
+        if not as_json:
+            raise
+        print_exit_error(str(error), error.exit_code)
+        return error.exit_code
+
+
+def _run_one(program: Program, words: Sequence[str], *, as_json: bool) -> int:
+    if words and words[0] == "help":
+        words = [*words[1:], "--help"]
+    if not words or words[0] in ("-h", "--help"):
         print(_overview(program, program.commands))
         return 0
+    before = words[: _count_options(program, words)]
+    words = words[len(before) :]
+    if not words:
+        raise UsageError(f"no command is named: expected {program.name} COMMAND [OPTIONS]")
     name = next((found for found in (words[0], " ".join(words[:2])) if found in program.commands), None)
     if name is None:
         return _no_such_command(program, words)
     place, summary = program.commands[name]
     module, _, attribute = place.partition(":")
     command = cast(Command | Program, getattr(import_module(module), attribute))
-    rest = words[len(name.split()) :]
+    rest = [*before, *words[len(name.split()) :]]
     if isinstance(command, Program):
         return _run(command, rest)
     parser = _Parser(
         prog=f"{program.name} {name}",
         description=summary[0].upper() + summary[1:] + ".",
-        epilog=f"examples:\n{command.examples}" + (f"\n\n{command.notes}" if command.notes else ""),
+        epilog=f"examples:\n{command.examples}" + (f"\n\n{_wrapped(command.notes)}" if command.notes else ""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.bad_usage = command.bad_usage
+    parser.as_json = as_json
     program.configure(parser)
     command.configure(parser)
     return program.around(command, _parsed(parser, list(rest)))
+
+
+def _count_options(program: Program, words: Sequence[str]) -> int:
+    """How many words stand before the command: options that every command has, and their values."""
+    if not words[0].startswith("-"):
+        return 0
+    parser = _Parser(allow_abbrev=False)
+    program.configure(parser)
+    count = 0
+    while count < len(words) and words[count].startswith("-"):
+        takes = parser.takes_next(words[count])
+        if takes is None:
+            raise UsageError(f'"{words[count]}" stands before the command: expected {program.name} COMMAND [OPTIONS]')
+        count += 1 + takes
+    return min(count, len(words))
+
+
+def _wrapped(notes: str) -> str:
+    width = min(shutil.get_terminal_size().columns - 2, _WIDEST)
+    paragraphs: list[str] = []
+    for line in notes.splitlines():
+        if paragraphs and paragraphs[-1] and line and not paragraphs[-1].endswith("."):
+            paragraphs[-1] += f" {line}"
+        else:
+            paragraphs.append(line)
+    return "\n".join(
+        textwrap.fill(each, width, break_long_words=False, break_on_hyphens=False) for each in paragraphs
+    )
 
 
 def _parsed(parser: _Parser, words: list[str]) -> argparse.Namespace:
@@ -147,6 +207,20 @@ def _parsed(parser: _Parser, words: list[str]) -> argparse.Namespace:
 
 class _Parser(argparse.ArgumentParser):
     bad_usage = UsageError.exit_code
+    as_json = False
+
+    def takes_next(self, word: str) -> bool | None:
+        """Whether an option, or several of one letter, takes its value from the next word; None: there is no such."""
+        actions = self._option_string_actions
+        if word.startswith("--"):
+            name, equals, _ = word.partition("=")
+            return actions[name].nargs != 0 and not equals if name in actions else None
+        for place, letter in enumerate(word[1:], 2):
+            if f"-{letter}" not in actions:
+                return None
+            if actions[f"-{letter}"].nargs != 0:
+                return place == len(word)
+        return False if len(word) > 1 else None
 
     def error(self, message: str) -> NoReturn:
         """One line: argparse's own usage would fill the screen, and the mistake stand below it."""
@@ -155,7 +229,11 @@ class _Parser(argparse.ArgumentParser):
             option = message.removeprefix(_UNKNOWN).split()[0].partition("=")[0]
             near = get_close_matches(option, self._option_string_actions, n=1)
             hint = f'; did you mean "{near[0]}"?' if near else ""
-        self.exit(self.bad_usage, f"{self.prog}: {clean(message)}{hint} ({self.prog} --help says what it takes)\n")
+        said = f"{clean(message)}{hint} ({self.prog} --help says what it takes)"
+        if self.as_json:
+            print_exit_error(said, self.bad_usage)
+            self.exit(self.bad_usage)
+        self.exit(self.bad_usage, f"{self.prog}: {said}\n")
 
 
 def _no_such_command(program: Program, words: Sequence[str]) -> int:
@@ -164,8 +242,8 @@ def _no_such_command(program: Program, words: Sequence[str]) -> int:
     if group and (len(words) == 1 or words[1] in ("-h", "--help")):
         print(_overview(program, group))
         return 0 if len(words) > 1 else UsageError.exit_code
-    if words[0].startswith("-"):
-        raise UsageError(f'"{words[0]}" stands before the command: expected {program.name} COMMAND [OPTIONS]')
+    if words[0] in program.absent:
+        raise UsageError(f'there is no command "{words[0]}": {program.absent[words[0]]}')
     near = get_close_matches(" ".join(words[:2]), commands, n=1) or get_close_matches(words[0], commands, n=1)
     if words[0] in program.known_as:
         near = [program.known_as[words[0]]]

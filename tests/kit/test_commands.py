@@ -47,7 +47,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 DO = Command(run=_run, configure=_configure, examples="  program do say", bad_usage=3)
-GROUPED = Command(run=lambda _: 0, examples="  program group one", notes="Noted.")
+GROUPED = Command(run=lambda _: 0, examples="  program group one", notes="Noted.\nA line of\nwords.")
 
 
 def _shared(parser: argparse.ArgumentParser) -> None:
@@ -136,12 +136,17 @@ def test_bad_options_end_with_the_commands_own_code(words: list[str], code: int)
     assert end.value.code == code
 
 
-def test_help_shows_examples_and_notes(capsys: pytest.CaptureFixture[str]) -> None:
-    """Of the command; of a group its commands; of the program all of them."""
+def test_help_shows_examples_and_notes(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the command; of a group its commands; of the program all of them. Notes are as wide as the terminal."""
+    monkeypatch.setenv("COLUMNS", "12")
     with pytest.raises(SystemExit) as end:
         dispatch(PROGRAM, ["group", "one", "--help"])
     assert end.value.code == 0
-    assert capsys.readouterr().out.endswith("examples:\n  program group one\n\nNoted.\n")
+    assert capsys.readouterr().out.endswith("examples:\n  program group one\n\nNoted.\nA line of\nwords.\n")
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        dispatch(PROGRAM, ["help", "group", "one"])
+    assert capsys.readouterr().out.endswith("\n\nNoted.\nA line of words.\n")
     assert dispatch(PROGRAM, ["group", "--help"]) == 0
     text = capsys.readouterr().out
     assert "group one" in text

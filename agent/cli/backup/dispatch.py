@@ -41,4 +41,9 @@ COMMANDS = {
 
 _RESTICS = {"backup": "run", "rebuild-index": "repair index"}
 
-BACKUP = Program("hostward backup", COMMANDS, configure, around, _RESTICS)
+_ABSENT = dict.fromkeys(
+    ("features", "generate", "migrate", "options", "recover", "self-update"),
+    'restic has it; hostward does not: docs/backup.md, "What differs from restic"',
+)
+
+BACKUP = Program("hostward backup", COMMANDS, configure, around, _RESTICS, _ABSENT, json_errors=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import json
 import os
 import resource
 import signal
@@ -13,7 +12,7 @@ from types import FrameType
 
 from agent.cli.backup.options import Environment
 from agent.cli.backup.output import prepare
-from kit.commands import INTERRUPTED, Command
+from kit.commands import INTERRUPTED, Command, print_exit_error
 from kit.errors import HostwardError
 
 _PR_SET_DUMPABLE = 4
@@ -51,8 +50,7 @@ def around(command: Command, options: argparse.Namespace) -> int:
     except HostwardError as error:
         if not options.json:
             raise
-        said = {"message_type": "exit_error", "code": error.exit_code, "message": str(error)}
-        print(json.dumps(said), file=sys.stderr)
+        print_exit_error(str(error), error.exit_code)
         return error.exit_code
     finally:
         if os.getpid() == owner:

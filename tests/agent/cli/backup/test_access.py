@@ -142,7 +142,12 @@ def test_ours_come_before_restics_and_the_command_line_before_both(place: Place,
         (["copy", "-r", "/x", "--from-repo", "/y"], "there is no password: give --from-password-file"),
         (["run", "-r", "/x"], "there is nothing to save: name files or folders"),
         (["run", "-r", "/x", "--exlude", "a"], 'unrecognized arguments: --exlude; did you mean "--exclude"?'),
-        (["--repo", "/x", "snapshots"], '"--repo" stands before the command'),
+        (["--repo", "/x", "--latest", "1", "snapshots"], '"--latest" stands before the command'),
+        (["--repo", "/x"], "no command is named: expected hostward backup COMMAND"),
+        (
+            ["migrate"],
+            'there is no command "migrate": restic has it; hostward does not: docs/backup.md, "What differs',
+        ),
         (["backup", "-r", "/x", "/etc"], 'there is no command "backup"; did you mean "run"?'),
         (["run", "-r", "/x", "/etc", "--pack-size", "1"], '--pack-size "1": expected MiB from 4 to 128'),
         (["run", "-r", "/x", "--stdin", "/etc"], "--stdin saves a stream alone"),
@@ -185,6 +190,32 @@ def test_errors_are_json_where_that_was_asked_for(place: Place) -> None:
         said = json.loads(done.stderr)
         assert (said["message_type"], said["code"]) == ("exit_error", code)
         assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["snapshots", "--no-such"], ["nothing"], ["snapshots", "--group-by", "x"], ["cat", "-r", ""], ["--latest", "x"]],
+)
+def test_bad_usage_is_json_too(place: Place, words: list[str]) -> None:
+    """Wherever --json stands."""
+    for line in (["--json", *words], [*words, "--json"]):
+        done = call(["backup", *line], place.environment())
+        said = json.loads(done.stderr)
+        assert (done.returncode, said["message_type"], said["code"], done.stdout) == (2, "exit_error", 2, "")
+        assert said["message"]
+
+
+def test_options_of_all_commands_may_stand_before_the_command(filled: Place) -> None:
+    """As those who know restic write it."""
+    environment = {**filled.environment(), "HOSTWARD_REPOSITORY": "/nowhere"}
+    for words in (
+        ["-r", str(filled.folder), "--json", "snapshots", "--latest", "1"],
+        [f"--repo={filled.folder}", "-qv", "--retry-lock", "1m", "snapshots", "--json"],
+        [f"-r{filled.folder}", "key", "list", "--json"],
+    ):
+        done = call(["backup", *words], environment)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert json.loads(done.stdout)
 
 
 def test_a_pipe_may_tell_the_password(place: Place) -> None:
