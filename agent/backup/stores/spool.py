@@ -14,9 +14,12 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-PREFIX = "spool-"
+PREFIX = "hostward-spool-"
+"""Of their names: among the temporary files of all programs they tell whose they are."""
 ABANDONED = 3600.0
 """Seconds without a write after which a file that nobody has open is nobody's."""
+_cleaned: set[Path] = set()
+"""Folders for temporary files that this process has looked through."""
 
 
 def open_spool(folder: Path | None) -> tuple[BinaryIO, Path]:
@@ -24,7 +27,11 @@ def open_spool(folder: Path | None) -> tuple[BinaryIO, Path]:
 
     Keep it open until it is saved. Raises OSError.
     """
-    folder = folder or Path(tempfile.gettempdir())
+    if folder is None:
+        folder = Path(tempfile.gettempdir())
+        if folder not in _cleaned:
+            _cleaned.add(folder)
+            clean_spool(folder, shared=True)
     while True:
         path = folder / f"{PREFIX}{secrets.token_hex(12)}"
         try:
@@ -38,22 +45,28 @@ def open_spool(folder: Path | None) -> tuple[BinaryIO, Path]:
         return file, path
 
 
-def clean_spool(folder: Path, *, now: float | None = None) -> None:
-    """Remove what dead processes left in `folder`. What cannot be removed stays; nothing is raised."""
+def clean_spool(folder: Path, *, now: float | None = None, shared: bool = False) -> None:
+    """Remove what dead processes left in `folder`, in a `shared` one only those of this user.
+
+    What cannot be removed stays; nothing is raised.
+    """
     now = time.time() if now is None else now
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith(PREFIX) and entry.is_file(follow_symlinks=False):
                 with contextlib.suppress(OSError):
-                    _remove_abandoned(Path(entry.path), now)
+                    _remove_abandoned(Path(entry.path), now, shared)
 
 
-def _remove_abandoned(path: Path, now: float) -> None:
+def _remove_abandoned(path: Path, now: float, shared: bool) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        found = os.fstat(descriptor)
+        if shared and found.st_uid != os.geteuid():
+            return
         # A clock that went back makes it young, and it is kept.
-        if now - os.fstat(descriptor).st_mtime >= ABANDONED:
+        if now - found.st_mtime >= ABANDONED:
             path.unlink()
     finally:
         os.close(descriptor)

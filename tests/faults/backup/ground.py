@@ -21,6 +21,7 @@ from agent.backup.repository.repository import Repository
 from agent.backup.stores.cache import CachedStore, folder_of_caches
 from agent.backup.stores.contract import FileKind
 from agent.backup.stores.local import SPOOL, LocalStore
+from agent.backup.stores.spool import PREFIX
 from tests.faults.backup.lives import CHEAP
 from tests.peers import newest_restic
 
@@ -108,7 +109,7 @@ def listing(folder: Path) -> Listing:
 
 def spooled(folder: Path) -> list[Path]:
     """What was being written to it, wherever."""
-    return list(folder.rglob("spool-*"))
+    return list(folder.rglob(f"{PREFIX}*"))
 
 
 def flip(file: Path, at: int) -> None:

@@ -13,7 +13,7 @@ from agent.backup.stores.cache import CachedStore, folder_of_caches
 from agent.backup.stores.caches import is_own
 from agent.backup.stores.contract import FileKind, SpooledFile, StoreError
 from agent.backup.stores.memory import MemoryStore
-from agent.backup.stores.spool import ABANDONED
+from agent.backup.stores.spool import ABANDONED, PREFIX
 from tests.agent.backup.faulty import Fault, FaultyStore, Killed
 from tests.agent.tmpfs import fill, small_disk
 from tests.require import require_root
@@ -157,7 +157,7 @@ def test_what_was_not_saved_is_not_kept(place: Place, what: str) -> None:
 
 def test_what_a_killed_process_left_goes(place: Place) -> None:
     """Temp files of a kill -9, once they are old."""
-    left = place.folder / REPOSITORY / "spool-left"
+    left = place.folder / REPOSITORY / f"{PREFIX}left"
     left.write_bytes(b"x")
     os.utime(left, (0, left.stat().st_mtime - ABANDONED - 60))
     place.another()
@@ -195,7 +195,7 @@ def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None:
         fill(disk / "filler")
         place.cache.save(FileKind.INDEX, NAME, CONTENT)
         assert place.cache.load(FileKind.INDEX, NAME) == CONTENT
-        assert [path.name for path in (disk / "caches").rglob("spool-*")] == []
+        assert [path.name for path in (disk / "caches").rglob(f"{PREFIX}*")] == []
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from agent.backup.stores.contract import FileKind, FileMissingError, PermanentStoreError, SpooledFile, StoreError
 from agent.backup.stores.layout import path_of
 from agent.backup.stores.local import LocalStore
-from agent.backup.stores.spool import ABANDONED, clean_spool, open_spool
+from agent.backup.stores.spool import ABANDONED, PREFIX, clean_spool, open_spool
 from tests.agent.tmpfs import small_disk
 from tests.require import require, require_root
 
@@ -319,7 +319,7 @@ def test_folders_that_are_missing_are_made(store: LocalStore, root: Path) -> Non
 def test_what_a_dead_process_spooled_is_removed_by_a_later_one(store: LocalStore) -> None:
     """Once it is old and nobody has it open; what is being written and what is not ours stays."""
     folder = store.spool_folder()
-    dead, other = folder / "spool-dead", folder / "somebody's"
+    dead, other = folder / f"{PREFIX}dead", folder / "somebody's"
     dead.write_bytes(b"x")
     other.write_bytes(b"x")
     file, alive = open_spool(folder)
