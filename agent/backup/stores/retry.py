@@ -20,6 +20,7 @@ from agent.backup.stores.contract import (
     StoreError,
 )
 from agent.backup.stores.wrapper import Wrapper
+from kit.units import format_duration
 
 BASE = 0.5
 LONGEST = 60.0
@@ -105,7 +106,7 @@ class RetryingStore(Wrapper):
 
     def _try(self, operation: Callable[[], Result]) -> Result:
         until: float | None = None
-        failures = 0
+        failures, began = 0, 0.0
         while True:
             try:
                 result = operation()
@@ -114,10 +115,15 @@ class RetryingStore(Wrapper):
                 self._reached |= isinstance(error, (FileMissingError, FileExistsStoreError))
                 if until is None:
                     # Not from the start: what was at work until now, as a long upload, has not failed for so long.
-                    until = self._clock() + (self._patience if self._reached else min(self._patience, FIRST_PATIENCE))
+                    began = self._clock()
+                    until = began + (self._patience if self._reached else min(self._patience, FIRST_PATIENCE))
                 wait = self._uniform(0.0, min(LONGEST, BASE * 2.0 ** min(failures, 16)))
-                if error.permanent or self._clock() + wait > until:
+                if error.permanent:
                     raise
+                if self._clock() + wait > until:
+                    if not failures:
+                        raise
+                    raise type(error)(f"{error}; gave up after {format_duration(self._clock() - began)}") from error
                 failures += 1
                 if self._report is not None:
                     self._report(error, wait)

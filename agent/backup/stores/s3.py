@@ -58,6 +58,8 @@ _Headers = dict[str, str | list[str] | tuple[str]]
 _ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
 """Storage classes from which nothing can be read at once."""
 _NO_FILE = {"NoSuchKey", "NoSuchBucket"}
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{1,61}[A-Za-z0-9]")
+"""What the library takes: old buckets of S3 and those of other servers have names that S3 gives to no new one."""
 
 
 class S3Store(Store):
@@ -308,6 +310,11 @@ def open_location(text: str, environment: Mapping[str, str], settings: Mapping[s
     bucket, _, prefix = path.strip("/").partition("/")
     if not host or not bucket:
         raise UsageError(f"s3: does not name a host and a bucket: {EXPECTED}")
+    if not _BUCKET.fullmatch(bucket):
+        raise UsageError(
+            f's3: "{bounded(bucket, 80)}" is no name of a bucket: expected 3 to 63 letters, digits, dots and hyphens,'
+            " a letter or digit first and last"
+        )
     region = settings.get("region") or environment.get("AWS_DEFAULT_REGION") or environment.get("AWS_REGION")
     if not region and not host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
         region = "us-east-1"  # what servers other than Amazon's take where they have no regions

@@ -60,6 +60,8 @@ class Advice:
     """The folders to look into; None: all."""
     reason: str = ""
     """Why all."""
+    is_answered: bool = True
+    """Whether there is a watcher."""
     token: str = ""
     """To be kept when the snapshot is written; empty: nothing will be known of this run."""
     scanned: float = 0.0
@@ -84,7 +86,7 @@ def advise(
         answer = ask(folder, question, patience)
     except (OSError, ProtocolError) as error:
         cause = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return Advice(reason=f"no watcher answers ({cause})")
+        return Advice(reason=f"no watcher answers ({cause})", is_answered=False)
     if known is None or answer.everything:
         return Advice(reason=reason or answer.everything, token=answer.token, scanned=now)
     changed = ChangedFolders(answer.changed, answer.whole)

@@ -22,7 +22,7 @@ from agent.backup.select.snapshots import Grouping, parse_tags
 from agent.backup.stores.caches import use_cache
 from agent.cli.backup.access import cache_folder, opened, pack_size
 from agent.cli.backup.options import parsed, positive, setting
-from agent.cli.backup.output import plural, print_error, print_json, print_path
+from agent.cli.backup.output import plural, print_error, print_json, print_path, warn
 from agent.cli.backup.patterns import read_named
 from agent.cli.backup.progress import make_way, progress
 from agent.cli.backup.scope import add_scope, scope_of
@@ -198,7 +198,9 @@ def _save(repository: Repository, plan: Plan, options: argparse.Namespace) -> tu
                 from agent.cli.backup.watching import Watching
 
                 watching = Watching.begin(repository, plan, options.watched, cache, options.environment)
-            if watching and not (options.json or options.quiet):
+            if watching and options.quiet and not options.json and not watching.advice.is_answered:
+                warn(watching.said)
+            elif watching and not (options.json or options.quiet):
                 make_way()
                 print(watching.said)
             outcome = run_backup(

@@ -15,6 +15,7 @@ from agent.cli.backup.scope import add_scope, scope_of
 from agent.daemon import log
 from agent.daemon.notify import Notifier
 from kit.commands import Command
+from kit.errors import UsageError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +25,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Watch until a signal ends it."""
+    for name in options.jobs:
+        if not find_job(options, name).watch:
+            raise UsageError(f'the job "{name}" does not say watch = true, so no run of it would ask the watcher')
     log.set_up()
 
     def load(name: str) -> Watched:

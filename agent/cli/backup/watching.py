@@ -24,6 +24,7 @@ class Watching:
 
     plan: Plan
     advice: Advice
+    job: str
     _file: Path
     _repository: str
     _fingerprint: str
@@ -51,13 +52,16 @@ class Watching:
             now=time.time(),
         )
         plan = replace(plan, parent=advice.parent)
-        return cls(plan, advice, file, repository.config.id, fingerprint)
+        return cls(plan, advice, job, file, repository.config.id, fingerprint)
 
     @property
     def said(self) -> str:
         """For people."""
         if self.advice.changed is None:
-            return f"scanning everything: {self.advice.reason}"
+            starts = (
+                "" if self.advice.is_answered else f"; `systemctl start hostward-backup-watch@{self.job}` starts one"
+            )
+            return f"scanning everything: {self.advice.reason}{starts}"
         return f"scanning {plural(len(self.advice.changed), 'folder')} in which something changed, or below"
 
     def end(self, outcome: Outcome) -> None:

@@ -66,7 +66,7 @@ def test_places_on_networks(location: str, shown_as: str) -> None:
         "sftp:", "sftp:host", "sftp:host:", "sftp:/path", "sftp://host", "sftp://host:port/x", "sftp:host:~/x",
         "sftp://user:geheim@host/x", "rest:", "rest:host/path", "rest:ftp://host/", "rest:https://", "s3:", "s3:host",
         "rest:https://user:geheim@host:port/", "s3:https://host", "s3:https://host:port/bucket",
-        "s3:https://key:geheim@host/bucket",
+        "s3:https://key:geheim@host/bucket", "s3:localhost:1/x", "s3:host/-bucket", "s3:host/buc ket",
     ],
 )  # fmt: skip
 def test_wrong_places_on_networks(location: str) -> None:

@@ -187,7 +187,11 @@ def test_a_program_tells_the_password(host: Host) -> None:
 def test_a_watched_job_scans_what_changed(host: Host) -> None:
     """And everything at first, after the watcher's restart, when the job is another, and without a watcher."""
     host.configure("watch = true")
-    assert "no watcher answers" in host.call("run", "etc")
+    for more in ([], ["--quiet"]):
+        said = host.call("run", "etc", *more)
+        assert "no watcher answers" in said
+        assert said.splitlines()[0].endswith("; `systemctl start hostward-backup-watch@etc` starts one")
+    assert host.call("run", "etc", "--quiet", "--force") == ""
     with host.watcher("etc"):
         assert "first run" in host.call("run", "etc")
         assert "scanning 0 folders" in host.call("run", "etc")
@@ -212,6 +216,9 @@ def test_a_watched_job_scans_what_changed(host: Host) -> None:
 
 def test_a_watcher_answers_questions_alone(host: Host) -> None:
     """On a socket that nobody else can open; nonsense, silence and hanging up do not end it."""
+    said = host.call("watch", "etc", code=2)
+    assert said == 'hostward: the job "etc" does not say watch = true, so no run of it would ask the watcher\n'
+    host.configure("watch = true")
     with host.watcher("etc") as child:
         folder = host.folder / "run/hostward-backup/etc"
         assert folder.stat().st_mode & 0o777 == 0o700
