@@ -7,6 +7,7 @@ found, are in archive/crew.py.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import signal
@@ -21,6 +22,7 @@ from agent.backup.errors import RepositoryError
 TaskT = TypeVar("TaskT")
 OutcomeT = TypeVar("OutcomeT")
 
+_PR_SET_PDEATHSIG = 1
 _TOKEN = struct.Struct("<I")
 _LARGEST_FREED = 31 << 20
 _TOKENS = 1024
@@ -42,6 +44,13 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when the thread of its parent that forked it ends."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
 def _keep_memory() -> None:
     """Let what is freed be used again, where pieces of megabytes come and go: new pages cost an eighth of the time.
 
@@ -55,7 +64,8 @@ class Forked(Generic[TaskT, OutcomeT]):
     """Processes that call `work` with each task, and send what it returns, which `pickle` must know.
 
     They begin at once, also while nobody asks for outcomes, and take the tasks in their order. What `work` raises
-    ends all. Use it in a `with`, or call `end`: processes that have not finished are then killed.
+    ends all. Use it in a `with`, or call `end`: processes that have not finished are then killed, as they are when
+    the thread that made it ends.
     """
 
     def __init__(self, tasks: Sequence[TaskT], work: Callable[[TaskT], OutcomeT], processes: int) -> None:
@@ -123,6 +133,7 @@ class Forked(Generic[TaskT, OutcomeT]):
 
     def _start(self, tokens: int) -> None:
         receiving, sending = Pipe(duplex=False)
+        parent = os.getpid()
         try:
             pid = os.fork()
         except OSError as error:
@@ -133,6 +144,7 @@ class Forked(Generic[TaskT, OutcomeT]):
             return
         # Whatever happens here, no handler and no buffer of the parent's is come to.
         try:
+            die_with(parent)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             gc.disable()  # a collection would touch, and so copy, every object of the parent
             _keep_memory()

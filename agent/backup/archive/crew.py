@@ -24,8 +24,9 @@ from agent.backup.archive.messages import (
     decode_answer,
     encode,
 )
-from agent.backup.archive.worker import Settings, die_with, run_worker
+from agent.backup.archive.worker import Settings, run_worker
 from agent.backup.errors import RepositoryError
+from agent.backup.forked import die_with
 
 OUTSTANDING = 3
 """Tasks given to a worker that it has not answered. Small ones, so that a send never waits: both sides could."""

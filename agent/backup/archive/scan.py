@@ -12,7 +12,6 @@ from contextlib import suppress
 from agent.backup.archive.paths import FOLDER, open_quietly
 from agent.backup.archive.scope import FileSystems, Scope
 from agent.backup.archive.targets import Target
-from agent.backup.archive.worker import die_with
 from agent.backup.errors import RepositoryError
 from agent.backup.forked import Forked
 
@@ -25,10 +24,8 @@ class ScanAhead:
 
     def __init__(self, targets: Target, scope: Scope, file_systems: FileSystems | None) -> None:
         """Begins at once. Where no process can be had there is no scan."""
-        parent = os.getpid()
 
         def work(top: Target) -> Totals:
-            die_with(parent)
             return scan(top, scope, file_systems)
 
         self._forked: Forked[Target, Totals] | None = None

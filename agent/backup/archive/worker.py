@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import hashlib
 import mmap
 import os
-import signal
 import stat
 import time
 from dataclasses import dataclass
@@ -44,7 +42,6 @@ LARGE = 8 << 20
 """Bytes from which a file is cut by the parent, so that all workers have part in it and none holds it as a whole."""
 _MOST_UNSIZED = 64 << 20
 """Bytes that are read of a file that says it has none: those of /proc have some, but a few never end."""
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -63,13 +60,6 @@ class Settings:
     seen: SeenIds
     ring: mmap.mmap
     """Where the parent puts what it has cut."""
-
-
-def die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def run_worker(settings: Settings, connection: Connection, process: int) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -75,6 +77,30 @@ def test_processes_end_when_nobody_wants_their_work_any_more() -> None:
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_processes_die_with_a_parent_that_is_killed() -> None:
+    """Whatever they are doing: their ends of its output are closed."""
+    parent = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import os, signal\n"
+            "from agent.backup.forked import Forked\n"
+            "running = Forked(range(2), lambda _: (os.write(1, b'%d\\n' % os.getpid()), signal.pause()), 2)\n"
+            "signal.pause()\n",
+        ],
+        stdout=subprocess.PIPE,
+    )
+    assert parent.stdout is not None
+    pids = [int(parent.stdout.readline()) for _ in range(2)]
+    parent.kill()
+    try:
+        assert parent.communicate(timeout=30)[0] == b""
+    except subprocess.TimeoutExpired:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        raise
 
 
 def test_collections_go_on_after_work_without_them() -> None:
