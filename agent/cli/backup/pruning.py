@@ -13,6 +13,7 @@ from agent.cli.backup.access import pack_size
 from agent.cli.backup.options import parsed
 from agent.cli.backup.output import print_json, warn
 from agent.cli.backup.shapes import Object
+from kit.errors import UsageError
 from kit.units import format_size
 
 
@@ -30,18 +31,26 @@ def add_rules(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--repack-cacheable-only", action="store_true", help="write only packs of trees anew")
     parser.add_argument("--repack-small", action="store_true", help="join packs below 80 %% of the pack size")
+    parser.add_argument(
+        "--repack-smaller-than", type=parsed(parse_size), default=0, metavar="SIZE", help="join packs below this size"
+    )
     parser.add_argument("--repack-uncompressed", action="store_true", help="compress what is not compressed")
 
 
 def prune_options(options: argparse.Namespace, on_progress: Callable[[str, int, int], None]) -> PruneOptions:
-    """What the options ask for."""
+    """What the options ask for. Raises UsageError."""
+    full = pack_size(options)
+    if options.repack_smaller_than >= full:
+        # New packs would be too small as well, and be written anew each time.
+        raise UsageError(f"--repack-smaller-than: expected less than the size of a pack, {format_size(full)}")
     rules = PruneRules(
         max_unused=options.max_unused,
         max_repack=options.max_repack_size,
         cacheable_only=options.repack_cacheable_only,
         small=options.repack_small,
+        smaller_than=options.repack_smaller_than,
         uncompressed=options.repack_uncompressed,
-        pack_size=pack_size(options),
+        pack_size=full,
     )
     return PruneOptions(rules, dry_run=options.dry_run, on_progress=on_progress)
 

@@ -190,6 +190,11 @@ def test_small_packs_are_joined_once_there_are_many() -> None:
     packs = {named(number): pack(number) for number in range(FEW_SMALL)}
     used = set(range(FEW_SMALL))
     assert planned(packs, used, replace(RULES, small=True)).repack == set(packs)
+    limit = size(packs[named(0)])
+    few = replace(RULES, pack_size=limit)  # so that none is small by itself
+    assert planned(packs, used, few).repack == set()
+    assert planned(packs, used, replace(few, smaller_than=limit + 1)).repack == set(packs)
+    assert planned(packs, used, replace(few, smaller_than=limit)).repack == set()
     del packs[named(0)]
     assert planned(packs, used - {0}, replace(RULES, small=True)).repack == set()
 

@@ -138,6 +138,12 @@ def test_snapshots_are_forgotten_by_their_ids(copy: Place) -> None:
     assert len(copy.json("snapshots")) == 1
 
 
+def test_packs_that_are_joined_must_be_able_to_grow_beyond_the_limit(copy: Place) -> None:
+    """Or each prune would write them anew."""
+    copy.hostward("prune", "--repack-smaller-than", "16M", code=2)
+    copy.hostward("forget", "--keep-last", "9", "--prune", "--repack-smaller-than", "15M")
+
+
 def test_prune_frees_what_forget_left(copy: Place) -> None:
     """With figures in JSON; a second time there is nothing to do."""
     copy.hostward("forget", "latest", "--host", "web1", "--quiet")
