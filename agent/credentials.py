@@ -66,7 +66,7 @@ def _read(file: Path, *, guarded: bool) -> str:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise SecretError(f"{name}: a secret is a regular file, which this is not")
-            if not guarded and (wrong := _too_open(status)):
+            if not guarded and (wrong := too_open(status)):
                 raise SecretError(f"{name}: {wrong}")
             data = stream.read(MAX_SIZE + 1)
     except OSError as error:
@@ -82,8 +82,8 @@ def _read(file: Path, *, guarded: bool) -> str:
     return secret
 
 
-def _too_open(status: os.stat_result) -> str | None:
-    """Who else could read or change it, and what to do."""
+def too_open(status: os.stat_result) -> str | None:
+    """Who else could read or change a secret's file, and what to do; None where nobody could."""
     if status.st_uid not in (0, os.geteuid()):
         return f"belongs to user {status.st_uid}; a secret must belong to root or to who reads it (chown root)"
     mode = stat.S_IMODE(status.st_mode)
@@ -91,7 +91,9 @@ def _too_open(status: os.stat_result) -> str | None:
         return None
     if not mode & 0o037 and status.st_uid == 0 and status.st_gid in _groups():
         return None
-    return f"others have rights to it (mode {mode:04o}); chown root:{GROUP} and chmod 640 it, or chmod 600"
+    return (
+        f"others have rights to it (mode {mode:04o}); chmod 600 it, or for the agent chown root:{GROUP} and chmod 640"
+    )
 
 
 def _groups() -> set[int]:

@@ -264,35 +264,52 @@ def read_locks(files: Files) -> Iterator[tuple[str, Lock]]:
         except DamagedError as error:
             raise LockedError(
                 f"lock {name[:8]} cannot be read ({error}); when surely nobody works on the repository,"
-                " `unlock --remove-all` removes it"
+                " `hostward backup unlock --remove-all` removes it"
             ) from None
 
 
-def remove_locks(files: Files, *, all: bool, now: int) -> int:
-    """Remove locks that were left behind, or every one. Returns how many."""
+def remove_locks(
+    files: Files, *, all: bool, now: int, on_removed: Callable[[str, Lock | None], object] | None = None
+) -> int:
+    """Remove locks that were left behind, or every one. Returns how many.
+
+    Each goes to `on_removed` with its name; None where it cannot be read.
+    """
     removed = 0
     hostname = socket.gethostname()
     for name, _ in list(files.names(FileKind.LOCK)):
+        lock = None
         try:
-            if not all:
+            try:
                 lock = parse_lock(files.load_file(FileKind.LOCK, name))
-                if not is_stale(lock, now=now, hostname=hostname, is_alive=_is_alive):
+            except DamagedError:
+                if not all:
                     continue
+            if not (all or (lock and is_stale(lock, now=now, hostname=hostname, is_alive=_is_alive))):
+                continue
             files.remove_file(FileKind.LOCK, name)
-        except (FileMissingError, DamagedError):
+        except FileMissingError:
             continue
         removed += 1
+        if on_removed is not None:
+            on_removed(name, lock)
     return removed
 
 
 def describe(lock: Lock, now: int) -> str:
-    """Who holds it, for people."""
+    """That it is in the way, and what to do, for people."""
     kind = "exclusively " if lock.exclusive else ""
+    if lock.hostname == socket.gethostname() and not _is_alive(lock.pid):
+        remedy = "that process is gone: `hostward backup unlock` removes its lock"
+    else:
+        remedy = "`hostward backup unlock` removes locks of processes that are gone"
+    return f"the repository is locked {kind}by {owner(lock, now)}; {remedy}"
+
+
+def owner(lock: Lock, now: int) -> str:
+    """Who holds it, and since when."""
     minutes = max(now - lock.time.nanoseconds, 0) // 60_000_000_000
-    return (
-        f"the repository is locked {kind}by {lock.username} on {lock.hostname}, process {lock.pid}, {minutes} min ago"
-        "; `unlock` removes locks of processes that are gone"
-    )
+    return f"{lock.username} on {lock.hostname}, process {lock.pid}, {minutes} min ago"
 
 
 def who() -> tuple[str, int, int]:

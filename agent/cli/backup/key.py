@@ -102,7 +102,9 @@ def _find(repository: Repository, prefix: str) -> str:
     names = [name for name, _ in repository.names(FileKind.KEY) if prefix and name.startswith(prefix)]
     if len(names) != 1:
         found = f"there are {len(names)} keys" if names else "there is no key"
-        raise RepositoryError(f"{found} whose id begins with {clean(prefix)!r}; `key list` shows them")
+        raise RepositoryError(
+            f'{found} whose id begins with "{clean(prefix)}"; `hostward backup key list` shows them'
+        )
     return names[0]
 
 

@@ -93,8 +93,8 @@ def read_password_file(file: str) -> bytes:
         raise UsageError(f"{name}, which should hold the password: {error.strerror}") from None
     if len(content) > credentials.MAX_SIZE:
         raise UsageError(f"{name}: is larger than {credentials.MAX_SIZE // 1024} KiB, so it holds no password")
-    if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
-        print(f"hostward: warning: others can read {name}, which holds the password; chmod 600 it", file=sys.stderr)
+    if stat.S_ISREG(status.st_mode) and (wrong := credentials.too_open(status)):
+        print(f"hostward: warning: {name}, which holds the password: {wrong}", file=sys.stderr)
     return _stripped(content, name)
 
 

@@ -64,8 +64,9 @@ def _print(found: Stats) -> None:
         rows.append(("size uncompressed", format_size(found.total_uncompressed_size)))
     rows.append(("size", format_size(found.total_size)))
     if found.mode is StatsMode.RAW_DATA:
-        rows.append(("compressed", f"{found.compression_progress:.1f} % of the data"))
-        rows.append(("saved", f"{found.compression_space_saving:.1f} %, ratio {found.compression_ratio:.2f}"))
+        ratio = f", this at a ratio of {found.compression_ratio:.2f}" if found.compression_ratio else ""
+        rows.append(("compressed", f"{found.compression_progress:.1f} % of the data{ratio}"))
+        rows.append(("saved", f"{found.compression_space_saving:.1f} % of the data"))
     for name, value in rows:
         print(f"{name:<18} {value}")
 

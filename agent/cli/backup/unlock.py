@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import time
 
-from agent.backup.repository.locks import remove_locks
+from agent.backup.format.lock import Lock
+from agent.backup.repository.locks import owner, remove_locks
 from agent.cli.backup.access import opened
 from agent.cli.backup.output import plural
 from kit.commands import Command
+from kit.terminal import clean
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -17,10 +19,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Remove them, and say how many."""
+    """Remove them, and say which."""
+    silent = options.quiet or options.json  # restic has no JSON for it
+    now = time.time_ns()
+
+    def tell(name: str, lock: Lock | None) -> None:
+        if not silent:
+            print(f"lock {name[:8]}: " + (clean(owner(lock, now)) if lock else "could not be read"))
+
     with opened(options, "none") as repository:
-        count = remove_locks(repository, all=options.remove_all, now=time.time_ns())
-    if not (options.quiet or options.json):  # restic has no JSON for it
+        count = remove_locks(repository, all=options.remove_all, now=now, on_removed=tell)
+    if not silent:
         print(f"removed {plural(count, 'lock')}")
     return 0
 

@@ -50,7 +50,10 @@ def test_a_file_that_others_can_read_is_warned_of(place: Place, tmp_path: Path) 
     file.chmod(0o644)
     done = run(["backup", "snapshots", "-r", str(place.folder), "-p", str(file)], QUIET)
     assert done.returncode == 0
-    assert f"warning: others can read {file}" in done.stderr
+    assert (
+        f"warning: {file}, which holds the password: others have rights to it (mode 0644); chmod 600 it"
+        in done.stderr
+    )
 
 
 def test_a_program_tells_the_password(place: Place, tmp_path: Path) -> None:

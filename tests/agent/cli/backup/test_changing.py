@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+import socket
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
+from agent.backup.format.gotime import Moment
+from agent.backup.format.lock import Lock, encode_lock
 from agent.backup.repository.repository import Repository
+from agent.backup.stores.contract import FileKind
 from agent.backup.stores.local import LocalStore
 from tests.agent.backup.stores.servers import KEY, SECRET, restics_server
 from tests.agent.cli.backup.repos import PASSWORD, Place, call
@@ -178,7 +186,10 @@ def test_passwords_are_added_changed_and_removed(copy: Place, tmp_path: Path) ->
     copy.hostward("key", "list", "-p", second, code=12)
     (current,) = copy.json("key", "list", "-p", third)
     copy.hostward("key", "remove", current["id"], "-p", third, code=1)
-    copy.hostward("key", "remove", "ffffffffff", "-p", third, code=1)
+    done = call(["backup", "key", "remove", "zz", "-p", str(third)], copy.environment())
+    assert done.stderr == (
+        'hostward: there is no key whose id begins with "zz"; `hostward backup key list` shows them\n'
+    )
     untold = call(["backup", "key", "add"], copy.environment(HOSTWARD_PASSWORD="third one"))
     assert (untold.returncode, untold.stderr) == (2, "hostward: there is no password: give --new-password-file\n")
 
@@ -202,8 +213,26 @@ def test_locks_of_the_living_stay(copy: Place) -> None:
         assert json.loads(done.stderr)["code"] == 11
         assert copy.hostward("unlock") == "removed 0 locks\n"
         assert len(copy.hostward("list", "locks").splitlines()) == 1
-        assert copy.hostward("unlock", "--remove-all") == "removed 1 lock\n"
+        said = copy.hostward("unlock", "--remove-all")
+        who = rf".+ on {re.escape(socket.gethostname())}, process {os.getpid()}, 0 min ago"
+        assert re.fullmatch(rf"lock [0-9a-f]{{8}}: {who}\nremoved 1 lock\n", said)
         assert copy.hostward("list", "locks") == ""
+
+
+def test_a_lock_of_a_process_that_is_gone_says_so(copy: Place) -> None:
+    """And with which command it goes."""
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    repository = copy.opened()
+    lock = Lock(Moment(time.time_ns(), 0), True, socket.gethostname(), "ann", ended.pid, 0, 0)
+    repository.save_file(FileKind.LOCK, encode_lock(lock))
+    done = call(["backup", "snapshots"], copy.environment())
+    assert done.returncode == 11
+    assert f"by ann on {socket.gethostname()}, process {ended.pid}, 0 min ago; that process is gone" in done.stderr
+    assert "`hostward backup unlock`" in done.stderr
+    (copy.folder / "locks" / ("00" * 32)).write_bytes(b"rubbish")
+    assert copy.hostward("unlock").splitlines()[1:] == ["removed 1 lock"]
+    assert "lock 00000000: could not be read" in copy.hostward("unlock", "--remove-all")
 
 
 def test_what_is_damaged_is_named(copy: Place) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -193,5 +194,6 @@ def test_figures_for_people(filled: Place) -> None:
     """One a line."""
     said = filled.hostward("stats", "--mode", "raw-data")
     assert "snapshots          3\n" in said
-    assert "ratio" in said
+    assert re.search(r"^compressed +[0-9.]+ % of the data, this at a ratio of [0-9.]+$", said, re.MULTILINE)
+    assert re.search(r"^saved +-?[0-9.]+ % of the data$", said, re.MULTILINE)
     assert "files" in filled.hostward("stats")
