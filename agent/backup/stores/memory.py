@@ -1,4 +1,7 @@
-"""A repository in memory, for tests and for what only looks what would happen."""
+"""A repository in memory, gone with its process: for tests of what works on repositories, without a disk or a server.
+
+No location names it: nobody can back up to it.
+"""
 
 from __future__ import annotations
 
