@@ -30,15 +30,14 @@ from agent.backup.stores.contract import (
 from agent.backup.stores.http import (
     CONNECT,
     READ,
-    Upload,
     authorities,
     failed,
-    forget_spooled,
     refused,
     require_length,
     tidy,
 )
 from agent.backup.stores.per_process import PerProcess
+from agent.backup.stores.upload import Upload, forget_spooled
 from kit.errors import UsageError
 from kit.terminal import clean
 

@@ -32,10 +32,8 @@ from agent.backup.stores.contract import (
 from agent.backup.stores.http import (
     CONNECT,
     READ,
-    Upload,
     authorities,
     failed,
-    forget_spooled,
     refused,
     require_length,
     tidy,
@@ -43,6 +41,7 @@ from agent.backup.stores.http import (
 from agent.backup.stores.layout import path_of
 from agent.backup.stores.per_process import PerProcess
 from agent.backup.stores.s3_credentials import credentials
+from agent.backup.stores.upload import Upload, forget_spooled
 from kit.errors import UsageError
 from kit.terminal import bounded
 

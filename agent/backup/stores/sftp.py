@@ -30,10 +30,10 @@ from agent.backup.stores.contract import (
     StoreError,
     is_name,
 )
-from agent.backup.stores.http import Upload, forget_spooled
 from agent.backup.stores.layout import FOLDERS, is_inner, not_a_folder, path_of, require_dropped
 from agent.backup.stores.per_process import PerProcess
 from agent.backup.stores.ssh import SILENCE, Address, connect
+from agent.backup.stores.upload import Upload, forget_spooled
 from kit.errors import UsageError
 from kit.terminal import bounded, clean
 
