@@ -117,13 +117,11 @@ def decide(
 ) -> list[GroupDecision]:
     """What becomes of each snapshot, by groups.
 
-    Raises RepositoryError, before anything is done, where the policy is empty, unless `may_remove_all` says that all
-    are to go, and where it would remove all snapshots of a group, which a mistaken rule does.
+    Raises, before anything is done, UsageError where the policy is empty, unless `may_remove_all` says that all go,
+    and RepositoryError where it would remove all snapshots of a group, which a mistaken rule does.
     """
     if not policy and not may_remove_all:
-        raise RepositoryError(
-            "nothing says what to keep, so no snapshot is removed: expected a rule as --keep-last 5"
-        )
+        raise UsageError("nothing says what to keep, so no snapshot is removed: expected a rule as --keep-last 5")
     groups = [
         GroupDecision(group.key, apply_policy(group.snapshots, policy, now=now, local=local))
         for group in group_snapshots(snapshots, by)

@@ -20,7 +20,7 @@ from agent.backup.stores.contract import Store, StoreError
 from agent.backup.stores.limit import LimitedStore
 from agent.backup.stores.registry import EXPECTED, open_store
 from agent.backup.stores.retry import RetryingStore
-from agent.cli.backup.options import chosen, setting
+from agent.cli.backup.options import chosen, require_words, setting
 from agent.cli.backup.output import warn
 from agent.cli.backup.password import ask_password, is_person, told_password, ways
 from kit.errors import UsageError
@@ -89,6 +89,7 @@ def open_place(options: argparse.Namespace, *, source: str = "") -> Store:
 
 def place(options: argparse.Namespace, *, source: str = "") -> str:
     """The location of the repository. Raises UsageError."""
+    require_words(options, f"{source}repository", f"{source}repository_file")
     named = chosen(options, f"{source}repository", f"{source}repository_file")
     location, file = named.get(f"{source}repository"), named.get(f"{source}repository_file")
     if location and file:

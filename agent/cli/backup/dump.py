@@ -17,7 +17,8 @@ from agent.backup.restore.locate import find_entry
 from agent.cli.backup.access import opened
 from agent.cli.backup.picking import add_at, add_filters, name_and_rest, pick
 from kit.commands import Command
-from kit.errors import UsageError
+from kit.errors import HostwardError, UsageError
+from kit.terminal import clean
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -48,8 +49,13 @@ def run(options: argparse.Namespace) -> int:
             dump(repository, tree, path, sys.stdout.buffer, kind)
             sys.stdout.buffer.flush()
             return 0
-        with _replacing(Path(options.target)) as out:
-            dump(repository, tree, path, out, kind)
+        try:
+            with _replacing(Path(options.target)) as out:
+                dump(repository, tree, path, out, kind)
+        except BrokenPipeError:
+            raise
+        except OSError as error:  # that of a write does not say to what
+            raise HostwardError(f"{clean(options.target)}: {error.strerror or error}") from error
     return 0
 
 

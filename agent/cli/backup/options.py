@@ -117,6 +117,18 @@ def chosen(options: argparse.Namespace, *names: str) -> dict[str, str]:
     return next((said for level in levels if (said := {name: value for name, value in level.items() if value})), {})
 
 
+def require_words(options: argparse.Namespace, *names: str) -> None:
+    """Raises UsageError for one that was given as an empty word: a variable of a script that should have held it.
+
+    What the environment says is not what was meant then.
+    """
+    for name in names:
+        if getattr(options, name, None) == "":
+            flag = name.replace("_", "-")
+            flag = flag.removesuffix("sitory") if flag.endswith("repository") else flag
+            raise UsageError(f"--{flag} is empty, which names nothing")
+
+
 def parsed(parse: Callable[[str], Value]) -> Callable[[str], Value]:
     """For argparse's `type`: what raises ValueError or UsageError with a sentence."""
 

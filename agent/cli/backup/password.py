@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from agent import credentials
-from agent.cli.backup.options import chosen
+from agent.cli.backup.options import chosen, require_words
 from kit.errors import HostwardError, UsageError
 from kit.terminal import clean
 
@@ -30,6 +30,7 @@ def told_password(options: argparse.Namespace, *, source: str = "") -> bytes | N
     """
     if getattr(options, f"{source}insecure_no_password"):
         return b""
+    require_words(options, f"{source}password_command", f"{source}password_file")
     said = chosen(options, f"{source}password_command", f"{source}password_file", f"{source}password")
     command, file = said.get(f"{source}password_command"), said.get(f"{source}password_file")
     if command and file:

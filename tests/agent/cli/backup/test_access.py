@@ -195,6 +195,13 @@ def test_errors_are_json_where_that_was_asked_for(place: Place) -> None:
         assert done.stdout == ""
 
 
+def test_an_empty_word_names_nothing(place: Place) -> None:
+    """What the environment names is not what was meant."""
+    for option, name in (("-r", "--repo"), ("--repository-file", "--repository-file"), ("-p", "--password-file")):
+        done = call(["backup", "snapshots", option, ""], place.environment())
+        assert (done.returncode, done.stderr) == (2, f"hostward: {name} is empty, which names nothing\n")
+
+
 @pytest.mark.parametrize(
     "words",
     [["snapshots", "--no-such"], ["nothing"], ["snapshots", "--group-by", "x"], ["cat", "-r", ""], ["--latest", "x"]],

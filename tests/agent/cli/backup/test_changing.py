@@ -125,7 +125,7 @@ def test_no_rule_forgets_nothing(copy: Place) -> None:
     """Nor do rules that keep nothing of a group, unless that is said twice."""
     before = contents(copy.folder)
     for words, code in (
-        (["forget"], 1),
+        (["forget"], 2),
         (["forget", "--keep-tag", "other"], 1),
         (["forget", "--unsafe-allow-remove-all"], 2),
         (["forget", "--keep-last", "few"], 2),

@@ -17,8 +17,9 @@ from agent.backup.archive.scan import ScanAhead
 from tests.agent.cli.backup.repos import Place, call, parse, run
 from tests.agent.cli.backup.test_access import on_terminal
 from tests.agent.daemon.daemons import HOSTWARD
+from tests.agent.tmpfs import small_disk
 from tests.peers import newest_restic
-from tests.require import require, require_program
+from tests.require import require, require_program, require_root
 
 CHANCE = {
     "total_duration",
@@ -406,6 +407,17 @@ def test_a_signal_ends_a_run_cleanly(number: signal.Signals, place: Place, tmp_p
     assert not left
     assert place.json("snapshots") == []
     assert "no problems were found" in place.hostward("check", "--read-data")
+
+
+def test_a_full_disk_under_a_dump_is_named(filled: Place, tmp_path: Path) -> None:
+    """And nothing of it is left."""
+    require_root()
+    with small_disk(tmp_path / "disk", size="1m") as disk:
+        done = call(
+            ["backup", "dump", "latest", "/", "--host", "web1", "-t", f"{disk}/out.tar"], filled.environment()
+        )
+        assert (done.returncode, done.stderr) == (1, f"hostward: {disk}/out.tar: No space left on device\n")
+        assert list(disk.iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
