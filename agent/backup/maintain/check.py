@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,9 +17,9 @@ from agent.backup.forked import Forked, uncollected
 from agent.backup.format.keyfile import parse_key_file
 from agent.backup.format.lock import parse_lock
 from agent.backup.format.node import FILE, FOLDER, TYPES, Node, parse_tree, shown
-from agent.backup.format.pack import BlobKind, PackedBlob, entry_length
+from agent.backup.format.pack import BlobKind, PackedBlob
 from agent.backup.format.snapshot import Snapshot
-from agent.backup.maintain.contents import HEADER_OVERHEAD, PackContents
+from agent.backup.maintain.contents import PackContents, sizes_and_kinds
 from agent.backup.maintain.packcheck import PackResult, check_pack
 from agent.backup.maintain.subset import Sample, choose_packs
 from agent.backup.maintain.touched import Touched, touched_paths
@@ -204,11 +203,7 @@ class _Check:
     def _check_packs(self) -> dict[bytes, int]:
         """Packs against the index; returns (id, size) of those that both have."""
         index = self._repository.blobs
-        sizes = array("Q", [HEADER_OVERHEAD]) * len(index.packs)
-        kinds = bytearray(len(index.packs))
-        for _, number, blob in index.slots():
-            sizes[number] += blob.length + entry_length(blob)
-            kinds[number] |= blob.kind + 1
+        sizes, kinds = sizes_and_kinds(index)
         stored = {bytes.fromhex(name): size for name, size in self._repository.names(FileKind.PACK)}
         known: dict[bytes, int] = {}
         for pack, size, kind in zip(index.packs, sizes, kinds, strict=True):

@@ -6,11 +6,21 @@ from array import array
 from collections.abc import Iterator
 
 from agent.backup.format.crypto import OVERHEAD
-from agent.backup.format.pack import LENGTH_FIELD, PackedBlob
+from agent.backup.format.pack import LENGTH_FIELD, PackedBlob, entry_length
 from agent.backup.repository.blobs import BlobIndex
 
 HEADER_OVERHEAD = OVERHEAD + LENGTH_FIELD
 """Bytes that a pack has besides its blobs and their entries."""
+
+
+def sizes_and_kinds(index: BlobIndex) -> tuple[array[int], bytearray]:
+    """Of each pack of `index.packs`: bytes that it must have if the index knows all of it; kinds, a bit each."""
+    sizes = array("Q", [HEADER_OVERHEAD]) * len(index.packs)
+    kinds = bytearray(len(index.packs))
+    for _, number, blob in index.slots():
+        sizes[number] += blob.length + entry_length(blob)
+        kinds[number] |= blob.kind + 1
+    return sizes, kinds
 
 
 class PackContents:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 
 from agent.backup.errors import DamagedError, RepositoryError
-from agent.backup.format.pack import PackedBlob, entry_length
-from agent.backup.maintain.contents import HEADER_OVERHEAD, PackContents
+from agent.backup.format.pack import PackedBlob
+from agent.backup.maintain.contents import PackContents, sizes_and_kinds
 from agent.backup.maintain.reindex import rewrite_index
 from agent.backup.repository.repository import Repository
 from agent.backup.stores.contract import FileKind
@@ -107,11 +106,8 @@ def _as_known(repository: Repository, packs: list[bytes]) -> Iterator[tuple[byte
 
 def _sizes(repository: Repository) -> dict[bytes, int]:
     """What size each pack must have by the index."""
-    index = repository.blobs
-    sizes = array("Q", [HEADER_OVERHEAD]) * len(index.packs)
-    for _, number, blob in index.slots():
-        sizes[number] += blob.length + entry_length(blob)
-    return dict(zip(index.packs, sizes, strict=True))
+    sizes, _ = sizes_and_kinds(repository.blobs)
+    return dict(zip(repository.blobs.packs, sizes, strict=True))
 
 
 def _headers(
