@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from agent.backup.format.snapshot import Snapshot
 from agent.backup.select.snapshots import Grouping, GroupKey, group_snapshots, newest_of_each
@@ -54,19 +55,22 @@ def run(options: argparse.Namespace) -> int:
 def snapshot_table(
     snapshots: Sequence[Snapshot], *, compact: bool = False, reasons: Sequence[Sequence[str]] | None = None
 ) -> str:
-    """One snapshot a line; `reasons` is another column."""
+    """One snapshot a line. `reasons` are another column; each has a line, and then each path has one too."""
     headings = ["id", "time", "host", "tags", *([] if reasons is None else ["reasons"])]
     headings += ["size"] if compact else ["paths", "size"]
     rows = []
     for number, snapshot in enumerate(snapshots):
         row = [snapshot.short_id, local_time(snapshot.time), snapshot.hostname, ",".join(snapshot.tags)]
+        more: list[Sequence[str]] = []
         if reasons is not None:
-            row.append(", ".join(reasons[number]))
+            more.append(reasons[number] or [""])
         if not compact:
-            row.append(", ".join(snapshot.paths))
+            more.append([", ".join(snapshot.paths)] if reasons is None else snapshot.paths)
         size = snapshot.summary.total_bytes_processed if snapshot.summary else None
-        rows.append([*row, "" if size is None else format_size(size)])
-    return table(headings, rows)
+        first, *others = zip_longest(*more, fillvalue="") if more else [()]
+        rows.append([*row, *first, "" if size is None else format_size(size)])
+        rows += [[*[""] * len(row), *each, ""] for each in others]
+    return "\n".join(line.rstrip() for line in table(headings, rows).splitlines())
 
 
 def _newest(snapshots: list[Snapshot], count: int | None) -> list[Snapshot]:

@@ -57,6 +57,15 @@ def test_what_no_rule_keeps_is_forgotten(copy: Place) -> None:
     assert "no errors were found" in copy.peer("check", "--read-data")
 
 
+def test_reasons_stand_below_each_other(copy: Place) -> None:
+    """So that the table is not as wide as many rules are."""
+    said = copy.hostward("forget", "--keep-last", "2", "--keep-daily", "2", "--keep-tag", "one", "--dry-run")
+    lines = said.splitlines()
+    at = next(number for number, line in enumerate(lines) if "last snapshot" in line)
+    column = lines[at].index("last snapshot")
+    assert lines[at + 1] == " " * column + "daily snapshot"
+
+
 def test_a_dry_run_changes_nothing(copy: Place) -> None:
     """It says what would be, and needs no lock where that is asked for."""
     before = contents(copy.folder)
