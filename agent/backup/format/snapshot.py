@@ -67,6 +67,13 @@ class Snapshot:
         """As people say it."""
         return self.id[:8]
 
+    @property
+    def root(self) -> bytes:
+        """Its tree. Raises DamagedError where it has none."""
+        if self.tree is None:
+            raise DamagedError(f"snapshot {self.short_id} has no tree")
+        return self.tree
+
 
 class _Stored(msgspec.Struct, omit_defaults=True):
     time: str

@@ -98,8 +98,7 @@ class _Copier:
 
     def copy(self, snapshot: Snapshot) -> None:
         """Copy the blobs of a snapshot."""
-        if snapshot.tree is None:
-            raise DamagedError(f"snapshot {snapshot.short_id} has no tree")
+        root = snapshot.root
         wanted: dict[bytes, array[int]] = {}
         """Slots by the pack that they are taken from."""
 
@@ -121,9 +120,7 @@ class _Copier:
             )
 
         index = self._source.blobs
-        trees = each_tree(
-            self._source, [snapshot.tree], parse_references, lambda id: want(BlobKind.TREE, id), problem
-        )
+        trees = each_tree(self._source, [root], parse_references, lambda id: want(BlobKind.TREE, id), problem)
         for count, (_, nodes) in enumerate(trees, 1):
             for node in nodes:
                 if node.type == FILE:

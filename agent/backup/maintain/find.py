@@ -69,7 +69,7 @@ def find_entries(repository: Repository, snapshots: Iterable[Snapshot], options:
         return options.patterns.child_may_match(visited.path)
 
     for snapshot in snapshots:
-        for visited in walk(repository, _tree(snapshot), enter=enter, on_problem=options.on_problem):
+        for visited in walk(repository, snapshot.root, enter=enter, on_problem=options.on_problem):
             if not options.patterns.matches(visited.path):
                 continue
             time = visited.node.mtime_ns
@@ -94,7 +94,7 @@ def find_objects(
         return name in among or name[:_SHORT] in among
 
     for snapshot in snapshots:
-        root = _tree(snapshot)
+        root = snapshot.root
         if wanted.trees and is_wanted(root, wanted.trees):
             yield FoundObject(BlobKind.TREE, root, b"/", None, snapshot)
         for visited in walk(repository, root, on_problem=on_problem):
@@ -134,9 +134,3 @@ def in_packs(repository: Repository, packs: Iterable[str]) -> Wanted:
     if left:
         raise DamagedError(f"there is no pack {', '.join(sorted(left))}, neither in the store nor in the index")
     return wanted
-
-
-def _tree(snapshot: Snapshot) -> bytes:
-    if snapshot.tree is None:
-        raise DamagedError(f"snapshot {snapshot.short_id} has no tree")
-    return snapshot.tree

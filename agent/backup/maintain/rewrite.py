@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from agent.backup.errors import DamagedError
 from agent.backup.format.gotime import Moment
 from agent.backup.format.node import FILE, Node
 from agent.backup.format.snapshot import Snapshot, Summary
@@ -46,11 +45,10 @@ def rewrite(repository: Repository, snapshots: Iterable[Snapshot], options: Rewr
         repository.require_lock(exclusive=options.forget)
     done = []
     for snapshot in snapshots:
-        tree, summary = snapshot.tree, snapshot.summary
-        if tree is None:
-            raise DamagedError(f"snapshot {snapshot.short_id} has no tree")
+        tree: bytes | None = snapshot.root
+        summary = snapshot.summary
         if options.excludes:
-            tree, summary = _exclude(repository, snapshot, tree, options.excludes, options)
+            tree, summary = _exclude(repository, snapshot, snapshot.root, options.excludes, options)
         replacement = replace_snapshot(
             repository,
             snapshot,

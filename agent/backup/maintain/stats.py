@@ -93,17 +93,11 @@ def stats(
         found.snapshots_count += 1
         if begin is not None:
             begin()
-        for visited in walk(repository, _tree(snapshot)):
+        for visited in walk(repository, snapshot.root):
             count(visited)
             entries += 1
             on_progress(found.snapshots_count, entries)
     return found
-
-
-def _tree(snapshot: Snapshot) -> bytes:
-    if snapshot.tree is None:
-        raise DamagedError(f"snapshot {snapshot.short_id} has no tree")
-    return snapshot.tree
 
 
 class _RestoreSize:
@@ -167,7 +161,7 @@ class _Contents:
 def _count_blobs(
     repository: Repository, snapshots: Iterable[Snapshot], found: Stats, on_progress: Callable[[int, int], None]
 ) -> None:
-    trees = [_tree(snapshot) for snapshot in snapshots]
+    trees = [snapshot.root for snapshot in snapshots]
     found.snapshots_count = len(trees)
     used = used_blobs(repository, trees, on_tree=lambda count: on_progress(len(trees), count))
     for error in used.damaged.values():
