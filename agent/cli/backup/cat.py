@@ -21,7 +21,7 @@ from agent.backup.select.snapshots import find_snapshot
 from agent.backup.stores.contract import FileKind
 from agent.cli.backup.access import opened
 from agent.cli.backup.output import harmless_json
-from agent.cli.backup.picking import all_snapshots, tree_of
+from agent.cli.backup.picking import all_snapshots
 from kit.commands import Command
 from kit.errors import UsageError
 from kit.terminal import clean
@@ -74,7 +74,7 @@ def read(repository: Repository, kind: str, id: str) -> bytes:
             return encode_snapshot(find_snapshot(all_snapshots(repository), id).snapshot)
         case "tree":
             snapshot, subfolder = find_snapshot(all_snapshots(repository), id)
-            tree = find_folder(repository, tree_of(snapshot), os.fsencode(subfolder))
+            tree = find_folder(repository, snapshot.root, os.fsencode(subfolder))
             return repository.load_blob(BlobKind.TREE, tree)
         case "blob":
             return _blob(repository, id)

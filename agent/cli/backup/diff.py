@@ -12,7 +12,7 @@ from agent.backup.restore.locate import find_folder
 from agent.backup.select.snapshots import find_snapshot
 from agent.cli.backup.access import opened
 from agent.cli.backup.output import print_json, print_path, warn
-from agent.cli.backup.picking import all_snapshots, tree_of
+from agent.cli.backup.picking import all_snapshots
 from agent.cli.backup.shapes import text_of
 from kit.commands import Command
 from kit.terminal import table
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         trees = []
         for name in (options.before, options.after):
             snapshot, subfolder = find_snapshot(snapshots, name)
-            trees.append(find_folder(repository, tree_of(snapshot), os.fsencode(subfolder)))
+            trees.append(find_folder(repository, snapshot.root, os.fsencode(subfolder)))
         stats = diff(repository, *trees, metadata=options.metadata, on_change=change, on_problem=problem)
     if options.json:
         print_json(

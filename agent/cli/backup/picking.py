@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from agent.backup.errors import DamagedError, RepositoryError
+from agent.backup.errors import RepositoryError
 from agent.backup.format.snapshot import Snapshot
 from agent.backup.repository.repository import Repository
 from agent.backup.restore.locate import find_folder
@@ -75,7 +75,7 @@ def pick(repository: Repository, options: argparse.Namespace, name: str) -> Pick
     """
     at = parse_at(options.at, zone_of("")) if options.at is not None else None
     snapshot, subfolder = find_snapshot(all_snapshots(repository), name, filter_of(options), at=at)
-    tree = find_folder(repository, tree_of(snapshot), os.fsencode(subfolder))
+    tree = find_folder(repository, snapshot.root, os.fsencode(subfolder))
     return Picked(replace(snapshot, tree=tree), tree, subfolder)
 
 
@@ -94,10 +94,3 @@ def name_and_rest(options: argparse.Namespace, words: list[str], least: int) -> 
     if options.at is not None and (len(words) <= least or words[0].startswith("/")):
         return LATEST, words
     return words[0], words[1:]
-
-
-def tree_of(snapshot: Snapshot) -> bytes:
-    """The root. Raises DamagedError where it has none."""
-    if snapshot.tree is None:
-        raise DamagedError(f"snapshot {snapshot.short_id} has no tree")
-    return snapshot.tree
