@@ -14,7 +14,7 @@ from agent.backup.format.node import Node
 from agent.backup.maintain.walk import Visited, walk
 from agent.backup.restore.locate import find_entry
 from agent.cli.backup.access import opened
-from agent.cli.backup.output import local_time, print_error, print_json, print_path
+from agent.cli.backup.output import local_time, print_json, print_path, warn
 from agent.cli.backup.picking import Picked, add_at, add_filters, name_and_rest, pick
 from agent.cli.backup.shapes import mode_text, node_object, snapshot_object
 from kit.commands import Command
@@ -53,13 +53,11 @@ def run(options: argparse.Namespace) -> int:
     folders = [_folder(word) for word in words]
     with opened(options, "read") as repository:
         picked = pick(repository, options, name)
-        missing = False
         for folder in folders:
             try:
                 find_entry(repository, picked.tree, folder)
-            except RepositoryError as error:  # restic prints nothing, which would leave open why
-                print_error(str(error), options)
-                missing = True
+            except RepositoryError as error:  # No failure for restic, but to print nothing would leave open why.
+                warn(str(error))
         _print_heading(picked, options)
         steps: Iterator[Visited] | list[Visited] = _wanted(
             walk(repository, picked.tree, enter=lambda folder: _leads(folder.path, folders, options.recursive)),
@@ -76,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
                 print_path(*long_line(path, node, human=options.human_readable))
             else:
                 print_path("", path)
-    return RepositoryError.exit_code if missing else 0
+    return 0
 
 
 def long_line(path: bytes, node: Node, *, human: bool = False) -> tuple[str, bytes]:
