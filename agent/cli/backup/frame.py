@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 from types import FrameType
 
 from agent.cli.backup.options import Environment
@@ -33,6 +34,7 @@ def around(command: Command, options: argparse.Namespace) -> int:
     prepare()
     options.environment = Environment.taken()
     owner = os.getpid()
+    hook, sys.unraisablehook = sys.unraisablehook, _raise_again
     before = {number: signal.signal(number, _end) for number in _ENDING}
     try:
         if options.job is not None:
@@ -54,6 +56,7 @@ def around(command: Command, options: argparse.Namespace) -> int:
         return error.exit_code
     finally:
         if os.getpid() == owner:
+            sys.unraisablehook = hook
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -67,6 +70,20 @@ def _end(number: int, _frame: FrameType | None) -> None:
     # Once is enough; the next one ends what hangs while it cleans up.
     signal.signal(number, signal.SIG_DFL)
     raise Ended(number)
+
+
+def _raise_again(ignored: sys.UnraisableHookArgs) -> None:
+    """Python ignores what is raised in a finalizer or a callback: a signal that came in one has to come again."""
+    raised = ignored.exc_value
+    if not isinstance(raised, KeyboardInterrupt):
+        sys.__unraisablehook__(ignored)
+        return
+    number = signal.SIGINT
+    if isinstance(raised, Ended):
+        number = signal.Signals(raised.number)
+        signal.signal(number, _end)
+    # Not from here, where it would be ignored as well.
+    threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
 
 
 def dump_no_core() -> None:
