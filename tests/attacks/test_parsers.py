@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from agent.backup.archive.previous import parse_previous
 from agent.backup.errors import DamagedError
+from agent.backup.format.node import parse_id
 from agent.backup.select.snapshots import parse_tags
 from agent.home import identity
 from collector.api.hosts import _Query
@@ -66,6 +67,9 @@ TRUSTED = {
 
 PARSERS: dict[str, Parser] = {
     "agent.backup.archive.previous.parse_previous": Parser(parse_previous, tree_data, (DamagedError,)),
+    "agent.backup.format.node.parse_id": Parser(
+        parse_id, text | st.text("0123456789abcdefABCDEF \t", min_size=60, max_size=66), (ValueError,)
+    ),
     "agent.backup.select.snapshots.parse_tags": Parser(parse_tags, text),
     "wire.codec.decode": Parser(codec.decode, data, (WireError,)),
     "wire.codec.decode_enrolled": Parser(codec.decode_enrolled, data, (ValueError,)),

@@ -61,8 +61,9 @@ def test_a_kill_of_all_its_processes(trials: Trials, filled: tuple[Path, Path], 
     for moment in MOMENTS:
         shutil.copytree(origin, place)
         arguments = [*(word.format(source=source) for word in words), "--pack-size", "4", "--no-cache"]
+        slowly = ["--limit-upload", str(PACK >> 10)]  # so that each change is seen, however busy the host is
         process = subprocess.Popen(
-            [HOSTWARD, "backup", *arguments],
+            [HOSTWARD, "backup", *arguments, *slowly],
             env={**os.environ, "HOSTWARD_REPOSITORY": str(place), "HOSTWARD_PASSWORD": "the one"},
             start_new_session=True,
             stdout=subprocess.DEVNULL,

@@ -317,26 +317,40 @@ def much(tmp_path: Path) -> Path:
     return top
 
 
-@pytest.mark.parametrize("moment", [0.0, 0.1, 0.4])
+def written(folder: Path) -> int:
+    """Bytes in it, which change meanwhile."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
+
+
+@pytest.mark.parametrize("moment", [0, 4 << 20, 16 << 20])
 @pytest.mark.parametrize("victim", ["worker", "parent", "parent, asked"])
-def test_who_is_killed_leaves_nothing_half(ground: Ground, much: Path, victim: str, moment: float) -> None:
-    """A worker's death ends the run with one sentence; a parent's ends the workers. The next run is whole."""
+def test_who_is_killed_leaves_nothing_half(ground: Ground, much: Path, victim: str, moment: int) -> None:
+    """A worker's death ends the run with one sentence; a parent's ends the workers. The next run is whole.
+
+    The moment is told by the bytes that are written, of 76 MiB.
+    """
     with running(ground, much) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        wait_for(lambda: len(children(process.pid)) == 2 or process.poll() is not None)
+        wait_for(lambda: len(children(process.pid)) == 2)
         workers = children(process.pid)
-        time.sleep(moment)
-        if victim == "worker" and workers:
-            with suppress(ProcessLookupError):
-                os.kill(workers[0], signal.SIGKILL)
+        wait_for(lambda: written(ground.place) >= moment)
+        if victim == "worker":
+            os.kill(workers[0], signal.SIGKILL)
         else:
             process.send_signal(signal.SIGKILL if victim == "parent" else signal.SIGINT)
         told = process.stdout.read()
         code = process.wait(60)
-        if victim == "worker" and code:
+        if victim == "worker":
+            assert code == 1
             assert "was killed by signal 9" in told and told.count("\n") == 1
             assert not list((ground.place / "locks").iterdir())
+        else:
+            assert code == -(signal.SIGKILL if victim == "parent" else signal.SIGINT)
     for pid in workers:
         wait_for(lambda pid=pid: not Path(f"/proc/{pid}").exists() or b"\0Z" in _status(pid))  # type: ignore[misc]
     ground.restic(newest_restic(), "unlock", "--remove-all")
