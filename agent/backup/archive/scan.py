@@ -9,7 +9,7 @@ import os
 import stat
 from contextlib import suppress
 
-from agent.backup.archive.paths import FOLDER, open_quietly
+from agent.backup.archive.paths import FOLDER, join, open_quietly
 from agent.backup.archive.scope import FileSystems, Scope
 from agent.backup.archive.targets import Target
 from agent.backup.errors import RepositoryError
@@ -75,7 +75,7 @@ def scan(top: Target, scope: Scope, file_systems: FileSystems | None) -> Totals:
         path, device = folders.pop()
         with suppress(OSError):
             for name, status in _listed(path, scope):
-                take(os.path.join(path, name), status, device)  # noqa: PTH118  # paths are bytes here
+                take(join(path, name), status, device)
     return count, size
 
 
@@ -94,8 +94,6 @@ def _listed(path: bytes, scope: Scope) -> list[tuple[bytes, os.stat_result]]:
         finally:
             os.close(descriptor)
         found = [
-            entry
-            for entry in found
-            if (mark is None or entry[0] == mark) and not scope.rejects(os.path.join(path, entry[0]))  # noqa: PTH118
+            entry for entry in found if (mark is None or entry[0] == mark) and not scope.rejects(join(path, entry[0]))
         ]
     return [entry for entry in found if not scope.too_large(entry[1])]
