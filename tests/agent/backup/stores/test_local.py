@@ -201,17 +201,12 @@ def test_a_file_without_end_is_not_read(store: LocalStore, root: Path, kind: Fil
     assert store.load(kind, name, 1 << 42, 10) == bytes(10)
 
 
-@pytest.mark.parametrize("way", ["bytes", "spooled", "elsewhere", "config"])
-def test_a_folder_that_cannot_be_synced_leaves_what_can_be_tried_again(
-    store: LocalStore, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
-) -> None:
-    """Nothing of that name is there, a spooled file is where it was, and the second try succeeds."""
-    kind, name = (FileKind.CONFIG, "config") if way == "config" else (FileKind.PACK, hashlib.sha256(b"x").hexdigest())
-    content: bytes | SpooledFile = b"x"
-    if way in ("spooled", "elsewhere"):
-        path = (store.spool_folder() if way == "spooled" else tmp_path) / "pack"
-        path.write_bytes(b"x")
-        content = SpooledFile(path, 1)
+def x_to_save(way: str, store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes | SpooledFile:
+    """An x in memory, spooled in the store, or elsewhere as on another file system."""
+    if way not in ("spooled", "elsewhere"):
+        return b"x"
+    path = (store.spool_folder() if way == "spooled" else tmp_path) / "pack"
+    path.write_bytes(b"x")
     if way == "elsewhere":
         rename = Path.rename
 
@@ -221,6 +216,16 @@ def test_a_folder_that_cannot_be_synced_leaves_what_can_be_tried_again(
             return rename(self, target)
 
         monkeypatch.setattr(Path, "rename", refused)
+    return SpooledFile(path, 1)
+
+
+@pytest.mark.parametrize("way", ["bytes", "spooled", "elsewhere", "config"])
+def test_a_folder_that_cannot_be_synced_leaves_what_can_be_tried_again(
+    store: LocalStore, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Nothing of that name is there, a spooled file is where it was, and the second try succeeds."""
+    kind, name = (FileKind.CONFIG, "config") if way == "config" else (FileKind.PACK, hashlib.sha256(b"x").hexdigest())
+    content = x_to_save(way, store, tmp_path, monkeypatch)
     with monkeypatch.context() as patched:
 
         def broken(folder: Path) -> None:
@@ -246,20 +251,7 @@ def test_a_folder_that_is_made_is_durable_too(
     kind, name = FileKind.PACK, name_of(b"x")
     inner = root / "data" / name[:2]
     inner.rmdir()
-    content: bytes | SpooledFile = b"x"
-    if way != "bytes":
-        path = (store.spool_folder() if way == "spooled" else tmp_path) / "pack"
-        path.write_bytes(b"x")
-        content = SpooledFile(path, 1)
-    if way == "elsewhere":
-        rename = Path.rename
-
-        def refused(self: Path, target: Path) -> Path:
-            if self == path:
-                raise OSError(errno.EXDEV, "another file system")
-            return rename(self, target)
-
-        monkeypatch.setattr(Path, "rename", refused)
+    content = x_to_save(way, store, tmp_path, monkeypatch)
     synced: list[Path] = []
     broken = [OSError(errno.EIO, os.strerror(errno.EIO))]
 
