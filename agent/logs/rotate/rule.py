@@ -10,11 +10,6 @@ HOURLY, DAILY, WEEKLY, MONTHLY, YEARLY, SIZE = "hourly", "daily", "weekly", "mon
 """What decides that a log is due (`Rule.criterion`)."""
 EVERY_7_DAYS = 7
 """`Rule.weekday`: no day of the week, but seven days after the last time."""
-TABOO = (
-    ",v .cfsaved .disabled .dpkg-bak .dpkg-del .dpkg-dist .dpkg-new .dpkg-old .rhn-cfg-tmp-* .rpmnew .rpmorig .rpmsave "
-    ".swp .ucf-dist .ucf-new .ucf-old ~"
-).split()
-"""How files end that `include` passes over (logrotate(8), `tabooext`)."""
 
 
 class Ownership:
@@ -31,7 +26,7 @@ class Ownership:
 class Rule:
     """What is in force for a log. The names are those of logrotate(8), which explains each.
 
-    A value that nobody set is the class's, so a section begins with a `copy` of what is in force around it.
+    A value that nobody set is the class's, so a section begins with what is in force around it, `copied`.
     """
 
     # When
