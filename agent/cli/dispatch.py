@@ -16,6 +16,7 @@ COMMANDS = {
     "config": ("agent.cli.config:CONFIG", "check, show and explain the configuration"),
     "enroll": ("agent.cli.enroll:ENROLL", "make this host known to a collector"),
     "backup": ("agent.cli.backup.dispatch:BACKUP", "back up and restore; it has commands of its own"),
+    "logs": ("agent.cli.logs.dispatch:LOGS", "rotate and analyse logs; it has commands of its own"),
 }
 
 

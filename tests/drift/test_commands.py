@@ -9,11 +9,13 @@ import pytest
 
 from agent.cli import dispatch as agent
 from agent.cli.backup import dispatch as backup
+from agent.cli.logs import dispatch as logs
 from collector.cli import dispatch as collector
 
 PROGRAMS = [
     ("agent.cli.main", "", agent.COMMANDS),
     ("agent.cli.main", "backup ", backup.COMMANDS),
+    ("agent.cli.main", "logs ", logs.COMMANDS),
     ("collector.cli", "", collector.COMMANDS),
 ]
 """Entry point, what stands before each of the names, and the commands."""
@@ -21,7 +23,7 @@ COMMANDS = [
     (program, before + name, place, summary)
     for program, before, commands in PROGRAMS
     for name, (place, summary) in commands.items()
-    if name != "backup"  # which is a program of its own
+    if name not in ("backup", "logs")  # which are programs of their own
 ]
 
 

@@ -1,0 +1,1 @@
+"""`hostward logs`: one file per command."""
