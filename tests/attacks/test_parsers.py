@@ -60,7 +60,7 @@ def options_of(content: str) -> object:
 
 TRUSTED = {
     "agent.checks.runner.decode_call": "what the daemon itself wrote for its own child",
-    "agent.backup.watch.inotify.parse": "what the kernel gives",
+    "agent.inotify.parse": "what the kernel gives",
     "agent.metrics.node": "tables of the kernel; one that cannot be read is that collector's error",
 }
 """Module, or function, to why it need not stand anything."""

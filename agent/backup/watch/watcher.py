@@ -17,11 +17,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from agent import inotify, mountinfo
 from agent.backup.metadata import TICK
-from agent.backup.watch import inotify, mounts
 from agent.backup.watch.folders import NO_WATCH, Folder, Folders
-from agent.backup.watch.inotify import Event, Inotify
 from agent.backup.watch.protocol import MOST_FOLDERS, Answer, Token
+from agent.inotify import Event, Inotify
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Watcher:
         self._left: dict[int, bool] = {}
         """Renames by which files left their place; whether it is known which names they have."""
         self._identities: Mapping[bytes, tuple[int, int] | None] = {}
-        self._mounts: list[mounts.Mount] = []
+        self._mounts: list[mountinfo.Mount] = []
         self._blind: set[bytes] = set()
 
     def __len__(self) -> int:
@@ -413,15 +413,15 @@ class Watcher:
             return "something was mounted or unmounted"
         return ""
 
-    def _mounts_now(self) -> list[mounts.Mount]:
-        return mounts.about(mounts.parse(self._read_mounts()), list(map(os.path.realpath, self._watched.roots)))
+    def _mounts_now(self) -> list[mountinfo.Mount]:
+        return mountinfo.about(mountinfo.parse(self._read_mounts()), list(map(os.path.realpath, self._watched.roots)))
 
     def _blind_places(self) -> set[bytes]:
         """Folders on file systems whose changes cannot be seen, by the paths that are used here."""
-        places = set(mounts.blind_points(self._mounts))
+        places = set(mountinfo.blind_points(self._mounts))
         for root in self._watched.roots:
             real = os.path.realpath(root)
-            holder = mounts.holding(self._mounts, real)
+            holder = mountinfo.holding(self._mounts, real)
             if holder is not None and holder.is_blind:
                 places.add(root)
             places |= {root + point[len(real) :] for point in places if point.startswith(real + b"/")}

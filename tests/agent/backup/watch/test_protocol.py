@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.backup.watch.mounts import blind_points, holding, parse
 from agent.backup.watch.protocol import (
     LENGTH,
     MAX_QUESTION,
@@ -21,6 +20,7 @@ from agent.backup.watch.protocol import (
     encode_answer,
     encode_question,
 )
+from agent.mountinfo import blind_points, holding, parse
 
 PATHS = st.lists(st.binary(min_size=1).map(lambda name: b"/" + name), max_size=5)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.backup.watch import inotify
+from agent import inotify
 from agent.backup.watch.changed import ChangedFolders
-from agent.backup.watch.inotify import Event, Inotify
 from agent.backup.watch.watcher import Watched, Watcher
+from agent.inotify import Event, Inotify
 from tests.require import require_root
 
 
