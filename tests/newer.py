@@ -15,9 +15,14 @@ FOLDER = Path("/opt/hostward-tests")
 RESTIC = FOLDER / "restic/usr/bin/restic"
 """Where `fetch` puts it: the folder is called like the package, which is unpacked in it."""
 REST_SERVER = FOLDER / "restic-rest-server/usr/bin/restic-rest-server"
-PROGRAMS = (RESTIC, REST_SERVER)
+LOGROTATE = FOLDER / "logrotate/usr/sbin/logrotate"
+PROGRAMS = (RESTIC, REST_SERVER, LOGROTATE)
 RELEASES = ("sid", "trixie")
 """The newest first; what it has may need a newer C library than is here."""
+RELEASES_OF = {LOGROTATE: ("trixie",)}
+"""Where it has to be one version, and no newer one."""
+LIBRARIES_OF = {LOGROTATE: ("libacl1", "libc6", "libpcre2-8-0", "libpopt0", "libselinux1")}
+"""Packages unpacked beside a program that has to run on an older Debian than its own; `command` starts it."""
 KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 PATIENCE = 600
 """Seconds for one run of apt, which fetches 30 MB at most."""
@@ -30,6 +35,21 @@ class FetchError(Exception):
 def package_of(program: Path) -> str:
     """The package that one of PROGRAMS is in."""
     return program.relative_to(FOLDER).parts[0]
+
+
+def command(program: Path, *preloaded: Path) -> list[str]:
+    """What starts one of PROGRAMS: the loader of the C library beside it, where there is one.
+
+    `preloaded` are libraries that it shall load first; what it starts does not inherit them.
+    """
+    tree = program.parents[2]
+    loader = next(tree.glob("usr/lib/*/ld-linux-*.so.*"), None)
+    if loader is None:
+        return [str(program)]
+    words = [str(loader), "--library-path", str(loader.parent)]
+    if preloaded:
+        words += ["--preload", ":".join(map(str, preloaded))]
+    return [*words, str(program)]
 
 
 def fetch(*programs: Path) -> None:
@@ -54,7 +74,7 @@ def fetch(*programs: Path) -> None:
 def fetch_one(program: Path, work: Path, options: list[str]) -> None:
     """Take it from the newest release whose package runs here. Raises FetchError."""
     failures = []
-    for release in RELEASES:
+    for release in RELEASES_OF.get(program, RELEASES):
         try:
             tree = unpacked(program, work / release, options, release)
         except FetchError as error:
@@ -99,17 +119,18 @@ def unpacked(program: Path, folder: Path, options: list[str], release: str) -> P
     """The package of a release, unpacked in a new folder. Raises FetchError, also where its program does not run."""
     tree = folder / "tree"
     tree.mkdir(parents=True)
-    run(folder, "apt-get", *options, "download", "-qq", f"{package_of(program)}/{release}")
-    (archive,) = folder.glob("*.deb")
-    run(folder, "dpkg-deb", "--extract", archive.name, str(tree))
+    packages = (package_of(program), *LIBRARIES_OF.get(program, ()))
+    run(folder, "apt-get", *options, "download", "-qq", *(f"{package}/{release}" for package in packages))
+    for archive in folder.glob("*.deb"):
+        run(folder, "dpkg-deb", "--extract", archive.name, str(tree))
     version_of(tree / program.relative_to(FOLDER / package_of(program)))
     return tree
 
 
 def version_of(program: Path) -> tuple[int, int]:
     """The version that a program says it has: (0, 18) for 0.18.0. Raises FetchError when it does not run."""
-    asking = "--version" if program.name == REST_SERVER.name else "version"
-    found = re.search(r"(\d+)\.(\d+)", run(Path("/"), str(program), asking))
+    asking = "version" if program.name == RESTIC.name else "--version"
+    found = re.search(r"(\d+)\.(\d+)", run(Path("/"), *command(program), asking))
     if found is None:
         raise FetchError(f"{program} does not say its version")
     return int(found[1]), int(found[2])

@@ -1,4 +1,4 @@
-"""Real programs of others that the backups are held against."""
+"""Real programs of others that ours are held against."""
 
 from __future__ import annotations
 
@@ -44,6 +44,20 @@ def rest_server() -> Path:
     found = newer.REST_SERVER if newer.REST_SERVER.exists() else shutil.which("rest-server")
     require(found is not None, "rest-server (make test fetches it when run as root on Debian)")
     return Path(str(found))
+
+
+def logrotate(*preloaded: Path) -> list[str]:
+    """What starts logrotate 3.22, with some libraries loaded first; Debian 12's own is 3.21."""
+    require(newer.LOGROTATE.exists(), "logrotate 3.22 (make test fetches it when run as root on Debian)")
+    return newer.command(newer.LOGROTATE, *preloaded)
+
+
+def faketime() -> Path:
+    """The library that sets a program's clock."""
+    found = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+    require(found is not None, "libfaketime")
+    assert found is not None
+    return found
 
 
 @cache

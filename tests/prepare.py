@@ -23,6 +23,7 @@ PACKAGES = {
     "iproute2": "namespaces for tests of the network",
     "jq": "commands of the pages ask for JSON",
     "libatomic1": "what drives the browser is linked to it",
+    "libfaketime": "the clock of the real logrotate is set to any day",
     "mariadb-server": "the mysql check asks a real one",
     "mmdebstrap": "the hosts of the fleet are made by it",
     "openssh-client": "how the hosts of the fleet are reached",

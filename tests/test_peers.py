@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from tests.newer import version_of
-from tests.peers import every_restic, newest_rclone, newest_restic, rest_server, restic_of_debian
+from tests.newer import LOGROTATE, version_of
+from tests.peers import every_restic, faketime, logrotate, newest_rclone, newest_restic, rest_server, restic_of_debian
 from tests.require import require_program
 
 
@@ -29,6 +29,13 @@ def test_rclone_serves_what_backups_are_sent_to(protocol: str) -> None:
 def test_there_is_a_rest_server() -> None:
     """That of restic's own authors."""
     assert version_of(rest_server()) >= (0, 13)
+
+
+def test_there_is_the_logrotate_that_ours_is_held_against() -> None:
+    """3.22, and a library that sets its clock."""
+    done = subprocess.run([*logrotate(faketime()), "--version"], capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("logrotate 3.22.0\n"), done.stderr
+    assert version_of(LOGROTATE) == (3, 22)
 
 
 @pytest.mark.parametrize("program", ["fusermount3", "getfacl", "setfacl", "getfattr", "setfattr", "sshd"])
