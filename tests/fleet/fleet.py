@@ -54,16 +54,16 @@ class Fleet:
         return self.folder / "key"
 
     @contextmanager
-    def hosts(self, count: int = HOSTS) -> Iterator[list[Host]]:
-        """New hosts, each as it was made; they are gone when the block ends."""
+    def hosts(self, count: int = HOSTS, made_from: list[Path] | None = None) -> Iterator[list[Host]]:
+        """New hosts, each as it was made, of the fleet's layers or others; they are gone when the block ends."""
         with ExitStack() as stack:
-            made = [stack.enter_context(self._host()) for _ in range(count)]
+            made = [stack.enter_context(self._host(made_from or self.layers)) for _ in range(count)]
             for host in made:
                 host.wait()
             yield made
 
     @contextmanager
-    def _host(self) -> Iterator[Host]:
+    def _host(self, made_from: list[Path]) -> Iterator[Host]:
         number = next(n for n in range(1, 200) if n not in self._taken)
         self._taken.add(number)
         name = f"host{number}"
@@ -74,7 +74,7 @@ class Fleet:
         machine = f"hwf{self.number}-{name}"
         host = Host(name, address, folder, self.bridge, self.key, machine)
         try:
-            host.start(self.layers)
+            host.start(made_from)
             yield host
         finally:
             host.stop()

@@ -57,10 +57,11 @@ IDLE = 86400.0
 """Seconds after which an older layer that nobody uses may go."""
 
 
-def layers(checkout: Path) -> list[Path]:
+def layers(checkout: Path, packages: tuple[str, ...] = ()) -> list[Path]:
     """The layers of a host with the agent of `checkout`, the lowest first; builds those that are missing.
 
-    Takes a minute the first time, seconds after a change of the locks, and less than one after a change of the code.
+    `packages` are Debian's, with what they depend on, for hosts that have more than others. Takes a minute the first
+    time, seconds after a change of the locks, and less than one after a change of the code.
     """
     CACHE.mkdir(mode=0o755, parents=True, exist_ok=True)
     with _lock(CACHE / "build.lock"):
@@ -81,6 +82,10 @@ def layers(checkout: Path) -> list[Path]:
             lambda folder: _build_code(folder, [debian, agent], checkout),
         )
         used = [debian, agent, code]
+        if packages:
+            ingredients = [agent.name, *packages, _source(_build_packages, _archives)]
+            more = _layer("packages", ingredients, lambda folder: _build_packages(folder, [debian, agent], packages))
+            used.insert(2, more)
         for layer in used:
             os.utime(layer)
         _forget(used)
@@ -215,6 +220,54 @@ def _build_code(folder: Path, lower: list[Path], checkout: Path) -> None:
     _remove(building)
 
 
+def _build_packages(folder: Path, lower: list[Path], packages: tuple[str, ...]) -> None:
+    """Packages installed without a network, none of their services started, from archives that this machine fetches."""
+    building = folder.with_name(f"{folder.name}.build")
+    _remove(building)
+    policy = Path("usr/sbin/policy-rc.d")
+    with mounted(lower, building, building / "root") as root:
+        archives = root / "var/cache/apt/archives"
+        _archives(root, archives, packages)
+        (root / policy).write_text("#!/bin/sh\nexit 101\n")
+        (root / policy).chmod(0o755)
+        words = "apt-get install -y -qq --no-install-recommends --no-download -o Dpkg::Use-Pty=0"
+        in_root(root, f"DEBIAN_FRONTEND=noninteractive {words} /{archives.relative_to(root)}/*.deb")
+        (root / policy).unlink()
+        shutil.rmtree(archives)
+        (archives / "partial").mkdir(parents=True)
+    (building / "changes").rename(folder)
+    _remove(building)
+
+
+def _archives(root: Path, target: Path, packages: tuple[str, ...]) -> None:
+    """What `root` lacks of packages and what they depend on, from where its own packages came from.
+
+    It is this machine's apt that fetches, which knows of proxies.
+    """
+    with tempfile.TemporaryDirectory(dir=CACHE, prefix=".apt-") as name:
+        work = Path(name)
+        work.chmod(0o755)  # apt downloads as a user of its own
+        for folder in (work / "lists/partial", target / "partial"):
+            folder.mkdir(parents=True, exist_ok=True)
+        options = {
+            "Dir::Etc::SourceList": root / "etc/apt/sources.list",
+            "Dir::Etc::SourceParts": "/dev/null",
+            "Dir::Etc::TrustedParts": root / "etc/apt/trusted.gpg.d",
+            "Dir::State::Lists": work / "lists",
+            "Dir::State::Status": root / "var/lib/dpkg/status",
+            "Dir::Cache": work,
+            "Dir::Cache::Archives": target,
+            "Acquire::Languages": "none",
+            "APT::Sandbox::User": "root",
+        }
+        apt = ["apt-get", *(word for option, value in options.items() for word in ("-o", f"{option}={value}"))]
+        try:
+            command(*apt, "update", "-qq")
+            command(*apt, "install", "-y", "-qq", "--no-install-recommends", "--download-only", *packages)
+        except FleetError as error:
+            raise UnavailableError(str(error)) from error
+
+
 def in_root(root: Path, script: str, *options: str) -> str:
     """Run a shell's script as root in a file system, without a network and with nothing of this machine."""
     name = f"hwbuild-{os.getpid()}"
@@ -280,7 +333,7 @@ def _project(checkout: Path) -> str:
 def _forget(used: list[Path]) -> None:
     """Remove layers that are old and many, and that no host stands on."""
     standing = Path("/proc/self/mounts").read_text()
-    for kind in ("debian", "agent", "code"):
+    for kind in ("debian", "agent", "packages", "code"):
         found = sorted((CACHE / "layers").glob(f"{kind}-*"), key=lambda path: path.stat().st_mtime, reverse=True)
         for layer in found[KEPT:]:
             if layer not in used and layer.stat().st_mtime < time.time() - IDLE and str(layer) not in standing:
