@@ -53,7 +53,8 @@ def run(options: argparse.Namespace) -> int:
 def _effective(config: Config, system: System) -> Config:
     """What runs: the host's default checks stand in it like configured ones, and what is turned off does not."""
     jobs = {name: job for name, job in config.jobs.items() if job.enabled}
-    return Config(agent=config.agent, home=config.home, checks=effective_checks(config, system), jobs=jobs)
+    logs = tuple(rule for rule in config.logs if rule.enabled)
+    return Config(agent=config.agent, home=config.home, checks=effective_checks(config, system), jobs=jobs, logs=logs)
 
 
 def _print_check(loaded: Loaded[Config], effective: Config, *, as_json: bool) -> None:

@@ -60,6 +60,15 @@ _NAMED = """\
 #password_file = "/etc/hostward/backup.password"
 #paths = ["/etc", "/home"]
 #exclude = ["/home/*/.cache"]
+
+# A rule for logs is what `hostward logs rotate` does, and `hostward logs watch` as soon as it is time.
+#[[logs]]
+#name = "nginx"
+#paths = ["/var/log/nginx/*.log"]
+#daily = "00:00"
+#size = "100MiB"
+#max_age = "30d"
+#then = { reload = "nginx.service" }
 """
 
 

@@ -9,6 +9,8 @@ from typing import Any
 from agent.checks import registry
 from agent.checks.contract import CheckOptions
 from agent.config.defaults import effective_checks
+from agent.config.log_rules import TABLE as LOGS
+from agent.config.log_rules import namesakes
 from agent.config.places import files_and_folder, folder_beside
 from agent.config.schema import CONFIG_CHECK, METRICS_CHECK, Config
 from agent.config.trust import distrust, own_or_roots
@@ -46,7 +48,10 @@ def read(
         folder=folder_beside(file),
         must_exist=must_exist,
         choosers={CheckOptions: check_chooser(system)},
+        joined=(LOGS,),
     )
+    if mistakes := namesakes(loaded.value.logs, loaded.tree):
+        raise MistakesError(mistakes)
     # What a report has room for: a check that it leaves out is one that home takes to be gone.
     jobs = sum(job.enabled for job in loaded.value.jobs.values())
     count = len(effective_checks(loaded.value, system)) + jobs + len(OWN_CHECKS)

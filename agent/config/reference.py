@@ -9,6 +9,7 @@ import msgspec
 from agent.checks import registry
 from agent.checks.contract import CheckOptions
 from agent.config.backups import BackupOptions
+from agent.config.logs import LogOptions
 from agent.config.schema import AgentOptions, HomeOptions, JobOptions, MetricsOptions
 from kit.options.reference import anchor, rows, shared
 
@@ -16,6 +17,8 @@ TABLES: dict[str, type[msgspec.Struct]] = {"agent": AgentOptions, "home": HomeOp
 """Those that are there once."""
 NAMED: dict[str, type[msgspec.Struct]] = {"jobs": JobOptions, "backups": BackupOptions}
 """Those that are there once for each name."""
+LISTED: dict[str, type[msgspec.Struct]] = {"logs": LogOptions}
+"""Those that are there any number of times, as an array."""
 
 _INTRODUCTION = """\
 # Configuration
@@ -24,8 +27,8 @@ _INTRODUCTION = """\
 
 The agent needs no configuration: without one it runs the checks that fit the host. What is to differ stands in
 `/etc/hostward/agent.toml` and in files `agent.d/*.toml` beside it, which are merged over it in the order of their
-names: tables key by key, any other value as a whole. `--config FILE` and the environment variable
-`HOSTWARD_CONFIG` name another file.
+names: tables key by key, any other value as a whole, but for `[[logs]]`, to which each file may add. `--config FILE`
+and the environment variable `HOSTWARD_CONFIG` name another file.
 
 The files are [TOML](https://toml.io). Durations are text such as `"500ms"`, `"15s"`, `"1h30m"` or `"7d"`, sizes such
 as `"512KiB"`, `"10MiB"` or `"2GB"`. The agent watches the files and takes a change over at once when it is valid;
@@ -53,6 +56,8 @@ def reference() -> str:
         parts += _check(kind)
     for table, struct in NAMED.items():
         parts += [f"## {table}.NAME", _doc(struct), _table(struct, f"{table}.NAME.")]
+    for table, struct in LISTED.items():
+        parts += [f"## {table}[]", _doc(struct), _table(struct, f"{table}[].")]
     parts += _shared()
     return "\n\n".join(parts) + "\n"
 
@@ -69,6 +74,7 @@ def _shared() -> list[str]:
     tops += [(CheckOptions, "checks.NAME.")]
     tops += [(registry.load(kind).Options, f"checks.{kind}.") for kind in registry.CHECKS]
     tops += [(struct, f"{name}.NAME.") for name, struct in NAMED.items()]
+    tops += [(struct, f"{name}[].") for name, struct in LISTED.items()]
     parts: list[str] = []
     for struct, places in shared(tops, base=CheckOptions).items():
         used = ", ".join(f"`{place}`" for place in places)

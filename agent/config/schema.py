@@ -8,19 +8,13 @@ import msgspec
 
 from agent.checks.contract import CheckOptions
 from agent.config.backups import BackupOptions
+from agent.config.logs import LogOptions
+from agent.config.name import Name
 from agent.metrics.address import DEFAULT, Address, parse
 from agent.privileged.options import Privileged
 from agent.timetable import Schedule
 from kit.units import Duration, Size
 
-Name = Annotated[
-    str,
-    msgspec.Meta(
-        pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}\Z",
-        extra={"words": "a name of up to 64 letters, digits, _ . @ and -, beginning with a letter or digit"},
-    ),
-]
-"""What a check or a job is called: it becomes part of keys at home and of log lines."""
 CONFIG_CHECK = "config"
 """The agent's own check, which tells whether the configuration in force is the one in the files."""
 METRICS_CHECK = "metrics"
@@ -216,3 +210,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             examples=[{"etc": {"repository": "/srv/backup", "paths": ["/etc"]}}],
         ),
     ] = {}
+    logs: Annotated[
+        tuple[LogOptions, ...],
+        msgspec.Meta(
+            description="What `hostward logs` rotates, when, and what it keeps.",
+            examples=[[{"name": "nginx", "paths": ["/var/log/nginx/*.log"]}]],
+        ),
+    ] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic
@@ -37,10 +37,12 @@ def load(
     must_exist: bool = False,
     choosers: Mapping[type, Chooser] | None = None,
     tables: Sequence[str] | None = None,
+    joined: Collection[str] = (),
 ) -> Loaded[S]:
     """Read `file`, then each `*.toml` in `folder` by name, merge (a later one over an earlier) and decode.
 
     A file that is not there is an empty one, unless `file` `must_exist`. With `tables` the others are not looked at.
+    Arrays at the top that are `joined` are those of all files, one after the other.
     Raises MistakesError, with the mistakes in the order of the files.
     """
     trees: list[Tree] = []
@@ -66,7 +68,7 @@ def load(
         trees = [
             Tree({name: tree.values[name] for name in tables if name in tree.values}, tree.places) for tree in trees
         ]
-    tree, mistakes = merge(trees)
+    tree, mistakes = merge(trees, joined=joined)
     value, more = decode(struct, tree, choosers)
     # A broken file may hold just the key that a table lacks here.
     mistakes += unread + [mistake for mistake in more if not (unread and mistake.lacking)]

@@ -8,7 +8,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -159,16 +159,31 @@ def parse(name: str, text: str) -> Tree:
     return Tree(values, {path: Place(name, line) for path, line in found.lines.items()})
 
 
-def merge(trees: Iterable[Tree]) -> tuple[Tree, list[Mistake]]:
+def merge(trees: Iterable[Tree], *, joined: Collection[str] = ()) -> tuple[Tree, list[Mistake]]:
     """One tree of several. Tables merge key by key; any other value replaces the one before it, arrays wholly.
 
+    Arrays at the top that are `joined` go on where those before them end: each file may have tables `[[logs]]`.
     Where one has a table and the other something else, the first stays and a mistake names both places.
     """
     merged = Tree()
     mistakes: list[Mistake] = []
     for tree in trees:
-        _overlay(merged, tree, merged.values, tree.values, (), mistakes)
+        rest = dict(tree.values)
+        for name in joined:
+            old, new = merged.values.get(name), rest.get(name)
+            if isinstance(old, list) and isinstance(new, list):
+                _join(merged, tree, name)
+                del rest[name]
+        _overlay(merged, tree, merged.values, rest, (), mistakes)
     return merged, mistakes
+
+
+def _join(below: Tree, above: Tree, name: str) -> None:
+    new, count = above.values[name], len(below.values[name])
+    for known in _paths(new, (name,)):
+        if len(known) > 1 and isinstance(number := known[1], int):
+            below.places[(name, count + number, *known[2:])] = above.places[known]
+    below.values[name] = [*below.values[name], *new]
 
 
 def _overlay(

@@ -14,6 +14,7 @@ from agent.checks.contract import CheckOptions
 from agent.config.backups import BackupOptions
 from agent.config.example import example
 from agent.config.load import load
+from agent.config.logs import LogOptions
 from agent.config.reference import reference
 from agent.config.schema import AgentOptions, Config, HomeOptions, JobOptions
 from kit.options.decode import decode
@@ -26,6 +27,7 @@ TABLES = {
     "home": HomeOptions,
     "jobs.NAME": JobOptions,
     "backups.NAME": BackupOptions,
+    "logs[]": LogOptions,
     "checks.NAME": CheckOptions,
 }
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.config.schema import Name
+from agent.config.name import Name
 from agent.privileged.protocol import (
     MAX_BEFORE,
     MAX_LINE,

@@ -156,6 +156,34 @@ def test_merge() -> None:
     }
 
 
+def test_joined_arrays() -> None:
+    """Of an array that is joined each file has some tables, which know their own places; others are replaced."""
+    first = parse("a", "[[t]]\nx = 1\n[[u]]\n")
+    second = parse("b", "[[u]]\nx = 2\n\n[[t]]\nx = 2\n[[t]]\nlist = [3]\n")
+    third = parse("c", "[[t]]\nx = 4\n")
+    merged, mistakes = merge([first, second, third], joined=("t", "none"))
+    assert mistakes == []
+    assert merged.values == {"t": [{"x": 1}, {"x": 2}, {"list": [3]}, {"x": 4}], "u": [{"x": 2}]}
+    assert {dotted(path): str(place) for path, place in merged.places.items()} == {
+        "t": "a:1",
+        "t[0]": "a:1",
+        "t[0].x": "a:2",
+        "t[1]": "b:4",
+        "t[1].x": "b:5",
+        "t[2]": "b:6",
+        "t[2].list": "b:7",
+        "t[2].list[0]": "b:7",
+        "t[3]": "c:1",
+        "t[3].x": "c:2",
+        "u": "b:1",
+        "u[0]": "b:1",
+        "u[0].x": "b:2",
+    }
+    assert first.values == {"t": [{"x": 1}], "u": [{}]}
+    fitting, mistakes = merge([parse("a", "t = 1"), parse("b", "[[t]]")], joined=("t",))
+    assert (fitting.values, mistakes) == ({"t": [{}]}, [])
+
+
 def test_merge_leaves_its_sources_alone() -> None:
     """Merging changes none of the trees that it is given."""
     trees = [parse("a", "[t]\nx = 1"), parse("b", "[t]\ny = 2")]
