@@ -221,7 +221,7 @@ def _build_code(folder: Path, lower: list[Path], checkout: Path) -> None:
 
 
 def _build_packages(folder: Path, lower: list[Path], packages: tuple[str, ...]) -> None:
-    """Packages installed without a network, none of their services started, from archives that this machine fetches."""
+    """Packages installed without a network and without starting services, from archives that this machine fetches."""
     building = folder.with_name(f"{folder.name}.build")
     _remove(building)
     policy = Path("usr/sbin/policy-rc.d")
