@@ -1,8 +1,10 @@
 """Locking a repository as restic does, so that both respect each other (doc/design.rst, "Locks").
 
 A lock is a file. Whoever wants one looks for locks that exclude it, writes its own, waits a little, and looks again:
-of two that wrote at the same time, at least one sees the other. The second look happens while the caller reads; it is
-waited for before the first change (`Held.check`).
+of two that wrote at the same time, at least one sees the other. The wait is for places that list late what was saved;
+where a listing has all that was saved before it began, the lock that the second look misses was written after this
+one, and whoever wrote it sees this one by a second look of their own, however soon this look was. The second look
+happens while the caller reads; it is waited for before the first change (`Held.check`).
 
 A lock is refreshed every five minutes. One that could not be refreshed for so long that others may soon judge it
 stale is lost, and the work ends: `check` raises before every change.
@@ -28,7 +30,7 @@ from agent.backup.format.lock import STALE_AFTER, Lock, encode_lock, is_stale, p
 from agent.backup.stores.contract import FileKind, FileMissingError, PermanentStoreError, StoreError
 
 SETTLE = 0.2
-"""Seconds between writing a lock and looking once more."""
+"""Seconds between writing a lock and looking once more, where a listing may be late."""
 REFRESH_EVERY = 300.0
 """Seconds."""
 LOST_AFTER = STALE_AFTER / 1e9 - 1.5 * REFRESH_EVERY
@@ -54,8 +56,11 @@ class Held:
     Give it back by `release`, however far `take` came.
     """
 
-    def __init__(self, files: Files, *, exclusive: bool, now: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self, files: Files, *, exclusive: bool, coherent: bool = False, now: Callable[[], int] = time.time_ns
+    ) -> None:
         self._files = files
+        self._settle = 0.0 if coherent else SETTLE
         self.exclusive = exclusive
         self._now = now
         self._failure: RepositoryError | None = None
@@ -132,7 +137,7 @@ class Held:
 
     def _keep(self) -> None:
         try:
-            self._ended.wait(SETTLE)
+            self._ended.wait(self._settle)
             self._look()
         except RepositoryError as error:
             self._failure = error
@@ -175,13 +180,19 @@ def locked(
     *,
     exclusive: bool,
     wait: float = 0.0,
+    coherent: bool = False,
     now: Callable[[], int] = time.time_ns,
     sleep: Callable[[float], None] = time.sleep,
     uniform: Callable[[float, float], float] = random.uniform,
 ) -> Iterator[Held]:
-    """Hold a lock; where another excludes it, try again for `wait` seconds. Raises LockedError."""
+    """Hold a lock; where another excludes it, try again for `wait` seconds. Raises LockedError.
+
+    `coherent` says that a listing is never late, so that the second look need not be.
+    """
     with _deaf_to_hangups():
-        yield from _locked(files, exclusive=exclusive, wait=wait, now=now, sleep=sleep, uniform=uniform)
+        yield from _locked(
+            files, exclusive=exclusive, wait=wait, coherent=coherent, now=now, sleep=sleep, uniform=uniform
+        )
 
 
 def _locked(
@@ -189,6 +200,7 @@ def _locked(
     *,
     exclusive: bool,
     wait: float,
+    coherent: bool,
     now: Callable[[], int],
     sleep: Callable[[float], None],
     uniform: Callable[[float, float], float],
@@ -196,7 +208,7 @@ def _locked(
     deadline = _boot_time() + wait
     pause = min(_RETRY_FIRST, wait)
     while True:
-        held = Held(files, exclusive=exclusive, now=now)
+        held = Held(files, exclusive=exclusive, coherent=coherent, now=now)
         try:
             try:
                 held.take()

@@ -113,7 +113,8 @@ class Repository:
     @contextmanager
     def lock(self, *, exclusive: bool = False, wait: float = 0.0) -> Iterator[None]:
         """Hold a lock, trying for `wait` seconds. Raises LockedError, then or before a later change."""
-        with locks.locked(self, exclusive=exclusive, wait=wait) as held:
+        coherent = self.store.is_coherent()
+        with locks.locked(self, exclusive=exclusive, wait=wait, coherent=coherent) as held:
             self._held = held
             try:
                 yield

@@ -154,6 +154,10 @@ class Store(ABC):
         """A folder from which a spooled file is saved by a mere rename; None where there is none. See spool.py."""
         return None
 
+    def is_coherent(self) -> bool:
+        """Whether a listing surely has all that anybody, on whatever host, saved before it began."""
+        return False
+
     def tell_trees(self, holds_trees: Callable[[str], bool]) -> None:  # noqa: B027  # only a cache wants to know
         """Say which packs hold trees, by name, once that is known. It may be asked at any time, by any thread."""
 

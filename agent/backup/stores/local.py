@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from agent import mountinfo
 from agent.backup.stores.contract import (
     LONGEST,
     PIECE,
@@ -33,6 +34,13 @@ SPOOL = "tmp"
 
 _LOST_AND_FOUND = "lost+found"
 """What an empty file system has."""
+
+_COHERENT = frozenset(
+    b"bcachefs btrfs exfat ext2 ext3 ext4 f2fs jfs nilfs2 ntfs3 overlay ramfs tmpfs vfat xfs zfs".split()
+)
+"""File systems of which this kernel makes every change itself, also those that others ask for over a network."""
+
+_MOUNTS = Path("/proc/self/mountinfo")
 
 _PASSING = {errno.EIO, errno.EINTR, errno.EAGAIN, errno.ETIMEDOUT, errno.ESTALE, errno.EBUSY, errno.ENOMEM,
             errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ECONNRESET, errno.EMFILE,
@@ -150,6 +158,14 @@ class LocalStore(Store):
             self._spool_is_clean = True
             clean_spool(folder)
         return folder
+
+    def is_coherent(self) -> bool:
+        try:
+            mounts = mountinfo.parse(_MOUNTS.read_bytes())
+            holder = mountinfo.holding(mounts, os.fsencode((self._root / FileKind.LOCK.value).resolve()))
+        except (OSError, RuntimeError):  # no /proc; links in a circle
+            return False
+        return holder is not None and holder.kind in _COHERENT
 
     def close(self) -> None:
         with contextlib.suppress(OSError):  # somebody's files are in it, or there is none

@@ -30,6 +30,9 @@ class MemoryStore(Store):
         self._files: dict[FileKind, dict[str, bytes]] = {kind: {} for kind in FileKind}
         self._lock = ForkLock()
 
+    def is_coherent(self) -> bool:
+        return True
+
     def create(self) -> None:
         """There is nothing to make."""
 

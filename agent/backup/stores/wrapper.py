@@ -38,6 +38,9 @@ class Wrapper(Store):
     def spool_folder(self) -> Path | None:
         return self.inner.spool_folder()
 
+    def is_coherent(self) -> bool:
+        return self.inner.is_coherent()
+
     def tell_trees(self, holds_trees: Callable[[str], bool]) -> None:
         self.inner.tell_trees(holds_trees)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import socket
@@ -10,6 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 
 import pytest
@@ -21,6 +24,7 @@ from agent.backup.format.lock import STALE_AFTER, Lock, encode_lock
 from agent.backup.repository import locks
 from agent.backup.repository.repository import Repository
 from agent.backup.stores.contract import FileKind, PermanentStoreError, SpooledFile, Store, StoreError
+from agent.backup.stores.local import LocalStore
 from agent.backup.stores.memory import MemoryStore
 from agent.backup.stores.wrapper import Wrapper
 from tests.agent.backup.faulty import Fault, FaultyStore
@@ -99,6 +103,33 @@ def rival_writes_too(write, repository):  # type: ignore[no-untyped-def]
         return str(name)
 
     return both
+
+
+def test_two_that_need_not_wait_never_hold_an_exclusive_lock_at_once(tmp_path: Path) -> None:
+    """Processes that take it again and again, in a folder that lists nothing late."""
+    repository = Repository.create(LocalStore(tmp_path / "repository"), b"secret", cost=CHEAP)
+    assert repository.store.is_coherent()
+    inside = tmp_path / "inside"
+    start, held = multiprocessing.Barrier(2), multiprocessing.Value("i", 0)
+
+    def rival() -> None:
+        for _ in range(40):
+            start.wait(60)
+            with suppress(LockedError), repository.lock(exclusive=True):
+                inside.mkdir()  # fails where somebody is in it
+                with held.get_lock():
+                    held.value += 1
+                inside.rmdir()
+
+    rivals = [multiprocessing.get_context("fork").Process(target=rival) for _ in range(2)]
+    for one in rivals:
+        one.start()
+    for one in rivals:
+        one.join(90)
+        one.kill()
+    assert [one.exitcode for one in rivals] == [0, 0]
+    assert held.value, "each kept the other out each time"
+    assert names(repository) == set()
 
 
 class Interrupted(Wrapper):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.backup.stores import local
 from agent.backup.stores.contract import FileKind, FileMissingError, PermanentStoreError, SpooledFile, StoreError
 from agent.backup.stores.layout import path_of
 from agent.backup.stores.local import LocalStore
@@ -46,6 +47,24 @@ def test_creates_the_folders_that_restic_creates(root: Path) -> None:
     folders = {str(path.relative_to(root)) for path in root.rglob("*")}
     assert folders == {"data", "index", "keys", "locks", "snapshots"} | {f"data/{n:02x}" for n in range(256)}
     assert {stat.S_IMODE(path.stat().st_mode) for path in (root, *root.rglob("*"))} == {0o700}
+
+
+@pytest.mark.parametrize(("kind", "coherent"), [("ext4", True), ("nfs4", False), ("fuse.sshfs", False)])
+def test_what_other_hosts_save_may_be_listed_late_on_network_file_systems(
+    store: LocalStore, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, coherent: bool
+) -> None:
+    """It is what the locks lie on that counts, also behind a link."""
+    (tmp_path / "elsewhere").mkdir()
+    (root / "locks").rmdir()
+    (root / "locks").symlink_to(tmp_path / "elsewhere")
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        f"20 1 8:1 / / rw - xfs /dev/sda1 rw\n21 20 8:2 / {tmp_path / 'elsewhere'} rw - {kind} what rw\n"
+    )
+    monkeypatch.setattr(local, "_MOUNTS", mounts)
+    assert store.is_coherent() is coherent
+    mounts.unlink()
+    assert not store.is_coherent()
 
 
 def test_a_folder_that_is_used_for_something_else_becomes_no_repository(tmp_path: Path) -> None:
