@@ -1,0 +1,1 @@
+"""Watching logs, so that they are rotated when it is time and not when a timer comes by."""
