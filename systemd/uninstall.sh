@@ -16,6 +16,9 @@ if [ -e "/etc/systemd/system/hostward-backup-watch@.service" ]; then
     systemctl disable hostward-backup-watch@.service
     rm "/etc/systemd/system/hostward-backup-watch@.service"
 fi
+# Debian's logrotate.service goes on with logrotate, from the state that ours left.
+rm -f /etc/systemd/system/logrotate.service.d/hostward.conf
+rmdir /etc/systemd/system/logrotate.service.d 2>/dev/null || true
 # Runs under way end with the socket's last connection, which the agent held.
 rm -f "/etc/systemd/system/hostward-jobs@.service"
 [ ! -d /run/systemd/system ] || systemctl daemon-reload
