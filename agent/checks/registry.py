@@ -28,6 +28,7 @@ CHECKS: dict[str, str] = {
     "rabbitmq": "agent.checks.rabbitmq:Rabbitmq",
     "redis": "agent.checks.redis:Redis",
     "remote_disk": "agent.checks.disk:RemoteDisk",
+    "rotation": "agent.checks.rotation:Rotation",
     "sqlite": "agent.checks.sqlite:Sqlite",
     "systemd": "agent.checks.systemd:Systemd",
     "tcp": "agent.checks.tcp:Tcp",
