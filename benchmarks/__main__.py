@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import agent_rest, backup, history, ingest, startup
+from benchmarks import agent_rest, backup, history, ingest, logs, startup
 from benchmarks.tables import Table, machine
 
 BENCHMARKS: dict[str, Callable[[bool], Iterator[Table]]] = {
@@ -15,6 +15,7 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Table]]] = {
     "history": history.run,
     "ingest": ingest.run,
     "backup": backup.run,
+    "logs": logs.run,
 }
 
 

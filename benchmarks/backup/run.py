@@ -14,9 +14,9 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.backup import corpora
-from benchmarks.backup.measure import Run, measure
 from benchmarks.backup.tools import Command, Hostward, Tool, installed, version
 from benchmarks.backup.watched import Watched
+from benchmarks.measure import Run, measure
 from benchmarks.processes import weigh
 from benchmarks.tables import Table, ratio
 
