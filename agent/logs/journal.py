@@ -56,8 +56,8 @@ class Reading:
 def newest(source: Sequence[str], is_over: Callable[[], bool]) -> str:
     """The cursor of the last entry of all, empty where there is none. Raises JournalError."""
     try:
-        with closing(_rows([*_command(source), "--lines=1"], is_over)) as rows:
-            return next((_entry(row).cursor for row in rows), "")
+        with closing(printed([*command(source), "--lines=1"], is_over)) as found:
+            return next((_entry(row).cursor for row in found), "")
     except TimeoutError:
         raise JournalError("journalctl does not answer in time") from None
 
@@ -74,8 +74,8 @@ def read(
     found = Reading(cursor)
     after = [f"--after-cursor={cursor}"] if cursor else []
     try:
-        with closing(_rows([*_command(source), *after, *filters], is_over)) as rows:
-            for row in rows:
+        with closing(printed([*command(source), *after, *filters], is_over)) as lines:
+            for row in lines:
                 if most <= 0:
                     found.is_behind = True
                     break
@@ -89,6 +89,13 @@ def read(
     return found
 
 
+def rows(filters: Sequence[str]) -> Generator[bytes, None, None]:
+    """All entries that `filters` (journalctl's options) mean, as JSON with what says when, who, how bad and what.
+    Raises JournalError."""
+    shown = "--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_COMM,_SYSTEMD_UNIT"
+    yield from printed(["journalctl", "--quiet", "--no-pager", "--output=json", shown, *filters], lambda: False)
+
+
 def texts(message: object) -> list[str]:
     """The messages of an entry's MESSAGE field."""
     if isinstance(message, str):
@@ -100,8 +107,10 @@ def texts(message: object) -> list[str]:
     return [text for part in message for text in texts(part)]
 
 
-def _command(source: Sequence[str]) -> list[str]:
-    return ["journalctl", "--quiet", "--no-pager", "--output=json", "--output-fields=MESSAGE", *source]
+def command(source: Sequence[str], *fields: str) -> list[str]:
+    """What prints a journal, an entry a line, as JSON with its message, its cursor, its times and these fields."""
+    wanted = ",".join(["MESSAGE", *fields])
+    return ["journalctl", "--quiet", "--no-pager", "--output=json", f"--output-fields={wanted}", *source]
 
 
 def _entry(row: bytes) -> Entry:
@@ -111,9 +120,9 @@ def _entry(row: bytes) -> Entry:
         raise JournalError(f"journalctl printed what is no entry: {error}") from None
 
 
-def _rows(argv: Sequence[str], is_over: Callable[[], bool]) -> Generator[bytes, None, None]:
-    """The lines that a program prints, as it prints them; it is ended where they are not asked for any more. Raises
-    TimeoutError once `is_over` says so."""
+def printed(argv: Sequence[str], is_over: Callable[[], bool]) -> Generator[bytes, None, None]:
+    """The lines that journalctl prints, as it prints them; it is ended where they are not asked for any more. Raises
+    TimeoutError once `is_over` says so, JournalError."""
     try:
         child = start(argv, limits=Limits(time=0))
     except CannotStartError as error:
@@ -139,8 +148,8 @@ def _rows(argv: Sequence[str], is_over: Callable[[], bool]) -> Generator[bytes, 
                 elif pipe == child.error:
                     error_text += data[: ERROR_LIMIT - len(error_text)]
                 else:
-                    *rows, rest = (rest + data).split(b"\n")
-                    yield from rows
+                    *lines, rest = (rest + data).split(b"\n")
+                    yield from lines
         finished = True
     finally:
         if not finished:
