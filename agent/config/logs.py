@@ -126,7 +126,7 @@ class LogOptions(Schedule, frozen=True, kw_only=True, forbid_unknown_fields=True
     size: Annotated[
         Size | None,
         msgspec.Meta(
-            description="Rotate a log that is larger than this.",
+            description="Rotate a log that has reached this size.",
             examples=["100MiB"],
             extra={"minimum": Size(1)},
         ),
