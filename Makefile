@@ -4,11 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 HOSTS ?= 3
+N ?= 10000
+FIRST ?= 0
 EXTRAS ?=
 PREFIX ?= /opt/hostward
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' kit/version.py)
 
-.PHONY: demo test fleet lint bench install install-collector uninstall lock clean
+.PHONY: demo test fleet lint bench logrotate-differences install install-collector uninstall lock clean
 
 demo: $(VENV)/run.stamp
 	@exec $(BIN)/python -m demo $(ARGS)
@@ -31,6 +33,10 @@ fleet: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks $(ARGS)
+
+logrotate-differences: $(VENV)/dev.stamp
+	@$(BIN)/python -m tests.prepare
+	@exec nice $(BIN)/python -m tests.agent.logs.rotate.differential --first $(FIRST) --cases $(N)
 
 # As root, on a server: the agent alone, or the agent and the collector. docs/agent.md says what goes where.
 # EXTRAS="postgresql redis" adds the drivers of checks.

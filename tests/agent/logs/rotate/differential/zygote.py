@@ -1,0 +1,75 @@
+"""Runs `hostward logrotate` for each line on standard input, in a fork that costs less than a start of Python."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pkgutil
+import signal
+import sys
+import time
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import agent.logs.rotate
+from agent.cli.main import main
+
+LOADED = ("agent.cli.logrotate",)
+
+
+def serve() -> None:
+    """Until standard input ends: one JSON object a line; answers with the exit code, negative for a signal."""
+    for name in ("LD_PRELOAD", "FAKETIME_SHARED"):  # what runs start has the real clock, under logrotate too
+        os.environ.pop(name, None)
+    for name in (f"faketime_shm_{os.getpid()}", f"sem.faketime_sem_{os.getpid()}"):  # else they would stay for ever
+        with suppress(FileNotFoundError):
+            Path("/dev/shm", name).unlink()
+    for name in LOADED:
+        importlib.import_module(name)
+    for module in pkgutil.walk_packages(agent.logs.rotate.__path__, "agent.logs.rotate."):
+        importlib.import_module(module.name)
+    for line in sys.stdin:
+        order = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            run(order)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def run(order: dict[str, Any]) -> None:
+    """What the order says, in a process of its own. Does not return."""
+    code = 1
+    try:
+        signal.alarm(order["patience"])
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        output = [os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666) for path in order["output"]]
+        for number, descriptor in enumerate((nothing, *output)):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        os.chdir(order["folder"])
+        os.umask(order["umask"])
+        os.environ.clear()
+        os.environ.update(order["environment"] | order["faked"] | {"FAKETIME_NO_CACHE": "1"})
+        time.tzset()
+        if order["user"] is not None:
+            user, group = order["user"]
+            os.setgroups([])
+            os.setresgid(group, group, group)
+            os.setresuid(user, user, user)
+        code = main(["logrotate", *order["words"]])
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else ended.code is not None
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    serve()
