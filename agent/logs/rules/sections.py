@@ -1,0 +1,186 @@
+"""A rule `[[logs]]` as the engine has it, and the files that it means."""
+
+from __future__ import annotations
+
+import glob
+import grp
+import os
+import pwd
+import stat
+import sys
+from fnmatch import fnmatchcase
+from typing import Final
+
+from agent.config.logs import LogOptions, Then
+from agent.logs.names import COMPRESSED, base
+from agent.logs.rotate.names import DateFormat, Names, matching
+from agent.logs.rotate.rule import DAILY, Ownership, Rule, Script, Section
+from agent.logs.rules.retention import Old
+from kit.errors import ConfigurationError
+from kit.terminal import clean
+
+EXTENSIONS: Final = {"zstd": ".zst", "gzip": ".gz", "xz": ".xz", "none": ""}
+NOTIFY: Final = "agent.cli.logs.notify"
+_FORBIDDEN = "*?["
+
+
+def section_of(options: LogOptions, *, compress_now: bool = False) -> Section:
+    """What the engine is to do for a rule. `compress_now` is for a disk that has no room for a delay.
+
+    What is removed is not its business: agent.logs.rules.sweep does it, with what must be done before.
+    Raises ConfigurationError for a user or group that there is not.
+    """
+    return Section(
+        rule_of(options, compress_now=compress_now),
+        pattern=" ".join(options.paths),
+        logs=logs_of(options),
+        place=options.name,
+    )
+
+
+def rule_of(options: LogOptions, *, compress_now: bool = False) -> Rule:
+    """The same without the files. Raises ConfigurationError."""
+    rule = Rule()
+    rule.criterion = DAILY
+    rule.missingok = True
+    rule.rotate = -1
+    rule.copytruncate = rule.keep_tail = options.copytruncate
+    if options.create and not options.copytruncate:
+        mode = None if options.mode is None else int(options.mode, 8)
+        rule.create = Ownership(mode, _user(options, options.owner), _group(options, options.group))
+    if options.su is not None:
+        user, _, group = options.su.partition(":")
+        user_id, group_id = _user(options, user), _group(options, group)
+        if user_id is not None and group_id is not None:
+            rule.su = (user_id, group_id)
+    rule.dateext = options.names == "date"
+    rule.dateformat = options.date_format if rule.dateext else None
+    rule.olddir = options.folder
+    rule.createolddir = Ownership() if options.folder else None
+    if options.compression != "none":
+        rule.compress = True
+        rule.codec = options.compression
+        rule.compressext = EXTENSIONS[options.compression]
+        rule.level = options.level
+        rule.threads = options.threads
+        rule.delaycompress = options.delay and not compress_now
+    rule.sharedscripts = True
+    if options.before:
+        rule.firstaction = Script(commands=(options.before,))
+    if options.then is not None and (commands := commands_of(options.then)):
+        rule.postrotate = Script(commands=commands)
+    return rule
+
+
+def commands_of(then: Then) -> tuple[tuple[str, ...], ...]:
+    """The programs that do what is to be done afterwards."""
+    commands: list[tuple[str, ...]] = []
+    ours = (sys.executable, "-P", "-m", NOTIFY)
+    if then.reload is not None:
+        commands.append((*ours, "reload", then.reload))
+    if then.signal is not None and then.unit is not None:
+        commands.append((*ours, "signal-unit", then.signal, then.unit))
+    if then.signal is not None and then.pid_file is not None:
+        commands.append((*ours, "signal-process", then.signal, then.pid_file))
+    if then.command:
+        commands.append(then.command)
+    return tuple(commands)
+
+
+def then_in_words(then: Then) -> list[str]:
+    """What is done afterwards: `reload nginx.service`."""
+    said = []
+    if then.reload is not None:
+        said.append(f"reload {then.reload}")
+    if then.signal is not None:
+        said.append(f"send SIG{then.signal} to {then.unit or f'the process in {then.pid_file}'}")
+    if then.command:
+        said.append(f"run {' '.join(then.command)}")
+    return said
+
+
+def logs_of(options: LogOptions) -> list[str]:
+    """The paths that a rule means, in order, each once: files that are there, and names without patterns.
+
+    What a rotation left beside a log is none, even where the pattern means it too.
+    """
+    found: dict[str, None] = {}
+    for pattern in options.paths:
+        if any(letter in pattern for letter in _FORBIDDEN):
+            paths = sorted(glob.glob(pattern))  # noqa: PTH207  # a path is text here, in order, and many at once
+            found.update(dict.fromkeys(path for path in paths if _is_log(path)))
+        else:
+            found[pattern] = None
+    return [path for path in found if not _is_excluded(path, options.exclude)]
+
+
+def old_of(options: LogOptions, rule: Rule, log: str) -> list[Old]:
+    """The old ones of a log, the newest first. Raises OSError."""
+    names = Names(rule, log)
+    try:
+        entries = sorted(os.listdir(names.folder))  # noqa: PTH208  # names are all that is asked for
+    except FileNotFoundError:
+        return []
+    found = _numbered(names, entries) if options.names == "number" else _dated(names, options, entries)
+    old = []
+    for name in found:
+        path = f"{names.folder}/{name}"
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
+            continue
+        if stat.S_ISREG(status.st_mode):
+            old.append(Old(path, status.st_size, status.st_mtime))
+    order = {f"{names.folder}/{name}": number for number, name in enumerate(found)}
+    return sorted(old, key=lambda one: (-one.modified, order[one.path]))
+
+
+def _numbered(names: Names, entries: list[str]) -> list[str]:
+    found = []
+    for behind in EXTENSIONS.values():
+        for name in entries:
+            if (number := names.number_of(name, behind)) is not None:
+                found.append((number, name))
+    return [name for _, name in sorted(found)]
+
+
+def _dated(names: Names, options: LogOptions, entries: list[str]) -> list[str]:
+    pattern = DateFormat(options.date_format).pattern
+    found = [name for behind in EXTENSIONS.values() for name in matching(entries, names.dated(pattern) + behind)]
+    return sorted(found, reverse=True)
+
+
+def _is_log(path: str) -> bool:
+    folder, slash, name = os.fsencode(path).rpartition(b"/")
+    if name.endswith(COMPRESSED):
+        return False
+    whole = base(name)
+    if whole is not None and os.path.lexists(folder + slash + whole):
+        return False
+    try:
+        return not stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _is_excluded(path: str, patterns: tuple[str, ...]) -> bool:
+    name = path.rpartition("/")[2]
+    return any(fnmatchcase(path if "/" in pattern else name, pattern) for pattern in patterns)
+
+
+def _user(options: LogOptions, name: str | None) -> int | None:
+    if name is None or name.isdecimal():
+        return None if name is None else int(name)
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        raise ConfigurationError(f"the rule {options.name}: there is no user {clean(name)}") from None
+
+
+def _group(options: LogOptions, name: str | None) -> int | None:
+    if name is None or name.isdecimal():
+        return None if name is None else int(name)
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise ConfigurationError(f"the rule {options.name}: there is no group {clean(name)}") from None
