@@ -55,6 +55,8 @@ class Rule:
     is written meanwhile is lost. logrotate cannot."""
     create: Ownership | None = None
     """A new log, as it shall be; None for none."""
+    create_last: Ownership = Ownership()
+    """What `create` said last, also before a `nocreate`; where another says less, this holds."""
     su: tuple[int, int] | None = None
     """User and group id that rotate."""
 
@@ -70,6 +72,8 @@ class Rule:
     addextension: str | None = None
     olddir: str | None = None
     createolddir: Ownership | None = None
+    createolddir_last: Ownership = Ownership()
+    """As `create_last`."""
 
     # Compression
     compress: bool = False

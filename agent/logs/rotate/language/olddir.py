@@ -1,0 +1,109 @@
+"""Folders for old logs: they are made where `createolddir` asks, and looked at, when a section ends."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from agent.logs.rotate.language.text import FileMistakeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.logs.rotate.language.text import Source
+    from agent.logs.rotate.rule import Ownership, Rule, Section
+    from agent.logs.rotate.say import Voice
+
+_MODE = 0o755
+"""Of a folder for which no mode is said."""
+
+
+def verify(section: Section, source: Source, voice: Voice, *, debug: bool) -> None:
+    """Look at the folder of each log, and make it; with `debug` nothing is made. Raises FileMistakeError."""
+    rule = section.rule
+    if rule.olddir is None:
+        return
+    for log in section.logs:
+        folder = os.path.dirname(log) or "."
+        try:
+            status = os.stat(folder)
+        except OSError as error:
+            if not rule.missingok:
+                said = f"error verifying log file path {folder}: {error.strerror}"
+                raise FileMistakeError(f"{source.place} {said}") from None
+            voice.verbose(
+                f"{source.place} verifying log file path failed {folder}: {error.strerror}, log is probably missing,"
+                " but missingok is set, so this is not an error."
+            )
+            continue
+        path = os.path.join(folder, rule.olddir)
+        _verify_one(path, log, status.st_dev, rule, source, voice, debug=debug)
+
+
+def _verify_one(path: str, log: str, device: int, rule: Rule, source: Source, voice: Voice, *, debug: bool) -> None:
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        if rule.createolddir is None or not isinstance(error, FileNotFoundError):
+            said = f"error verifying olddir path {path}: {error.strerror}"
+            raise FileMistakeError(f"{source.place} {said}") from None
+        make(path, rule.createolddir, rule.su, voice, debug=debug)
+        return
+    if not stat.S_ISDIR(status.st_mode):
+        raise FileMistakeError(f"{source.place} olddir path {path} is not a directory")
+    if status.st_dev != device and not (rule.copy or rule.copytruncate or rule.renamecopy):
+        raise FileMistakeError(f"{source.place} olddir {path} and log file {log} are on different devices")
+
+
+def make(path: str, wanted: Ownership, su: tuple[int, int] | None, voice: Voice, *, debug: bool) -> None:
+    """Make a folder with those that it is in. Raises FileMistakeError."""
+    mode = _MODE if wanted.mode is None else wanted.mode
+    uid, gid = (-1 if each is None else each for each in (wanted.uid, wanted.gid))
+    before = (os.geteuid(), os.getegid())
+    if su is not None and su != before:
+        _switch(before, su, voice)
+    try:
+        voice.verbose(f"creating new directory {path} mode = 0{mode:o} uid = {uid} gid = {gid}")
+        if not debug:
+            _make_all(path, mode, uid, gid)
+    finally:
+        if su is not None and su != before:
+            _switch(su, before, voice)
+
+
+def _switch(now: tuple[int, int], then: tuple[int, int], voice: Voice) -> None:
+    voice.verbose(
+        f"switching euid from {now[0]} to {then[0]} and egid from {now[1]} to {then[1]} (pid {os.getpid()})"
+    )
+    try:
+        if then[0] == os.getuid():
+            os.seteuid(then[0])
+            os.setegid(then[1])
+        else:
+            os.setegid(then[1])
+            os.seteuid(then[0])
+    except OSError as error:
+        said = (
+            f"error switching euid from {now[0]} to {then[0]} and egid from {now[1]} to {then[1]}: {error.strerror}"
+        )
+        raise FileMistakeError(f"{said} (pid {os.getpid()})") from None
+
+
+def _make_all(path: str, mode: int, uid: int, gid: int) -> None:
+    """Each folder that is not there gets the mode and the owners. Raises FileMistakeError."""
+    made = "/" if path.startswith("/") else ""
+    for part in filter(None, path.split("/")):
+        made = os.path.join(made, part)
+        try:
+            os.mkdir(made, mode)
+        except FileExistsError:
+            if not os.path.isdir(made):
+                raise FileMistakeError(f"path {made} already exists, but it is not a directory") from None
+            continue
+        except OSError as error:
+            raise FileMistakeError(f"error creating {made}: {error.strerror}") from None
+        try:
+            # The umask took some of the mode.
+            os.chmod(made, mode)
+            os.chown(made, uid, gid)
+        except OSError as error:
+            raise FileMistakeError(f"error setting owner of {made}: {error.strerror}") from None

@@ -1,0 +1,160 @@
+"""The text of a configuration file and how far it is read; the words that a line is made of (pure)."""
+
+from __future__ import annotations
+
+BLANK = " \t"
+SPACE = " \t\n\v\f\r"
+"""What C's isspace() takes for space."""
+LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+class MistakeError(Exception):
+    """What makes a section unusable, or a file where it is in none. The reader says where."""
+
+
+class FileMistakeError(MistakeError):
+    """What makes the whole rest of a file unusable. Its text is the whole message."""
+
+
+class MissingValueError(Exception):
+    """A directive has no value. `text` is what is said of it."""
+
+
+class Source:
+    """`at` is where reading goes on, `line` the line that messages name."""
+
+    __slots__ = ("at", "has_criterion", "line", "name", "text")
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+        self.at = 0
+        self.line = 1
+        self.has_criterion = False
+        """Whether a criterion was set since the last end of a section."""
+
+    @property
+    def place(self) -> str:
+        """For messages: `FILE:LINE`."""
+        return f"{self.name}:{self.line}"
+
+    def line_end(self, start: int) -> int:
+        """Where the line with this position ends: at its newline, or with the text."""
+        end = self.text.find("\n", start)
+        return end if end >= 0 else len(self.text)
+
+    def word_end(self, start: int) -> int:
+        """Where the letters end that begin here."""
+        text, end = self.text, start
+        while end < len(text) and text[end] in LETTERS:
+            end += 1
+        return end
+
+    def blank_end(self, start: int) -> int:
+        """Where the blanks end that begin here."""
+        text, end = self.text, start
+        while end < len(text) and text[end] in BLANK:
+            end += 1
+        return end
+
+    def value(self, expected_after: str) -> str:
+        """The rest of the line, without what separates it from its directive and the space at its end.
+
+        Reading goes on with the end of the line. Raises MissingValueError; then it goes on after one character, and a
+        newline that was it is not counted, as logrotate has it.
+        """
+        start = self.blank_end(self.at)
+        if self.text.startswith("=", start):
+            start = self.blank_end(start + 1)
+        if self.text.startswith("\n", start):
+            self.at += 1
+            raise MissingValueError(f"argument expected after {expected_after}")
+        self.at = self.line_end(start)
+        return until_nul(self._line(start))
+
+    def rest(self) -> str:
+        """The rest of the line with what separates it from its directive; reading goes on with the line's end."""
+        start, self.at = self.at, self.line_end(self.at)
+        return self._line(start)
+
+    def _line(self, start: int) -> str:
+        """From there to where reading is, without the space before a newline."""
+        text = self.text[start : self.at]
+        return text.rstrip(SPACE) if self.at < len(self.text) else text
+
+    def script(self) -> str | None:
+        """The text up to the line of `endscript`, which is read with one character more; None where there is none."""
+        text, start, line = self.text, self.at, self.at
+        while True:
+            word = self.blank_end(line)
+            end = word + len("endscript")
+            if text.startswith("endscript", word) and not (end < len(text) and text[end] in LETTERS):
+                # A newline is left to whoever counts lines.
+                self.at = end if text.startswith("\n", end) else end + 1
+                return until_nul(text[start:line])
+            line = text.find("\n", line) + 1
+            if line == 0:
+                return None
+            self.line += 1
+
+
+def until_nul(text: str) -> str:
+    """As much as C would see of it."""
+    return text.partition("\0")[0]
+
+
+def split_names(text: str) -> list[str]:
+    """The names that are written before a `{`, as popt splits them: quotes may stand inside of a name.
+
+    A backslash keeps the character after it, in quotes only a quote such as theirs. Raises ValueError where the text
+    ends with one.
+    """
+    names: list[str] = []
+    name, quote = "", ""
+    characters = iter(text)
+    for char in characters:
+        if char == "\\":
+            char = next(characters, "")
+            if not char:
+                raise ValueError("a name ends with a backslash")
+            name += char if quote in ("", char) else "\\" + char
+        elif quote:
+            if char == quote:
+                quote = ""
+            else:
+                name += char
+        elif char in "\"'":
+            quote = char
+        elif char in SPACE:
+            if name:
+                names.append(name)
+            name = ""
+        else:
+            name += char
+    return [*names, name] if name else names
+
+
+def split_quoted(text: str, at_most: int) -> list[str]:
+    """The first words of `create`, `createolddir` and `su`: a word may be quoted.
+
+    Space at the end, which only a file without a newline at its end has, is followed by an empty one. Raises
+    ValueError for a quote that is not closed.
+    """
+    words: list[str] = []
+    at = 0
+    while at < len(text) and len(words) < at_most:
+        while at < len(text) and text[at] in SPACE:
+            at += 1
+        if text.startswith(("'", '"'), at):
+            end = text.find(text[at], at + 1)
+            if end < 0:
+                raise ValueError("a quote is not closed")
+            words.append(until_nul(text[at + 1 : end]))
+            at = end + 1
+            continue
+        end = at
+        while end < len(text) and text[end] not in SPACE:
+            end += 1
+        words.append(until_nul(text[at:end]))
+        at = end
+    return words
