@@ -1,0 +1,1 @@
+"""The formats of logs: each in a file of its own, which turns a line into an `Entry` (pure)."""

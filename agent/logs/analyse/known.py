@@ -1,0 +1,77 @@
+"""The shapes that each log had before, by which it is known which are new.
+
+One file for each log, in a folder that belongs to whoever analyses.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+
+import msgspec
+
+from kit.files import write_durably
+
+MOST = 20_000
+"""Shapes of a log."""
+KEPT = 30 * 86400.0
+"""Seconds after which a shape that did not come again is new."""
+
+
+class Known(msgspec.Struct):
+    """Of one log, what came when."""
+
+    since: float = 0.0
+    """The time of the first line that was ever looked at; 0 where none was."""
+    shapes: dict[int, tuple[float, float]] = {}
+    """Digest of a shape to its first and its last time."""
+
+    def reaches(self, moment: float) -> bool:
+        """Whether it knows of lines before that time."""
+        return 0 < self.since < moment
+
+    def has(self, digest: int, moment: float) -> bool:
+        """Whether a shape came before that time."""
+        known = self.shapes.get(digest)
+        return known is not None and known[0] < moment
+
+    def add(self, digest: int, first: float, last: float) -> None:
+        """A shape came in that time."""
+        before, after = self.shapes.get(digest, (first, last))
+        self.shapes[digest] = (min(before, first), max(after, last))
+
+    def began(self, moment: float) -> None:
+        """Lines were looked at from that time on."""
+        if moment > 0:
+            self.since = min(self.since, moment) if self.since else moment
+
+    def settle(self, now: float) -> None:
+        """Forget what did not come for long, and the oldest where there are too many."""
+        recent: Iterable[tuple[int, tuple[float, float]]] = (
+            item for item in self.shapes.items() if item[1][1] > now - KEPT
+        )
+        self.shapes = dict(sorted(recent, key=lambda item: (-item[1][1], item[0]))[:MOST])
+
+
+def load(folder: Path, log: str) -> Known:
+    """What is known of a log: nothing where that cannot be read."""
+    with suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return msgspec.msgpack.decode(_file(folder, log).read_bytes(), type=Known)
+    return Known()
+
+
+def save(folder: Path, log: str, known: Known) -> None:
+    """Keep it. Raises OSError; PermissionError where the folder belongs to somebody else."""
+    folder.mkdir(mode=0o755, exist_ok=True)
+    about = folder.lstat()
+    # Who owns the folder above could have put a link here, through which root would write elsewhere.
+    if about.st_uid != os.geteuid() or folder.is_symlink():
+        raise PermissionError(f"{folder} belongs to somebody else")
+    write_durably(_file(folder, log), msgspec.msgpack.encode(known), mode=0o600)
+
+
+def _file(folder: Path, log: str) -> Path:
+    return folder / f"{blake2b(os.fsencode(log), digest_size=8).hexdigest()}.known"
