@@ -18,11 +18,10 @@ from pathlib import Path
 from tests.agent.logs.rotate.differential.case import Case, dump
 from tests.agent.logs.rotate.differential.chance import drawn
 from tests.agent.logs.rotate.differential.justified import reason, unjustified
-from tests.agent.logs.rotate.differential.programs import Real, ours
+from tests.agent.logs.rotate.differential.programs import runner
 from tests.agent.logs.rotate.differential.reduce import reduced, signature
-from tests.agent.logs.rotate.differential.twins import Twins, place
+from tests.agent.logs.rotate.differential.twins import Twins
 
-MEMORY = Path("/dev/shm")
 EVERY = 500
 """Cases between two lines of progress."""
 
@@ -40,10 +39,9 @@ def main() -> int:
         return 1
     keep = options.keep or Path(tempfile.mkdtemp(prefix="differences-"))
     keep.mkdir(parents=True, exist_ok=True)
-    with place(MEMORY if MEMORY.is_dir() else None) as folder, ours() as own:
-        return search(
-            Twins(folder, Real(), own), range(options.first, options.first + options.cases), options.kinds, keep
-        )
+    with runner() as own:
+        numbers = range(options.first, options.first + options.cases)
+        return search(Twins(own.real(), own.ours()), numbers, options.kinds, keep)
 
 
 def search(twins: Twins, numbers: range, most: int, keep: Path) -> int:

@@ -34,6 +34,8 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     """Octal; empty for 0644, and 0755 for a folder."""
     owner: str = ""
     """`user:group`, by numbers or names; empty for who runs the tests."""
+    acl: str = ""
+    """What `setfacl --modify` takes."""
     age: int = 0
     """Seconds since it was modified, at the clock of the run that it is put there for."""
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TypeVar
 
-from tests.agent.logs.rotate.differential.case import Case, Entry, Run
-from tests.agent.logs.rotate.differential.directives import BODIES, COMMON, RARE, SCRIPTS, STRANGE
+from tests.agent.logs.rotate.differential.case import FOLDER, Case, Entry, Run
+from tests.agent.logs.rotate.differential.directives import BODIES, COMMON, RARE, SCRIPTS, STRANGE, THEMES
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ LOGS = (
     "log/a.txt",
     "log/with space.log",
     "log/.hidden",
-    "top.log",
+    "top/top.log",
 )
 PATTERNS = ("log/*.log", "log/*", "log/?.log", "log/[ab].log", "log/none*.log", "log", "log/*/c.log", "log/{a,b}.log")
 OUTSIDE = (
@@ -76,6 +76,33 @@ OPTIONS: tuple[tuple[str, ...], ...] = (
     ("-d",),
     ("-d", "-f"),
 )
+COMMANDS: tuple[tuple[str, ...], ...] = (
+    (),
+    ("-v",),
+    ("-s",),
+    ("-x", "logrotate.conf"),
+    ("--nosuch", "logrotate.conf"),
+    ("--usage",),
+    ("--help",),
+    ("-?",),
+    ("--version",),
+    ("-vdf", "-sstatus", "logrotate.conf"),
+    ("-vfsstatus", "logrotate.conf"),
+    ("--verbose", "--force", "--state=status", "logrotate.conf"),
+    ("--debug", "--state", "status", "--log", "said", "logrotate.conf"),
+    ("logrotate.conf", "-v", "-s", "status"),
+    ("-v", "-s", "status", "--", "logrotate.conf"),
+    ("-v", "-s", "status", "logrotate.conf", "nothing.conf"),
+    ("-v", "-s", "status", "nothing.conf"),
+    ("-v", "-s", "status", "/FOLDER/logrotate.conf", "logrotate.conf"),
+    ("-v", "-s", "status", "included.d", "logrotate.conf"),
+    ("-v", "-s", "status", "."),
+    ("-v", "-s", "no/status", "logrotate.conf"),
+    ("-v", "-s", "log", "logrotate.conf"),
+    ("-v", "-s", "status", "-s", "other", "logrotate.conf"),
+    ("-v", "-s", "status", "--verbose=1", "logrotate.conf"),
+)
+"""Whole command lines; all that would read a configuration name a state file, lest the host's be used."""
 TOOLS = (
     Entry(path="bin/mail", mode="0755", text='#!/bin/sh\n(echo "mail $*"; cat) >> /FOLDER/mails\n'),
     Entry(path="bin/press", mode="0755", text='#!/bin/sh\necho "press $*" >> /FOLDER/order\nexec cat\n'),
@@ -83,6 +110,8 @@ TOOLS = (
         path="bin/fails", mode="0755", text="#!/bin/sh\ncat > /dev/null\necho partial\necho it fails >&2\nexit 2\n"
     ),
 )
+ONE = "\ue000"
+"""A letter for the folder's path."""
 NOISE = (
     '"',
     "'",
@@ -201,6 +230,8 @@ def section(random: Random, world: World) -> list[str]:
         inner.insert(0, random.choice(("hourly", "daily", "daily", "weekly", "monthly", "yearly", "size 10")))
     if chance(random, 60):
         inner.insert(0, f"rotate {random.randint(0, 4)}")
+    if chance(random, 50):
+        inner += random.choice(THEMES)
     for name in SCRIPTS:
         if chance(random, 12):
             body = random.choice(BODIES).replace("NAME", name)
@@ -211,7 +242,8 @@ def section(random: Random, world: World) -> list[str]:
 
 
 def mutated(random: Random, text: str) -> str:
-    """With a slip or two of the pen."""
+    """With a slip or two of the pen, which makes no other folder's path."""
+    text = text.replace(f"{FOLDER}/", ONE)
     for _ in range(random.randint(1, 2)):
         at = random.randint(0, len(text))
         what = random.randint(0, 3)
@@ -226,18 +258,20 @@ def mutated(random: Random, text: str) -> str:
             line = random.randint(0, len(lines) - 1)
             lines[line : line + 1] = [lines[line]] * random.choice((0, 2))
             text = "\n".join(lines)
-    return text
+    return text.replace(ONE, f"{FOLDER}/")
 
 
 def folder(random: Random, world: World) -> None:
     """Logs, those that were rotated before, and sometimes something that is in the way."""
     for name in ("log", "old", "log/old"):
         if name == "log" or chance(random, 50 if "olddir" in world.text else 2):
-            mode, owner = random.choice(FOLDER_MODES), random.choice(OWNERS) if chance(random, 15) else ""
+            mode, owner = random.choice(FOLDER_MODES), random.choice(OWNERS) if chance(random, 5) else ""
+            if "su nobody" in world.text and chance(random, 80):
+                owner = "nobody:nogroup"
             world.entries.append(Entry(path=name, kind="folder", mode=mode, owner=owner))
     for log in world.logs:
         if chance(random, 95):
-            world.entries.append(the_log(random, log))
+            world.entries.append(the_log(random, world, log))
         rotated(random, world, log)
     if chance(random, 5):
         kind = random.choice(("link", "hardlink", "folder", "fifo"))
@@ -251,7 +285,7 @@ def folder(random: Random, world: World) -> None:
             world.entries.append(Entry(path=log, kind=kind))
 
 
-def the_log(random: Random, log: str) -> Entry:
+def the_log(random: Random, world: World, log: str) -> Entry:
     """As someone writes it."""
     age = random.choice((0, 60, HOUR, DAY, 40 * DAY))
     return Entry(
@@ -259,7 +293,8 @@ def the_log(random: Random, log: str) -> Entry:
         text="first\n" if chance(random, 50) else "",
         size=random.choice(SIZES),
         mode=random.choice(MODES),
-        owner=random.choice(OWNERS),
+        owner="nobody:nogroup" if "su nobody" in world.text and chance(random, 70) else random.choice(OWNERS),
+        acl="u:nobody:r" if chance(random, 1) else "",
         age=age,
     )
 
@@ -329,7 +364,7 @@ def runs(random: Random, world: World) -> list[Run]:
             clock += datetime.timedelta(seconds=max(0, random.choice(LONG_LAPSES if chance(random, 10) else LAPSES)))
             entries = [Entry(path=log, text=f"{number}\n", append=True) for log in world.logs if chance(random, 80)]
         options = [*random.choice(OPTIONS), "-s", "/dev/null" if chance(random, 2) else "status"]
-        if "mail" in world.text and chance(random, 90):
+        if "mail" in world.text:
             options += ["-m", "/FOLDER/bin/mail"]
         if chance(random, 3):
             options += random.choice(
@@ -337,5 +372,6 @@ def runs(random: Random, world: World) -> list[Run]:
             )
         user = "nobody" if chance(random, 2) else ""
         umask = random.choice(("077", "000", "002")) if chance(random, 4) else "022"
-        made.append(Run(clock=clock, options=[*options, "logrotate.conf"], entries=entries, user=user, umask=umask))
+        words = list(random.choice(COMMANDS)) if chance(random, 3) else [*options, "logrotate.conf"]
+        made.append(Run(clock=clock, options=words, entries=entries, user=user, umask=umask))
     return made

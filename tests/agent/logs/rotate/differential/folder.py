@@ -7,6 +7,7 @@ import grp
 import os
 import pwd
 import stat
+import subprocess
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -61,6 +62,8 @@ def put(folder: Path, named: str, entry: Entry, now: int) -> None:
         os.chown(path, user_id(user), group_id(group), follow_symlinks=False)
     if entry.kind != "link":
         path.chmod(int(entry.mode or ("0755" if entry.kind == "folder" else "0644"), 8))
+    if entry.acl:
+        subprocess.run(["setfacl", "--modify", entry.acl, path], check=True)
 
 
 def content(entry: Entry, named: str) -> bytes:
@@ -98,6 +101,8 @@ def describe(path: Path, written: tuple[float, float], now: int) -> str:
     described = f"{stat.filemode(found.st_mode)} {found.st_uid}:{found.st_gid}"
     if stat.S_ISLNK(found.st_mode):
         return f"{described} -> {path.readlink()}"
+    for name in os.listxattr(path):
+        described += f", {name}: {os.getxattr(path, name).hex()}"
     if not stat.S_ISREG(found.st_mode):  # the times of folders tell of temporary names
         return described
     modified = int(found.st_mtime)

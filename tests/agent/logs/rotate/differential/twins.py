@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from tests.agent.logs.rotate.differential.case import FOLDER, Case
 from tests.agent.logs.rotate.differential.folder import look, prepare, seconds
@@ -20,10 +17,9 @@ STATE = "logrotate state -- version"
 class Twins:
     """Compares two programs, one case after the other."""
 
-    def __init__(self, place: Path, *programs: Program) -> None:
-        self.place = place
-        """A folder that any user may pass through."""
-        self.folder = place / "case"
+    def __init__(self, *programs: Program) -> None:
+        self.place = programs[0].runner.place
+        self.folder = self.place / "case"
         """What both folders are called while a program runs, so that all paths are the same."""
         self.programs = programs
 
@@ -81,12 +77,3 @@ def comparable(text: str) -> str:
         return text
     head, _, lines = text.partition("\\n")
     return "\\n".join((head, *sorted(lines.strip("'").split("\\n"))))
-
-
-@contextmanager
-def place(within: Path | None = None) -> Iterator[Path]:
-    """A new folder for twins, that any user may pass through."""
-    with tempfile.TemporaryDirectory(prefix="twins-", dir=within) as name:
-        made = Path(name)
-        made.chmod(0o755)
-        yield made

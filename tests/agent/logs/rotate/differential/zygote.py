@@ -1,4 +1,7 @@
-"""Runs `hostward logrotate` for each line on standard input, in a fork that costs less than a start of Python."""
+"""Runs a program for each line on standard input.
+
+`hostward logrotate` runs in a fork, which costs less than a start of Python.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +20,14 @@ from typing import Any
 import agent.logs.rotate
 from agent.cli.main import main
 
-LOADED = ("agent.cli.logrotate",)
-
 
 def serve() -> None:
     """Until standard input ends: one JSON object a line; answers with the exit code, negative for a signal."""
     for name in ("LD_PRELOAD", "FAKETIME_SHARED"):  # what runs start has the real clock, under logrotate too
         os.environ.pop(name, None)
-    for name in (f"faketime_shm_{os.getpid()}", f"sem.faketime_sem_{os.getpid()}"):  # else they would stay for ever
-        with suppress(FileNotFoundError):
-            Path("/dev/shm", name).unlink()
-    for name in LOADED:
-        importlib.import_module(name)
+    forget(os.getpid())
+    with suppress(ModuleNotFoundError):
+        importlib.import_module("agent.cli.logrotate")
     for module in pkgutil.walk_packages(agent.logs.rotate.__path__, "agent.logs.rotate."):
         importlib.import_module(module.name)
     for line in sys.stdin:
@@ -37,7 +36,14 @@ def serve() -> None:
         if child == 0:
             run(order)
         _, status = os.waitpid(child, 0)
+        forget(child)
         print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def forget(process: int) -> None:
+    """Remove what libfaketime made for a process and does not always remove."""
+    for name in (f"faketime_shm_{process}", f"sem.faketime_sem_{process}"):
+        Path("/dev/shm", name).unlink(missing_ok=True)
 
 
 def run(order: dict[str, Any]) -> None:
@@ -53,13 +59,15 @@ def run(order: dict[str, Any]) -> None:
         os.chdir(order["folder"])
         os.umask(order["umask"])
         os.environ.clear()
-        os.environ.update(order["environment"] | order["faked"] | {"FAKETIME_NO_CACHE": "1"})
+        os.environ.update(order["environment"])
         time.tzset()
         if order["user"] is not None:
             user, group = order["user"]
             os.setgroups([])
             os.setresgid(group, group, group)
             os.setresuid(user, user, user)
+        if order["command"] is not None:
+            os.execv(order["command"][0], [*order["command"], *order["words"]])
         code = main(["logrotate", *order["words"]])
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else ended.code is not None
