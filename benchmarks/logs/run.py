@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -137,9 +138,7 @@ def _quiet(bench: Bench, configuration: str) -> list[Way]:
         measure(words, environment(bench.place), bench.place / "said")  # a log that is new is only remembered
         return words
 
-    return [
-        Way(name, lambda name=name, command=command: prepare(name, command)) for name, command in bench.rotating()
-    ]
+    return [Way(name, partial(prepare, name, command)) for name, command in bench.rotating()]
 
 
 def _due(bench: Bench) -> list[Way]:
@@ -159,10 +158,7 @@ def _due(bench: Bench) -> list[Way]:
             raise RuntimeError(f"{done} of {LOGS} logs were rotated")
         return done
 
-    return [
-        Way(name, lambda name=name, command=command: prepare(name, command), left)
-        for name, command in bench.rotating()
-    ]
+    return [Way(name, partial(prepare, name, command), left) for name, command in bench.rotating()]
 
 
 def _fill(folder: Path) -> None:
@@ -252,10 +248,8 @@ def _ways(bench: Bench, source: Path) -> list[Way]:
         shutil.rmtree(state, ignore_errors=True)
         return [BIN / "hostward", "logs", "--config", config, "--state-dir", state, "rotate", "--force", "big"]
 
-    gzip = [
-        Way(f"{name}, gzip", lambda command=command: language(command), left) for name, command in bench.rotating()
-    ]
-    zstd = [Way(f"hostward, zstd {level}", lambda level=level: native(level), left) for level in (3, 6)]
+    gzip = [Way(f"{name}, gzip", partial(language, command), left) for name, command in bench.rotating()]
+    zstd = [Way(f"hostward, zstd {level}", partial(native, level), left) for level in (3, 6)]
     return [*gzip, *zstd]
 
 
