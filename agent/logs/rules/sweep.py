@@ -1,0 +1,163 @@
+"""Removes the old ones of a rule's logs that are not to be kept, whether a log was due or not."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from agent.config.logs import LogOptions
+from agent.logs.rotate.apply import operations
+from agent.logs.rotate.apply.folders import Folder
+from agent.logs.rotate.apply.su import Identity
+from agent.logs.rotate.rule import Rule
+from agent.logs.rotate.say import Voice
+from agent.logs.rules.archive import Archive, Proof
+from agent.logs.rules.retention import Old, Removal, over_budget, surplus, to_free
+from agent.logs.rules.sections import old_of
+
+Free = Callable[[str], int]
+"""Bytes that are free in the file system of a folder. Raises OSError."""
+
+
+class Swept(NamedTuple):
+    """What a sweep did."""
+
+    removed: list[Removal]
+    errors: list[str]
+
+    @property
+    def freed(self) -> int:
+        """Bytes."""
+        return sum(removal.old.size for removal in self.removed)
+
+
+def free_in(folder: str) -> int:
+    """What others than root may still take of a file system. Raises OSError."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
+
+
+def used_by(logs: Sequence[str], old: Mapping[str, Collection[Old]]) -> int:
+    """Bytes of logs and their old ones."""
+    used = sum(one.size for found in old.values() for one in found)
+    for log in logs:
+        try:
+            used += os.lstat(log).st_size
+        except OSError:
+            continue
+    return used
+
+
+def decide(
+    options: LogOptions,
+    old: Mapping[str, Sequence[Old]],
+    *,
+    now: float,
+    used: int = 0,
+    free: Free = free_in,
+    coming: Collection[str] = (),
+) -> list[Removal]:
+    """What goes of the old ones of each log, each once, with the first reason that there is.
+
+    `used` is what files and journal take, for the budget. Each log in `coming` gets one more. Raises OSError.
+    """
+    removals: dict[str, Removal] = {}
+    for log, found in old.items():
+        for removal in surplus(options, found, now, coming=int(log in coming)):
+            removals.setdefault(removal.old.path, removal)
+    if options.keep_free is not None:
+        _decide_by_disk(options, old, removals, free)
+    rest = [one for found in old.values() for one in found if one.path not in removals]
+    gone = sum(removal.old.size for removal in removals.values())
+    for removal in over_budget(options, rest, used - gone):
+        removals.setdefault(removal.old.path, removal)
+    return list(removals.values())
+
+
+def _decide_by_disk(
+    options: LogOptions, old: Mapping[str, Sequence[Old]], removals: dict[str, Removal], free: Free
+) -> None:
+    """Old ones of one file system free that one and no other."""
+    devices: dict[int, tuple[str, list[Old]]] = {}
+    for found in old.values():
+        for one in found:
+            folder = one.path.rpartition("/")[0] or "/"
+            devices.setdefault(os.statvfs(folder).f_fsid, (folder, []))[1].append(one)
+    for folder, ones in devices.values():
+        rest = [one for one in ones if one.path not in removals]
+        gone = sum(one.size for one in ones if one.path in removals)
+        for removal in to_free(options, rest, free(folder) + gone):
+            removals[removal.old.path] = removal
+
+
+def sweep(
+    options: LogOptions,
+    rule: Rule,
+    logs: Sequence[str],
+    *,
+    now: float,
+    voice: Voice,
+    journal: int = 0,
+    archive: Archive | None = None,
+    free: Free = free_in,
+) -> Swept:
+    """Remove what is not to be kept. With an `archive` only what was proved to be there.
+
+    `journal` is what the journal takes of the budget.
+    """
+    try:
+        old = {log: old_of(options, rule, log) for log in logs}
+        removals = decide(options, old, now=now, used=used_by(logs, old) + journal, free=free)
+    except OSError as error:
+        return Swept([], [f"{options.name}: {error.filename or 'old logs'}: {error.strerror}"])
+    proved: dict[str, Proof] | None = None
+    errors: list[str] = []
+    if archive is not None and removals:
+        proved, errors = archive.save([removal.old.path for removal in removals])
+        removals = [removal for removal in removals if removal.old.path in proved]
+    identity = Identity(voice)
+    try:
+        if removals and rule.su is not None:
+            identity.become(*rule.su)
+        removed = []
+        for removal in removals:
+            try:
+                if _remove(removal.old, None if proved is None else proved[removal.old.path]):
+                    removed.append(removal)
+                    voice.verbose(f"removed {removal.old.path}: {removal.reason}")
+            except OSError as error:
+                errors.append(f"{removal.old.path} is kept: {error.strerror}")
+    finally:
+        identity.leave()
+    return Swept(removed, errors)
+
+
+def _remove(old: Old, proof: Proof | None) -> bool:
+    """False where it is gone. Raises OSError where it is another file by now, or its folder is not to be trusted."""
+    path, _, name = old.path.rpartition("/")
+    folder = Folder(path)
+    try:
+        _trust(os.fstat(folder.descriptor))
+        found = folder.look(name)
+        same = stat.S_ISREG(found.st_mode) and (found.st_size, found.st_mtime) == (old.size, old.modified)
+        if same and proof is not None:
+            known = (proof.device, proof.inode, proof.size, proof.modified)
+            same = known == (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        if not same:
+            raise OSError(0, "it is no longer the file that it was")
+        operations.unlink(name, folder=folder.descriptor)
+    except FileNotFoundError:
+        return False
+    finally:
+        folder.close()
+    return True
+
+
+def _trust(folder: os.stat_result) -> None:
+    """As logrotate has it: root removes nothing where others may put something else in its place."""
+    if os.geteuid() == 0 and (
+        folder.st_mode & stat.S_IWOTH or (folder.st_mode & stat.S_IWGRP and folder.st_gid != 0)
+    ):
+        raise OSError(0, "others than root may write to its folder; the option su says who rotates there")
