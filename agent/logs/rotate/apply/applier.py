@@ -1,0 +1,395 @@
+"""Does the steps of one log, each so that doing it again after a kill does no harm."""
+
+from __future__ import annotations
+
+import os
+
+from agent.logs.rotate.apply import files, operations
+from agent.logs.rotate.steps import (
+    Compress,
+    Copy,
+    Create,
+    Discard,
+    Fail,
+    Mail,
+    Move,
+    Remove,
+    Say,
+    Shift,
+    Step,
+    Truncate,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from agent.logs.rotate.apply.folders import Folder, Folders
+    from agent.logs.rotate.apply.su import Identity
+    from agent.logs.rotate.hooks import Hooks
+    from agent.logs.rotate.moment import Moment
+    from agent.logs.rotate.rule import Rule, Script
+    from agent.logs.rotate.say import Voice
+
+    Marks = dict[str, list[int]]
+    Mark = Callable[[str, list[int]], None]
+
+
+class Applier:
+    """Does steps by a rule. `mark` keeps what cannot be told from the files when the run is killed; `marks` is what
+    a killed run had kept, by the path that is made; `resuming` says that the steps may have been done already."""
+
+    def __init__(
+        self,
+        rule: Rule,
+        pattern: str,
+        now: Moment,
+        *,
+        folders: Folders,
+        voice: Voice,
+        identity: Identity,
+        hooks: Hooks,
+        mail_command: str,
+        pretend: bool,
+    ) -> None:
+        self._rule = rule
+        self._pattern = pattern
+        self._now = now
+        self._folders = folders
+        self._voice = voice
+        self._identity = identity
+        self._hooks = hooks
+        self._mail_command = mail_command
+        self._pretend = pretend
+        self.mark: Mark = _no_mark
+        self.marks: Marks = {}
+        self.resuming = False
+
+    def do(self, step: Step) -> bool:
+        """Whether it went well; what went wrong has been told."""
+        if isinstance(step, Say):
+            if step.pretended or not self._pretend:
+                self._voice.verbose(step.text)
+            return True
+        if isinstance(step, Fail):
+            self._voice.error(step.text)
+            return False
+        well = _DOING[type(step)](self, step)
+        if not well:
+            # What the plan foresaw is not so.
+            self._folders.forget()
+        return well
+
+    # --- Names ---
+
+    def _shift(self, step: Shift) -> bool:
+        if self._pretend:
+            return True
+        try:
+            self._rename(step)
+        except FileNotFoundError:
+            self._voice.verbose(f"old log {step.old} does not exist")
+        except OSError as error:
+            self._voice.error(f"error renaming {step.old} to {step.new}: {error.strerror}")
+            return False
+        return True
+
+    def _move(self, step: Shift) -> bool:
+        if self._pretend:
+            return True
+        try:
+            self._rename(step)
+        except OSError as error:
+            self._voice.error(f"failed to rename {step.old} to {step.new}: {error.strerror}")
+            return False
+        return True
+
+    def _rename(self, step: Shift) -> None:
+        old_folder, old = self._folders.of(step.old)
+        new_folder, new = self._folders.of(step.new)
+        if self.resuming and not old_folder.has(old, step.inode):
+            return
+        operations.rename(old, new, old_folder=old_folder.descriptor, new_folder=new_folder.descriptor)
+
+    def _create(self, step: Create) -> bool:
+        if self._pretend:
+            return True
+        try:
+            folder, name = self._folders.of(step.path)
+            access_list = files.access_list_of(*self._folders.of(step.like)) if step.like else None
+            files.create_log(folder, name, step.mode, step.uid, step.gid, access_list)
+        except FileExistsError:
+            return True  # Whoever writes it was faster, or a killed run made it.
+        except OSError as error:
+            self._voice.error(f"error creating output file {step.path}: {error.strerror}")
+            return False
+        return True
+
+    def _clear(self, folder: Folder, name: str) -> None:
+        """Make a name free for what is made. Raises OSError."""
+        try:
+            folder.look(name)
+        except FileNotFoundError:
+            return
+        now = self._now
+        backup = f"{name}-{now.year:04}{now.month:02}{now.day:02}{now.hour:02}.backup"
+        self._voice.error(f"destination {folder.path}/{name} already exists, renaming to {folder.path}/{backup}")
+        operations.rename(name, backup, old_folder=folder.descriptor, new_folder=folder.descriptor)
+
+    def _made(self, folder: Folder, name: str, path: str) -> bool:
+        """Whether a killed run had made that file, and gives it its name where only that was missing."""
+        made = self.marks.get(path)
+        if made is None:
+            return False
+        if folder.has(name, made[0]):
+            return True
+        unfinished = files.temporary(name)
+        if not folder.has(unfinished, made[0]):
+            return False
+        operations.rename(unfinished, name, old_folder=folder.descriptor, new_folder=folder.descriptor)
+        return True
+
+    # --- Copies ---
+
+    def _copy(self, step: Copy) -> bool:
+        if self._pretend:
+            return True
+        try:
+            origin, name = self._folders.of(step.source)
+            folder, new = self._folders.of(step.target)
+            if self._made(folder, new, step.target):
+                return True
+            try:
+                source, status = files.open_same(origin, name, step.inode)
+            except OSError as error:
+                self._voice.error(f"error opening {step.source}: {error.strerror or error}")
+                return False
+        except OSError as error:
+            self._voice.error(f"error opening {step.source}: {error.strerror}")
+            return False
+        try:
+            self._clear(folder, new)
+            inode, length = files.write_copy(source, status, folder, new)
+            self._keep(step.target, [inode, length])
+            operations.rename(files.temporary(new), new, old_folder=folder.descriptor, new_folder=folder.descriptor)
+        except OSError as error:
+            files.remove_if_there(folder, files.temporary(new))
+            self._voice.error(f"error copying {step.source} to {step.target}: {error.strerror}")
+            return False
+        finally:
+            os.close(source)
+        return True
+
+    def _keep(self, path: str, values: list[int]) -> None:
+        self.marks[path] = values
+        self.mark(path, values)
+
+    def _truncate(self, step: Truncate) -> bool:
+        if self._pretend:
+            return True
+        try:
+            folder, name = self._folders.of(step.path)
+            log, _ = files.open_same(folder, name, step.inode, flags=os.O_RDWR)
+        except OSError as error:
+            self._voice.error(f"error opening {step.path}: {error.strerror or error}")
+            return False
+        try:
+            if not step.copy:
+                operations.truncate(log, 0)
+                return True
+            copies, copy_name = self._folders.of(step.copy)
+            copy, _ = files.open_same(copies, copy_name, self.marks[step.copy][0], flags=os.O_RDWR)
+            try:
+                if self.resuming and not files.begins_alike(log, copy):
+                    return True
+                lost = files.empty_copied(log, copy, keep_tail=self._rule.keep_tail)
+                if self._rule.keep_tail and lost is not None:
+                    self._voice.warning(lost.format(path=step.path))
+            finally:
+                os.close(copy)
+        except OSError as error:
+            self._voice.error(f"error truncating {step.path}: {error.strerror or error}")
+            return False
+        finally:
+            os.close(log)
+        return True
+
+    # --- Older ones ---
+
+    def _compress(self, step: Compress) -> bool:
+        rule = self._rule
+        from agent.logs.rotate.apply import compress  # Most runs compress nothing
+
+        try:
+            folder, name = self._folders.of(step.path)
+            if not self._pretend and self.resuming and not self._is_there(folder, name, step.inode):
+                return True
+            if not self._pretend and not self._may_compress(folder, name, step):
+                return True
+            self._voice.verbose(f"compressing log with: {rule.codec or rule.compresscmd}")
+            if self._pretend:
+                return True
+            new = name + rule.compressext
+            path = step.path + rule.compressext
+            source, status = files.open_same(folder, name, step.inode, flags=os.O_RDWR if rule.shred else os.O_RDONLY)
+            try:
+                if not self._made(folder, new, path):
+                    self._clear(folder, new)
+                    inode = compress.write_temporary(
+                        rule,
+                        source,
+                        status,
+                        folder,
+                        name,
+                        modified=step.modified,
+                        voice=self._voice,
+                        identity=self._identity,
+                    )
+                    self._keep(path, [inode])
+                    operations.rename(
+                        files.temporary(new), new, old_folder=folder.descriptor, new_folder=folder.descriptor
+                    )
+                self._unlink(folder, name, step.path, source)
+            finally:
+                os.close(source)
+        except compress.CompressError:
+            return False
+        except OSError as error:
+            self._voice.error(f"failed to compress log {step.path}: {error.strerror or error}")
+            return False
+        return True
+
+    def _is_there(self, folder: Folder, name: str, inode: int) -> bool:
+        if inode:
+            return folder.has(name, inode)
+        try:
+            folder.look(name)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _may_compress(self, folder: Folder, name: str, step: Compress) -> bool:
+        try:
+            status = folder.look(name)
+        except FileNotFoundError:
+            return True  # Opening it says so.
+        if self._hooks.may_compress(step.path, status.st_dev, status.st_ino):
+            return True
+        self._voice.verbose(f"leaving {step.path} as it is until it has been read to its end")
+        return False
+
+    def _remove(self, step: Remove) -> bool:
+        rule = self._rule
+        try:
+            folder, name = self._folders.of(step.path)
+            if self.resuming and not self._is_there(folder, name, step.inode):
+                return True
+            self._voice.verbose(f"removing old log {step.path}")
+            if self._pretend:
+                return True
+            if rule.preremove is not None and not self._preremove(step):
+                self._voice.error(f"Failed to remove old log {step.path}: {os.strerror(2)}")
+                return False
+            if not self._hooks.before_remove(step.path):
+                self._voice.verbose(f"keeping {step.path}, which is not safe elsewhere yet")
+                return True
+            self._unlink(folder, name, step.path, None)
+        except OSError as error:
+            self._voice.error(f"Failed to remove old log {step.path}: {error.strerror or error}")
+            return False
+        return True
+
+    def _preremove(self, step: Remove) -> bool:
+        assert self._rule.preremove is not None
+        self._voice.verbose("running preremove script")
+        if self.script(self._rule.preremove, [step.path]):
+            return True
+        self._voice.error(
+            f"error running preremove script for {step.path} of '{self._pattern}'. Not removing this file."
+        )
+        return False
+
+    def _discard(self, step: Discard) -> bool:
+        if self._pretend:
+            return True
+        try:
+            folder, name = self._folders.of(step.path)
+            if self._is_there(folder, name, step.inode):
+                self._unlink(folder, name, step.path, None)
+        except OSError as error:
+            self._voice.error(f"error removing {step.path}: {error.strerror or error}")
+            return False
+        return True
+
+    def _unlink(self, folder: Folder, name: str, path: str, descriptor: int | None) -> None:
+        """Raises OSError."""
+        if self._rule.shred:
+            from agent.logs.rotate.apply import shred  # few rules have it
+
+            self._voice.verbose(f"Using shred to remove the file {path}")
+            opened = files.open_same(folder, name, 0, flags=os.O_WRONLY)[0] if descriptor is None else descriptor
+            try:
+                if not shred.overwrite(opened, self._rule.shredcycles):
+                    raise OSError(5, "shred failed")
+            finally:
+                if descriptor is None:
+                    os.close(opened)
+        operations.unlink(name, folder=folder.descriptor)
+
+    def _mail(self, step: Mail) -> bool:
+        from agent.logs.rotate.apply import mail  # few rules have it
+
+        if step.path in self.marks:
+            return True
+        try:
+            folder, name = self._folders.of(step.path)
+            descriptor, _ = files.open_same(folder, name, 0)
+        except OSError as error:
+            self._voice.error(f"failed to open {step.path} for mailing: {error.strerror or error}")
+            return False
+        try:
+            if self._pretend:
+                return True
+            well = mail.send(
+                self._rule,
+                step.path,
+                descriptor,
+                step.log,
+                packed=step.packed,
+                command=self._mail_command,
+                voice=self._voice,
+                identity=self._identity,
+            )
+        finally:
+            os.close(descriptor)
+        if well:
+            self._keep(step.path, [])
+        return well
+
+    # --- Scripts ---
+
+    def script(self, script: Script, arguments: list[str]) -> bool:
+        """Whether a script did well. What it changed is looked at anew."""
+        from agent.logs.rotate.apply import scripts  # is needed by rules with scripts only
+
+        well = scripts.run(script, arguments, voice=self._voice, identity=self._identity, pretend=self._pretend)
+        self._folders.forget()
+        return well
+
+
+def _no_mark(path: str, values: list[int]) -> None:
+    return
+
+
+_DOING: dict[type[Step], Callable[[Applier, Any], bool]] = {
+    Shift: Applier._shift,
+    Move: Applier._move,
+    Create: Applier._create,
+    Copy: Applier._copy,
+    Truncate: Applier._truncate,
+    Compress: Applier._compress,
+    Remove: Applier._remove,
+    Discard: Applier._discard,
+    Mail: Applier._mail,
+}

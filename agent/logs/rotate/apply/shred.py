@@ -1,0 +1,14 @@
+"""Removing a log so that nobody reads it from the disk: shred(1)."""
+
+from __future__ import annotations
+
+from agent.logs.rotate.apply import programs
+
+
+def overwrite(descriptor: int, cycles: int) -> bool:
+    """Whether shred did well with the file that is open for writing. The name is the caller's to remove.
+
+    Raises OSError where there is no shred.
+    """
+    count = ["-n", str(cycles)] if cycles else []
+    return programs.run("shred", ["shred", *count, "-"], standard={1: descriptor}) == 0

@@ -1,0 +1,224 @@
+"""Rotates logs that are due: scripts, plans and their steps, in logrotate's order. Loaded when one is due."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from agent.logs.rotate import moment
+from agent.logs.rotate.apply.applier import Applier
+from agent.logs.rotate.apply.folders import Folders
+from agent.logs.rotate.journal import Journal
+from agent.logs.rotate.names import Names
+from agent.logs.rotate.plan import Plan, plan
+from agent.logs.rotate.steps import Say
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agent.logs.rotate.apply.su import Identity
+    from agent.logs.rotate.due import Facts
+    from agent.logs.rotate.hooks import Hooks
+    from agent.logs.rotate.journal import Begun
+    from agent.logs.rotate.moment import Moment
+    from agent.logs.rotate.rule import Rule
+    from agent.logs.rotate.say import Voice
+    from agent.logs.rotate.state import State
+    from agent.logs.rotate.steps import Step
+
+
+class Carrier:
+    """Rotates by one rule."""
+
+    def __init__(
+        self,
+        rule: Rule,
+        pattern: str,
+        state: State,
+        now: Moment,
+        *,
+        voice: Voice,
+        identity: Identity,
+        hooks: Hooks,
+        mail_command: str,
+        journal: Journal | None,
+        pretend: bool,
+    ) -> None:
+        self._rule = rule
+        self._pattern = pattern
+        self._state = state
+        self._now = now
+        self._voice = voice
+        self._hooks = hooks
+        self._journal = journal
+        self._pretend = pretend
+        self._folders = Folders()
+        self._applier = Applier(
+            rule,
+            pattern,
+            now,
+            folders=self._folders,
+            voice=voice,
+            identity=identity,
+            hooks=hooks,
+            mail_command=mail_command,
+            pretend=pretend,
+        )
+        self._named = now
+        self._is_in_journal = False
+        if rule.dateyesterday or rule.datehourago:
+            self._named = moment.in_names(now, yesterday=rule.dateyesterday, hour_ago=rule.datehourago)
+        if journal is not None:
+            self._applier.mark = journal.made
+
+    def rotate(self, due: Sequence[tuple[str, Facts]], *, spoilt: bool) -> bool:
+        """Whether all of them went well. `spoilt`: another log of the section did not, which ends what is shared."""
+        try:
+            return self._rotate(due, spoilt)
+        finally:
+            self._folders.forget()
+
+    def _rotate(self, due: Sequence[tuple[str, Facts]], spoilt: bool) -> bool:
+        rule, voice = self._rule, self._voice
+        if rule.firstaction is not None:
+            voice.verbose("running first action script")
+            if not self._applier.script(rule.firstaction, [self._pattern]):
+                voice.error(f"error running first action script for {self._pattern}")
+                return False
+        if rule.sharedscripts:
+            well = not spoilt and self._together(due)
+        else:
+            well = True
+            for one in due:
+                well = self._together([one]) and well
+        return self._last_action() and well
+
+    def _last_action(self) -> bool:
+        rule, voice = self._rule, self._voice
+        if rule.lastaction is None:
+            return True
+        voice.verbose("running last action script")
+        well = self._applier.script(rule.lastaction, [self._pattern])
+        if not well:
+            voice.error(f"error running last action script for {self._pattern}")
+        if self._journal is not None and self._is_in_journal:
+            self._journal.did("lastaction")
+        return well
+
+    def _together(self, due: Sequence[tuple[str, Facts]]) -> bool:
+        """Rotate logs between whose scripts there are no others: all, or one."""
+        rule = self._rule
+        if rule.prerotate is not None:
+            self._voice.verbose("running prerotate script")
+            if not self._applier.script(rule.prerotate, [self._pattern if rule.sharedscripts else due[0][0]]):
+                self._failed_script("prerotate", due[0][0])
+                return False
+        plans = []
+        well = True
+        for log, facts in due:
+            try:
+                folder = self._folders.at(Names(rule, log).folder)
+                plans.append(
+                    plan(
+                        rule,
+                        log,
+                        facts,
+                        folder.listing(),
+                        self._now,
+                        self._named,
+                        may_compress=partial(self._may_compress, folder.device),
+                        pretend=self._pretend,
+                    )
+                )
+            except OSError as error:
+                self._state.rotated(log, self._now)
+                self._voice.error(f"cannot read the folder of the old logs of {log}: {error.strerror}")
+                well = False
+                if rule.sharedscripts:
+                    return False
+        if not plans:
+            return well
+        if self._journal is not None:
+            if not self._is_in_journal:
+                self._journal.section(rule, self._pattern, self._now.seconds)
+                self._is_in_journal = True
+            self._journal.begin(plans)
+        well = self._carry_out(plans, script_ran=False) and well
+        if self._journal is not None:
+            self._journal.end()
+        self._applier.marks = {}
+        return well
+
+    def _may_compress(self, device: int, path: str, inode: int) -> bool:
+        return self._hooks.may_compress(path, device, inode)
+
+    def finish(self, begun: Begun) -> bool:
+        """Do what a killed run had begun and not ended. Whether all went well."""
+        self._is_in_journal = True
+        self._applier.resuming = True
+        self._applier.marks = begun.made
+        well = True
+        try:
+            for log in begun.ended:
+                self._state.rotated(log, self._now)
+            if begun.plans:
+                well = self._carry_out(begun.plans, script_ran="postrotate" in begun.scripts)
+                if self._journal is not None:
+                    self._journal.end()
+            if "lastaction" not in begun.scripts:
+                well = self._last_action() and well
+        finally:
+            self._folders.forget()
+        return well
+
+    def _carry_out(self, plans: Sequence[Plan], *, script_ran: bool) -> bool:
+        """Where scripts are shared, the first log that does not go well ends it for all of them."""
+        shared = self._rule.sharedscripts
+        well = True
+        going = list(plans)
+        for part in ("before", "rotate"):
+            for each in list(going):
+                if part == "before":
+                    self._state.rotated(each.log, self._now)
+                if not self._do(getattr(each, part)):
+                    well = False
+                    going.remove(each)
+                    if shared:
+                        return False
+        if not going or not (script_ran or self._postrotate(going)):
+            return False
+        for each in going:
+            if not self._do(each.after):
+                well = False
+                if shared:
+                    return False
+        return well
+
+    def _postrotate(self, plans: Sequence[Plan]) -> bool:
+        script = self._rule.postrotate
+        if script is None:
+            return True
+        self._voice.verbose("running postrotate script")
+        arguments = [self._pattern] if self._rule.sharedscripts else [plans[0].log, plans[0].final]
+        well = self._applier.script(script, arguments)
+        if not well:
+            self._failed_script("postrotate", plans[0].log)
+        if self._journal is not None:
+            self._journal.did("postrotate")
+        return well
+
+    def _failed_script(self, name: str, log: str) -> None:
+        if self._rule.sharedscripts:
+            self._voice.error(f"error running shared {name} script for '{self._pattern}'")
+        else:
+            self._voice.error(f"error running non-shared {name} script for {log} of '{self._pattern}'")
+
+    def _do(self, steps: Sequence[Step]) -> bool:
+        """Do steps until one does not go well; some words are said even then."""
+        well = True
+        for step in steps:
+            if well:
+                well = self._applier.do(step)
+            elif isinstance(step, Say) and step.anyway:
+                self._applier.do(step)
+        return well

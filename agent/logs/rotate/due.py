@@ -1,0 +1,108 @@
+"""Whether a log is due (pure). What logrotate 3.22 was seen to decide, and to say, with its words."""
+
+from __future__ import annotations
+
+from agent.logs.rotate.rule import DAILY, EVERY_7_DAYS, HOURLY, MONTHLY, SIZE, WEEKLY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.logs.rotate.moment import Moment
+    from agent.logs.rotate.rule import Rule
+
+DAY = 86400
+_FUTURE = 25 * 3600
+"""Seconds: a last rotation that is further ahead than that was dated by a clock that was wrong."""
+
+
+class Facts:
+    """What the file system says of a log."""
+
+    __slots__ = ("device", "gid", "inode", "mode", "modified", "size", "uid")
+
+    def __init__(self, *, size: int, modified: int, device: int, inode: int, mode: int, uid: int, gid: int) -> None:
+        self.size = size
+        self.modified = modified
+        """Nanoseconds since 1970."""
+        self.device = device
+        self.inode = inode
+        self.mode = mode
+        self.uid = uid
+        self.gid = gid
+
+
+class Verdict:
+    """Whether a log is rotated, and why: sentences for -v, `alarm` for those who read errors."""
+
+    __slots__ = ("alarm", "due", "words")
+
+    def __init__(self, due: bool, words: tuple[str, ...] = (), alarm: str = "") -> None:
+        self.due = due
+        self.words = words
+        self.alarm = alarm
+
+
+def judge(rule: Rule, log: str, facts: Facts, last: Moment, now: Moment, force: bool) -> Verdict:
+    """`last` is when the log was rotated, or first seen."""
+    reasons: list[str] = []
+    alarm = ""
+    if force or (rule.maxsize and facts.size > rule.maxsize):
+        due = True
+    elif rule.criterion == SIZE:
+        due = facts.size >= rule.size
+        if not due:
+            reasons.append("log size is below the 'size' threshold")
+    elif last.seconds - now.seconds > _FUTURE:
+        due = True
+        alarm = f"log {log} last rotated in the future -- rotation forced"
+    else:
+        due = _its_turn(rule, last, now, reasons)
+        if due and rule.minsize and facts.size < rule.minsize:
+            due = False
+            reasons.append("'minsize' directive is used and the log size is smaller than the minsize value")
+            # Both are said where both hold.
+            if _young(rule, facts, now):
+                reasons.append(_TOO_YOUNG)
+        elif due and _young(rule, facts, now):
+            due = False
+            reasons.append(_TOO_YOUNG)
+    if due and not rule.ifempty and not facts.size:
+        due = False
+        reasons.append("log is empty")
+    if due:
+        return Verdict(True, ("  log needs rotating",), alarm)
+    return Verdict(False, tuple([f"  log does not need rotating ({reason})" for reason in reasons]), alarm)
+
+
+_TOO_YOUNG = "'minage' directive is used and the log age is smaller than the minage days"
+
+
+def _young(rule: Rule, facts: Facts, now: Moment) -> bool:
+    return bool(rule.minage) and now.seconds - facts.modified // 10**9 <= rule.minage * DAY
+
+
+def _its_turn(rule: Rule, last: Moment, now: Moment, reasons: list[str]) -> bool:
+    same_day = now.year == last.year and now.month == last.month and now.day == last.day
+    criterion = rule.criterion
+    if criterion == HOURLY:
+        if not same_day or now.hour != last.hour:
+            return True
+        reasons.append("log has already been rotated")
+        return False
+    if same_day:
+        reasons.append("log has already been rotated")
+        return False
+    if criterion == DAILY:
+        return True
+    if criterion == WEEKLY:
+        if now.days_since(last) >= 7 or (rule.weekday != EVERY_7_DAYS and now.weekday == rule.weekday):
+            return True
+        reasons.append(f"log has been rotated at {last}, which is less than a week ago")
+    elif criterion == MONTHLY:
+        if now.month != last.month or now.year != last.year:
+            return True
+        reasons.append(f"log has been rotated at {last}, which is less than a month ago")
+    else:
+        if now.year != last.year:
+            return True
+        reasons.append(f"log has been rotated at {last}, which is less than a year ago")
+    return False

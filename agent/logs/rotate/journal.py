@@ -1,0 +1,211 @@
+"""What makes a kill harmless: what is to be done to logs is written down before the first change to them.
+
+Lines of JSON beside the state file, each appended by one write:
+
+- `{"section": PATTERN, "at": SECONDS, "rule": {…}}`: logs of this section are about to change;
+- `{"logs": [{"log": …, "final": …, "before": […], "rotate": […], "after": […]}, …]}`: these, by these steps;
+- `["made", PATH, …]`: a file is whole under its temporary name, with its inode and, of a copy, its length; or a mail
+  went out;
+- `["postrotate"]`, `["lastaction"]`: that script has run;
+- `["end"]`: nothing is left to do for the last `logs`.
+
+The next run finishes what is not ended. The file is removed after the state file has been written. Nothing is
+fsynced: a process that is killed leaves its writes to the kernel (docs/decisions/0009-rotation.md says what a power
+cut may do). A last line that is not whole was followed by no change.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+
+from agent.logs.rotate.apply import operations
+from agent.logs.rotate.plan import Plan
+from agent.logs.rotate.rule import Rule, Script
+from agent.logs.rotate.steps import step_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+_KEPT = (
+    "codec",
+    "compresscmd",
+    "compressext",
+    "compressoptions",
+    "keep_tail",
+    "level",
+    "mail",
+    "rotate",
+    "sharedscripts",
+    "shred",
+    "shredcycles",
+    "su",
+    "threads",
+    "uncompresscmd",
+)
+"""What of a rule the applier needs."""
+_SCRIPTS = ("postrotate", "preremove", "lastaction")
+
+
+class JournalError(Exception):
+    """The journal cannot be trusted, or read; the message says why."""
+
+
+class Journal:
+    """The journal of one state file. Nothing of it exists until a log changes."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._descriptor = -1
+
+    def section(self, rule: Rule, pattern: str, at: int) -> None:
+        """Raises OSError."""
+        self._write({"section": pattern, "at": at, "rule": _rule_as_plain(rule)})
+
+    def begin(self, plans: Sequence[Plan]) -> None:
+        """Raises OSError."""
+        self._write(
+            {
+                "logs": [
+                    {
+                        "log": plan.log,
+                        "final": plan.final,
+                        "before": [step.plain() for step in plan.before],
+                        "rotate": [step.plain() for step in plan.rotate],
+                        "after": [step.plain() for step in plan.after],
+                    }
+                    for plan in plans
+                ]
+            }
+        )
+
+    def made(self, path: str, values: list[int]) -> None:
+        """Raises OSError."""
+        self._write(["made", path, *values])
+
+    def did(self, script: str) -> None:
+        """Raises OSError."""
+        self._write([script])
+
+    def end(self) -> None:
+        """Raises OSError."""
+        self._write(["end"])
+
+    def close(self) -> None:
+        """Nothing is written any more; what was stays."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def remove(self) -> None:
+        """The state file knows all now. Raises OSError."""
+        if self._descriptor >= 0:
+            self.close()
+            operations.unlink(self.path, folder=-100)
+
+    def _write(self, what: Any) -> None:
+        if self._descriptor < 0:
+            self._descriptor = operations.create(self.path, folder=-100, flags=os.O_WRONLY | os.O_APPEND)
+        data = memoryview(json.dumps(what, separators=(",", ":")).encode() + b"\n")
+        while data:
+            data = data[operations.write(self._descriptor, data) :]
+
+    def unfinished(self) -> list[Begun]:
+        """What a killed run left, section by section; it is written on. Raises JournalError."""
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise JournalError(f"{self.path} cannot be read: {error.strerror}") from error
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
+                raise JournalError(f"{self.path} is not a file that only this user could have written")
+            data = bytearray()
+            while piece := os.read(descriptor, 1 << 20):
+                data += piece
+            whole = data.rfind(b"\n") + 1
+            if whole < len(data):
+                operations.truncate(descriptor, whole)
+            begun = read(bytes(data[:whole]))
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            os.close(descriptor)
+            raise JournalError(f"{self.path} is damaged: {error}") from error
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        return begun
+
+
+class Begun:
+    """A section in which a killed run had begun to change logs."""
+
+    def __init__(self, rule: Rule, pattern: str, at: int) -> None:
+        self.rule = rule
+        self.pattern = pattern
+        self.at = at
+        """Seconds: the time of that run."""
+        self.ended: list[str] = []
+        """Logs that nothing is left to do for."""
+        self.plans: list[Plan] = []
+        """Those that are not done, which were begun together."""
+        self.made: dict[str, list[int]] = {}
+        self.scripts: set[str] = set()
+        """Those that have run: `postrotate` for `plans`, `lastaction`."""
+
+
+def read(data: bytes) -> list[Begun]:
+    """What is in a journal (pure). Raises ValueError, KeyError, TypeError or IndexError where it is none."""
+    sections: list[Begun] = []
+    for line in data.splitlines():
+        entry = json.loads(line)
+        if isinstance(entry, dict) and "section" in entry:
+            sections.append(Begun(_rule_of(entry["rule"]), str(entry["section"]), int(entry["at"])))
+            continue
+        section = sections[-1]
+        if isinstance(entry, dict):
+            section.plans = [_plan_of(log) for log in entry["logs"]]
+            section.made = {}
+            section.scripts.discard("postrotate")
+        elif entry[0] == "made":
+            section.made[str(entry[1])] = [int(value) for value in entry[2:]]
+        elif entry[0] == "end":
+            section.ended += [plan.log for plan in section.plans]
+            section.plans = []
+        else:
+            section.scripts.add(str(entry[0]))
+    return sections
+
+
+def _plan_of(entry: dict[str, Any]) -> Plan:
+    plan = Plan(str(entry["log"]))
+    plan.final = str(entry["final"])
+    plan.before = [step_of(step) for step in entry["before"]]
+    plan.rotate = [step_of(step) for step in entry["rotate"]]
+    plan.after = [step_of(step) for step in entry["after"]]
+    return plan
+
+
+def _rule_as_plain(rule: Rule) -> dict[str, Any]:
+    plain: dict[str, Any] = {name: getattr(rule, name) for name in _KEPT}
+    for name in _SCRIPTS:
+        script = getattr(rule, name)
+        plain[name] = None if script is None else [script.text, script.commands]
+    return plain
+
+
+def _rule_of(plain: dict[str, Any]) -> Rule:
+    rule = Rule()
+    for name in _KEPT:
+        value = plain[name]
+        setattr(rule, name, tuple(value) if isinstance(value, list) else value)
+    for name in _SCRIPTS:
+        script = plain[name]
+        if script is not None:
+            setattr(rule, name, Script(script[0], tuple([tuple(command) for command in script[1]])))
+    return rule

@@ -1,0 +1,333 @@
+"""What is done to a log that is due (pure): its steps, in the order and with the words that logrotate has.
+
+There are three parts, since scripts run between them, and shared scripts once for all logs of a section: `before`
+makes room among the older ones, `rotate` takes the log away, `after` compresses, mails and removes.
+"""
+
+from __future__ import annotations
+
+from agent.logs.rotate.names import LONGEST_PATTERN, LONGEST_SUFFIX, DateFormat, Names, matching
+from agent.logs.rotate.rule import HOURLY
+from agent.logs.rotate.steps import (
+    Compress,
+    Copy,
+    Create,
+    Discard,
+    Fail,
+    Mail,
+    Move,
+    Remove,
+    Say,
+    Shift,
+    Step,
+    Truncate,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.logs.rotate.due import Facts
+    from agent.logs.rotate.listing import Listing
+    from agent.logs.rotate.moment import Moment
+    from agent.logs.rotate.rule import Rule
+
+DAY = 86400
+
+
+class Plan:
+    """The steps for one log."""
+
+    __slots__ = ("after", "before", "final", "log", "rotate")
+
+    def __init__(self, log: str) -> None:
+        self.log = log
+        self.final = ""
+        """The rotated log's path, before compression."""
+        self.before: list[Step] = []
+        self.rotate: list[Step] = []
+        self.after: list[Step] = []
+
+
+def plan(
+    rule: Rule,
+    log: str,
+    facts: Facts,
+    listing: Listing,
+    now: Moment,
+    named: Moment,
+    *,
+    may_compress: Callable[[str, int], bool],
+    pretend: bool,
+) -> Plan:
+    """What is done to `log`, with the folder of its older ones as `listing`, which becomes as it will be then.
+
+    `named` is the time that goes into names by date. `may_compress` is asked about a path and its inode. `pretend`:
+    nothing will be done, and `listing` stays.
+    """
+    return _Planner(rule, log, facts, listing, now, named, may_compress, pretend).plan()
+
+
+class _Planner:
+    def __init__(
+        self,
+        rule: Rule,
+        log: str,
+        facts: Facts,
+        listing: Listing,
+        now: Moment,
+        named: Moment,
+        may_compress: Callable[[str, int], bool],
+        pretend: bool,
+    ) -> None:
+        self._rule = rule
+        self._log = log
+        self._facts = facts
+        self._listing = listing
+        self._now = now
+        self._named = named
+        self._may_compress = may_compress
+        self._pretend = pretend
+        self._names = Names(rule, log)
+        self._packed = rule.compressext if rule.compress else ""
+        self._plan = Plan(log)
+        self._steps = self._plan.before
+        self._kept = rule.rotate or 1
+        self._doomed: list[str] = []
+        """Names of older ones that go at the end."""
+
+    def plan(self) -> Plan:
+        rule = self._rule
+        self._say(f"rotating log {self._log}, log->rotateCount is {rule.rotate}")
+        suffix, pattern = self._date()
+        if not suffix:
+            return self._plan
+        if rule.dateext:
+            final = self._names.dated(suffix)
+            if rule.compress and (rule.delaycompress or rule.codec):
+                self._pack_older(pattern)
+            self._make_room_by_date(pattern)
+            if self._is_taken(final):
+                return self._plan
+        else:
+            final = self._names.numbered(rule.start)
+            if rule.compress and (rule.delaycompress or rule.codec):
+                self._pack_previous(final)
+            self._make_room_by_number()
+        self._plan.final = self._path(final)
+        self._steps = self._plan.rotate
+        self._take_away(final)
+        self._steps = self._plan.after
+        self._finish(final)
+        return self._plan
+
+    # --- Before ---
+
+    def _date(self) -> tuple[str, str]:
+        """What goes into a name, and the pattern of it; empty where it cannot be."""
+        rule = self._rule
+        given = rule.dateformat
+        form = DateFormat(given or ("-%Y%m%d%H" if rule.criterion == HOURLY else "-%Y%m%d"))
+        if len(form.pattern) > LONGEST_PATTERN:
+            self._steps.append(Fail(f"Date format {form.given} is too long"))
+            return "", ""
+        if given is not None:
+            self._say(f"Converted '{form.given}' -> '{form.converted}'")
+        suffix = form.applied(self._named)
+        if len(suffix) > LONGEST_SUFFIX:
+            self._steps.append(Fail(f"failed to apply date format '{form.given}'"))
+            return "", ""
+        self._say(f"dateext suffix '{suffix}'")
+        self._say(f"glob pattern '{form.pattern}'")
+        return suffix, form.pattern
+
+    def _pack_older(self, pattern: str) -> None:
+        older = matching(self._listing.names(), self._names.dated(pattern))
+        if not older:
+            self._say("glob finding logs to compress failed")
+        for name in list(older):
+            self._pack_if_allowed(name)
+
+    def _pack_previous(self, name: str) -> None:
+        if self._listing.inode(name) is None:
+            self._say(f"previous log {self._path(name)} does not exist")
+        else:
+            self._pack_if_allowed(name)
+
+    def _pack_if_allowed(self, name: str) -> None:
+        """Compress one of which it is known beforehand whether that is allowed: what is not stays as it is called."""
+        if self._may_compress(self._path(name), self._listing.inode(name) or 0):
+            self._pack(name)
+        else:
+            self._say(f"leaving {self._path(name)} as it is until it has been read to its end")
+
+    def _pack(self, name: str, modified: int = 0) -> None:
+        inode = self._listing.inode(name) or 0
+        self._steps.append(Compress(self._path(name), inode, modified))
+        if not self._pretend:
+            self._listing.drop(name)
+            self._listing.add(name + self._rule.compressext, 0)
+
+    def _make_room_by_date(self, pattern: str) -> None:
+        rule = self._rule
+        older = matching(self._listing.names(), self._names.dated(pattern) + self._packed)
+        if rule.codec:  # What compression left for later is one of them, too.
+            plain = matching(self._listing.names(), self._names.dated(pattern)) if self._packed else []
+            older = sorted([*older, *plain])
+        if not older:
+            self._say("glob finding old rotated logs failed")
+        doomed = [
+            name
+            for index, name in enumerate(older)
+            if (rule.rotate != -1 and index <= len(older) - rule.rotate) or self._is_old(name)
+        ]
+        # The last of them goes at the end: until the log is rotated there may be one more.
+        for name in doomed[:-1]:
+            self._mail_last(name)
+            self._say(f"removing {self._path(name)}")
+            self._remove(name)
+        self._doomed = doomed[-1:]
+
+    def _make_room_by_number(self) -> None:
+        rule = self._rule
+        kept = self._kept
+        if rule.rotate == -1:
+            numbers = [self._names.number_of(name, self._packed) for name in self._listing.names()]
+            kept = max([number for number in numbers if number is not None], default=-1)
+            if kept < 0:
+                return
+        first, last = rule.start, kept + rule.start - 1
+        for number in range(last, first - 1, -1):
+            self._shift(number, kept)
+        if rule.rotate == -1:
+            return
+        name = self._names.numbered(last + 1) + self._packed
+        if self._listing.inode(name) is None:
+            self._say(f"log {self._path(name)} doesn't exist -- won't try to dispose of it", anyway=True)
+        else:
+            self._doomed = [name]
+
+    def _shift(self, number: int, kept: int) -> None:
+        rule = self._rule
+        for behind in ("", self._packed) if rule.codec and self._packed else (self._packed,):
+            name = self._names.numbered(number) + behind
+            following = self._names.numbered(number + 1) + behind
+            inode = self._listing.inode(name)
+            if rule.maxage:
+                if inode is None:
+                    self._say(f"old log {self._path(name)} does not exist")
+                    continue
+                if self._is_old(name):
+                    self._mail_last(name)
+                    self._remove(name)
+                    continue
+            self._say(
+                f"renaming {self._path(name)} to {self._path(following)} "
+                f"(rotatecount {kept}, logstart {rule.start}, i {number}), "
+            )
+            if inode is None:
+                self._steps.append(Say(f"old log {self._path(name)} does not exist", pretended=False))
+                continue
+            self._steps.append(Shift(self._path(name), self._path(following), inode))
+            if not self._pretend:
+                self._listing.drop(name)
+                self._listing.add(following, inode)
+
+    def _is_old(self, name: str) -> bool:
+        """Whether it has the age at which older ones go."""
+        if not self._rule.maxage:
+            return False
+        try:
+            status = self._listing.look(name)
+        except OSError:
+            return False
+        return (self._now.seconds - int(status.st_mtime)) // DAY > self._rule.maxage
+
+    def _is_taken(self, final: str) -> bool:
+        rule = self._rule
+        packed = final + self._packed
+        shown = final if rule.delaycompress else packed
+        taken = self._listing.inode(packed) is not None or self._listing.inode(shown) is not None
+        if taken:
+            self._steps.append(Fail(f"destination {self._path(shown)} already exists, skipping rotation"))
+        return taken
+
+    # --- The log itself ---
+
+    def _take_away(self, final: str) -> None:
+        rule, log, facts = self._rule, self._log, self._facts
+        path = self._path(final)
+        if rule.renamecopy and rule.copy:
+            return
+        if rule.copy or rule.copytruncate:
+            if rule.rotate == 0:
+                self._say(f"skip copying {log} to {path}")
+            else:
+                self._say(f"copying {log} to {path}")
+                self._steps.append(Copy(log, path, facts.inode))
+                self._will_be(final, 0)
+            if rule.copytruncate:
+                self._say(f"truncating {log}")
+                self._steps.append(Truncate(log, path if rule.rotate else "", facts.inode))
+            else:
+                self._say(f"Not truncating {log}")
+            return
+        aside = f"{log}.tmp" if rule.renamecopy else path
+        self._say(f"renaming {log} to {aside}")
+        self._steps.append(Move(log, aside, facts.inode))
+        if not rule.renamecopy:
+            self._will_be(final, facts.inode)
+        if rule.rotate == 0:
+            self._doomed = [final + self._packed]
+            self._say(f"disposeName will be {self._path(self._doomed[0])}")
+        if rule.create is not None:
+            mode = facts.mode & 0o7777 if rule.create.mode is None else rule.create.mode
+            uid = facts.uid if rule.create.uid is None else rule.create.uid
+            gid = facts.gid if rule.create.gid is None else rule.create.gid
+            self._say(f"creating new {log} mode = 0{mode:o} uid = {uid} gid = {gid}")
+            self._steps.append(Create(log, mode, uid, gid, aside if rule.create.mode is None else ""))
+
+    # --- After ---
+
+    def _finish(self, final: str) -> None:
+        rule, log, facts = self._rule, self._log, self._facts
+        if rule.renamecopy:
+            aside = f"{log}.tmp"
+            self._say(f"copying {aside} to {self._path(final)}")
+            self._steps.append(Copy(aside, self._path(final), facts.inode))
+            self._will_be(final, 0)
+            self._say(f"Not truncating {aside}")
+            self._say(f"removing tmp log {aside}", anyway=True)
+            self._steps.append(Discard(aside, facts.inode))
+        copied = rule.rotate != 0 or not (rule.copy or rule.copytruncate)
+        if rule.compress and not rule.delaycompress and copied:
+            self._pack(final, facts.modified)
+        if rule.mail and rule.mailfirst and copied:
+            packed = rule.compress and not rule.delaycompress
+            path = self._path(final)
+            self._steps.append(Mail(path + self._packed, log, True) if packed else Mail(path, path, False))
+        for name in self._doomed:
+            self._mail_last(name)
+            self._remove(name)
+
+    # --- All parts ---
+
+    def _mail_last(self, name: str) -> None:
+        if self._rule.mail and not self._rule.mailfirst:
+            self._steps.append(Mail(self._path(name), self._log, bool(self._packed)))
+
+    def _remove(self, name: str) -> None:
+        inode = self._listing.inode(name) or 0
+        self._steps.append(Remove(self._path(name), inode))
+        if not self._pretend:
+            self._listing.drop(name)
+
+    def _will_be(self, name: str, inode: int) -> None:
+        if not self._pretend:
+            self._listing.add(name, inode)
+
+    def _say(self, text: str, *, anyway: bool = False) -> None:
+        self._steps.append(Say(text, anyway=anyway))
+
+    def _path(self, name: str) -> str:
+        return f"{self._names.folder}/{name}"
