@@ -15,6 +15,9 @@ _BLOCKS = " ▁▂▃▄▅▆▇█"
 _PLAIN = " .:-=+*#@"
 _WIDE = 200
 """Columns where nobody's terminal says how many there are."""
+_NARROW = 72
+_ADDRESS = 39
+"""Columns of an address: the longest of IPv6."""
 _HOUR = 3600
 _BAD = ("emergency", "alert", "critical", "error")
 _COLOURS = dict.fromkeys(_BAD, "critical") | {"warning": "warning"}
@@ -112,31 +115,36 @@ class _View:
 
     def _shapes(self, title: str, shapes: Sequence[Shape], missed: int) -> str:
         rows = [
-            [
-                f"{shape.count:,}",
-                shape.severity,
-                self._time(shape.first),
-                self._time(shape.last),
-                shape.shape,
-            ]
+            self._dated(
+                (
+                    f"{shape.count:,}",
+                    shape.severity,
+                    self._time(shape.first),
+                    self._time(shape.last),
+                    shape.shape,
+                )
+            )
             for shape in shapes
         ]
-        colours = [["", _COLOURS.get(shape.severity, ""), "", "", ""] for shape in shapes]
-        return self._table(("count", "severity", "first", "last", title), rows, colours) + _inexact(missed)
+        headings = self._dated(("count", "severity", "first", "last", title))
+        colours = [self._dated(("", _COLOURS.get(shape.severity, ""), "", "", "")) for shape in shapes]
+        return self._table(headings, rows, colours) + _inexact(missed)
 
     def _logins(self, total: int, logins: Sequence[Login]) -> str:
         rows = [
-            [
-                f"{login.attempts:,}",
-                login.address,
-                self._time(login.first),
-                self._time(login.last),
-                ", ".join(name.name for name in login.names),
-            ]
+            self._dated(
+                (
+                    f"{login.attempts:,}",
+                    bounded(login.address, _ADDRESS),
+                    self._time(login.first),
+                    self._time(login.last),
+                    ", ".join(name.name for name in login.names),
+                )
+            )
             for login in logins
         ]
-        said = f"{total:,} failed logins\n"
-        return said + self._table(("attempts", "address", "first", "last", "names tried"), rows)
+        headings = self._dated(("attempts", "address", "first", "last", "names tried"))
+        return f"{total:,} failed logins\n{self._table(headings, rows)}"
 
     def _access(self, access: Requests) -> Iterator[str]:
         classes = "  ".join(
@@ -167,6 +175,10 @@ class _View:
         ]
         missed = format_size(ranking.missed) if sizes else f"{ranking.missed:,}"
         return self._table((count, title), rows) + _inexact(ranking.missed, missed) if rows else ""
+
+    def _dated(self, row: Sequence[str]) -> list[str]:
+        """A row of a table whose third and fourth columns are times, which narrow terminals have no room for."""
+        return [*row[:2], *row[4:]] if self._width < _NARROW else list(row)
 
     def _table(
         self, headings: Sequence[str], rows: Sequence[Sequence[str]], colours: Sequence[Sequence[str]] | None = None

@@ -25,6 +25,11 @@ BLOCK = 64 << 20
 """Bytes of a plain file that one task counts. Of what does not fit into bounded counts, these are the steps: they
 must not depend on the number of processors."""
 
+_WINDOW = 1 << 27
+"""Bytes that a frame of zstd may make its reader keep: those of `zstd --long`."""
+_STEP = 512
+"""Bytes that are decompressed at once: no more than 16 MiB come out of them, four for a block of 128 KiB."""
+
 
 class UnreadableLogError(HostwardError):
     """A log, or a piece of one, cannot be read; the message says why."""
@@ -163,6 +168,37 @@ def _opened(file: IO[bytes], path: str, stack: ExitStack) -> IO[bytes]:
     if suffix == "bz2":
         return cast(IO[bytes], stack.enter_context(bz2.BZ2File(file)))
     if suffix == "zst":
-        reader = zstandard.ZstdDecompressor(max_window_size=1 << 27)
-        return cast(IO[bytes], stack.enter_context(reader.stream_reader(file, read_across_frames=True)))
+        return cast(IO[bytes], _Zstandard(file))
     raise UnreadableLogError(f"{path}: expected plain text, .gz, .xz, .bz2 or .zst")
+
+
+class _Zstandard:
+    """Frames of zstd. The library's own reader takes a frame that ends too early for a whole one."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._library = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
+        self._frame = self._library.decompressobj()
+        self._begun = False
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        """About so much, or a little more; nothing at the end. Raises EOFError, ZstdError, OSError."""
+        parts = []
+        have = 0
+        while have < size:
+            data = self._rest or self._file.read(_STEP)
+            self._rest = b""
+            if not data:
+                if self._begun:
+                    raise EOFError("it ends within a frame of zstd")
+                break
+            out = self._frame.decompress(data)
+            self._begun = True
+            if self._frame.eof:
+                self._rest = self._frame.unused_data
+                self._frame = self._library.decompressobj()
+                self._begun = False
+            parts.append(out)
+            have += len(out)
+        return b"".join(parts)

@@ -15,12 +15,13 @@ from typing import NamedTuple
 
 _HOST = rb"(?:\S+ )"
 _FAST = rb'(\S+) \S+ \S+ \[(.{26})\] "\S+ ([^ ?"]*)[ ?][^"]*" (\d\d\d) (\d+|-)(?: "[^"]*" "([^"]*)"%b)?.*$|^(.+)$'
-_TOOK = rb'(?:(?: "[^"]*")?(?: [^\s"]*=)?[ "]([0-9]+\.[0-9]+)(?![0-9.])| ([0-9]+)$)?'
-_STRICT = re.compile(
-    rb'(?:[^\s"\[]+ )?(\S+) \S+ [^\[\n]*?\[([^\]\n]+)\] "((?:[^"\\]|\\.)*+)" (\d{3}) (\d+|-)'
+_TOOK = rb'(?:(?: "[^"]*")? (?:[^\s"]*=)?"?([0-9]+\.[0-9]+)(?![0-9.])| ([0-9]+)$)?'
+_STRICT = (
+    rb'(\S+) \S+ [^\[\n]*?\[([^\]\n]+)\] "((?:[^"\\]|\\.)*+)" (\d{3}) (\d+|-)'
     rb'(?: "(?:[^"\\]|\\.)*+" "((?:[^"\\]|\\.)*+)")?'
     rb'(?:(?: "(?:[^"\\]|\\.)*+")? (?:[^\s"]*=)?"?([0-9]+\.[0-9]+)(?![0-9.])| ([0-9]+)$)?'
 )
+_ONE, _HOSTED_ONE = re.compile(_STRICT), re.compile(_HOST + _STRICT)
 _LINE = re.compile(rb'(\S+) \S+ [^\[\n]*?\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "')
 _HOSTED = re.compile(rb"\S+ \S+ \S+ \S+ \[\d\d/[A-Z]")
 """Lines of Apache's `vhost_combined`, which begin with the name of a virtual host."""
@@ -50,12 +51,12 @@ class Dialect:
     """The expression that fits a log: what no line of a sample has is not looked for."""
 
     def __init__(self, sample: Sequence[bytes]) -> None:
-        hosted = sum(_HOSTED.match(line) is not None for line in sample)
-        rows = [row for line in sample if (row := strict(line)) is not None]
+        self._hosted = 2 * sum(_HOSTED.match(line) is not None for line in sample) > len(sample)
+        rows = [row for line in sample if (row := strict(line, hosted=self._hosted)) is not None]
         self.timed = any(row.took or row.took_micro for row in rows)
         """Whether requests say how long they took: else the last two columns are left out."""
         self._width = len(Request._fields) if self.timed else len(Request._fields) - 2
-        before = _HOST if 2 * hosted > len(sample) else b""
+        before = _HOST if self._hosted else b""
         self._fast = re.compile(b"^" + before + _FAST % (_TOOK if self.timed else b""), re.M)
 
     def columns(self, chunk: bytes) -> tuple[list[tuple[bytes, ...]], list[bytes]]:
@@ -74,7 +75,7 @@ class Dialect:
             rows, odd = [], chunk.split(b"\n")
         others = []
         for line in filter(None, odd):
-            read = strict(line)
+            read = strict(line, hosted=self._hosted)
             if read is None:
                 others.append(line)
             else:
@@ -82,9 +83,9 @@ class Dialect:
         return list(zip(*rows, strict=True)) if rows else [()] * width, others
 
 
-def strict(line: bytes) -> Request | None:
-    """One line, with all that quotes may hold; None where it is no request."""
-    match = _STRICT.match(line[:LONGEST])
+def strict(line: bytes, *, hosted: bool = False) -> Request | None:
+    """One line, with all that quotes may hold; None where it is no request. `hosted`: a virtual host comes first."""
+    match = (_HOSTED_ONE if hosted else _ONE).match(line[:LONGEST])
     if match is None:
         return None
     address, time, asked, status, size, agent, took, took_micro = match.groups(b"")

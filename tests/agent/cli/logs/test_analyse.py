@@ -1,0 +1,149 @@
+"""`hostward logs analyse` as it is called."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.logs.analyse.result import Analysis
+
+LINES = """\
+2026-11-21T10:00:00+00:00 web app[1]: error: job 1 failed \x1b[2J\x07
+2026-11-21T11:00:00+00:00 web app[1]: error: job 2 failed \x1b[2J\x07
+2026-11-21T12:00:00+00:00 web sshd[1]: Failed password for root\x1b[31m from 10.0.0.1 port 2 ssh2
+"""
+REQUEST = '10.0.0.9 - - [21/Nov/2026:10:00:00 +0000] "GET /\\x1b[2J HTTP/1.1" 500 1 "-" "curl/8\x1b[2J"\n'
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """A log with what would steer a terminal."""
+    path = tmp_path / "app.log"
+    path.write_text(LINES)
+    return path
+
+
+def analyse(
+    folder: Path, *words: str | Path, given: bytes = b"", **environment: str
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [Path(sys.executable).with_name("hostward"), "logs", "analyse", *words, "--state-dir", folder],
+        input=given,
+        capture_output=True,
+        env={**os.environ, "TZ": "UTC", **environment},
+        check=False,
+    )
+
+
+def test_a_log_is_summed_up(log: Path, tmp_path: Path) -> None:
+    done = analyse(tmp_path, log)
+    shown = done.stdout.decode()
+    assert done.returncode == 0, done.stderr
+    assert "3 lines from 11-21 10:00 to 11-21 12:00" in shown
+    assert "error 3" in shown
+    assert "app: error: job <n> failed" in shown
+    assert "10.0.0.1" in shown
+    assert "lines   @@@  at most 1 in an hour" in shown, "what is piped is ASCII"
+    assert shown.isascii() or "\N{REPLACEMENT CHARACTER}" in shown
+
+
+def test_json_is_as_documented(log: Path, tmp_path: Path) -> None:
+    done = analyse(tmp_path, "--json", log)
+    analysis = msgspec.json.decode(done.stdout, type=Analysis)
+    assert analysis.lines == 3
+    assert set(json.loads(done.stdout)) == set(Analysis.__struct_fields__)
+
+
+def test_nothing_of_a_log_steers_the_terminal(log: Path, tmp_path: Path) -> None:
+    """Neither piped nor on a terminal, where there are colours of our own; columns keep to its width."""
+    access = tmp_path / "access.log"
+    access.write_text(REQUEST)
+    piped = analyse(tmp_path, log, access).stdout
+    assert b"\x1b" not in piped
+    assert b"\x07" not in piped
+    main, side = pty.openpty()
+    with subprocess.Popen(
+        [Path(sys.executable).with_name("hostward"), "logs", "analyse", log, access, "--state-dir", tmp_path],
+        stdout=side,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "TZ": "UTC", "COLUMNS": "60", "TERM": "xterm", "LC_ALL": "C.UTF-8"},
+    ) as process:
+        os.close(side)
+        shown = b""
+        try:
+            while data := os.read(main, 4096):
+                shown += data
+        except OSError:
+            pass
+        assert process.wait() == 0
+    os.close(main)
+    assert b"\x1b[31m" in shown, "errors are red"
+    assert "█" in shown.decode()
+    for ours in (b"\x1b[31m", b"\x1b[33m", b"\x1b[2m", b"\x1b[0m"):
+        shown = shown.replace(ours, b"")
+    assert b"\x1b" not in shown
+    assert max(map(len, shown.decode().splitlines())) <= 60
+
+
+def test_standard_input_is_read(tmp_path: Path) -> None:
+    done = analyse(tmp_path, "-", "--json", given=LINES.encode())
+    assert json.loads(done.stdout)["lines"] == 3
+    assert json.loads(done.stdout)["sources"][0]["name"] == "-"
+
+
+def test_times_are_taken_as_ages_and_as_moments(log: Path, tmp_path: Path) -> None:
+    for since, lines in (("2026-11-21 11:00", 2), ("2026-11-21T11:00:01Z", 1), ("1ms", 0)):
+        assert json.loads(analyse(tmp_path, log, "--json", "--since", since).stdout)["lines"] == lines
+    until = analyse(tmp_path, log, "--json", "--until", "2026-11-21 11:00")
+    assert json.loads(until.stdout)["lines"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--since", "soon"], "expected an age"),
+        (["--top", "0"], "from 1 to 1000"),
+        (["--since", "1h", "--until", "2h"], "not later than"),
+        (["what is this"], "expected the path of a log"),
+    ],
+)
+def test_mistakes_are_told(words: list[str], said: str, tmp_path: Path) -> None:
+    done = analyse(tmp_path, *words)
+    assert (done.returncode, said in done.stderr.decode()) == (2, True)
+
+
+def test_exit_codes_tell_what_could_not_be_read(log: Path, tmp_path: Path) -> None:
+    """3 where there was something else; 1 where there was nothing."""
+    assert analyse(tmp_path, log, tmp_path / "missing.log").returncode == 3
+    done = analyse(tmp_path, tmp_path / "missing.log")
+    assert done.returncode == 1
+    assert b"missing.log: No such file" in done.stderr
+
+
+def test_a_unit_is_read_from_the_journal(tmp_path: Path) -> None:
+    """By journalctl, whose stand-in says what it was asked for."""
+    row = {
+        "__CURSOR": "a",
+        "__REALTIME_TIMESTAMP": "1795350000000000",
+        "PRIORITY": "3",
+        "SYSLOG_IDENTIFIER": "nginx",
+        "MESSAGE": "no 1",
+    }
+    program = tmp_path / "bin/journalctl"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > {tmp_path}/asked\necho '{json.dumps(row)}'\n")
+    program.chmod(0o755)
+    done = analyse(
+        tmp_path, "nginx.service", "--since", "2026-11-01", "--json", PATH=f"{program.parent}:{os.environ['PATH']}"
+    )
+    found = json.loads(done.stdout)
+    assert (found["lines"], found["severities"]["error"]) == (1, 1)
+    assert found["shapes"][0]["shape"] == "nginx: no <n>"
+    assert "--unit=nginx.service" in (tmp_path / "asked").read_text().split()
