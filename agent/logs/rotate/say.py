@@ -20,10 +20,10 @@ SHOWN = WARNING
 
 
 class Voice:
-    """What is said, in lines. `failed` tells whether any of it was an error that counts."""
+    """What is said, in lines that get their newline here."""
 
     def __init__(self, *, verbose: bool = False, stream: int = 2) -> None:
-        self.is_verbose = verbose
+        self._is_verbose = verbose
         self._stream = stream
         self._log: int | None = None
         self._syslog: Callable[[int, str], None] | None = None
@@ -44,6 +44,11 @@ class Voice:
         self._log = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         os.set_inheritable(self._log, True)
 
+    @property
+    def wordy(self) -> bool:
+        """Whether what is `verbose` goes anywhere."""
+        return self._is_verbose or self._log is not None or self._syslog is not None
+
     def error(self, text: str) -> None:
         """What went wrong."""
         self._say(ERROR, f"error: {text}\n")
@@ -54,13 +59,17 @@ class Voice:
 
     def verbose(self, text: str) -> None:
         """What is done, for those who asked."""
-        if self.is_verbose or self._log is not None or self._syslog is not None:
+        if self.wordy:
             self._say(DEBUG, f"{text}\n")
+
+    def plain(self, text: str) -> None:
+        """What a program said, as it said it."""
+        self._say(ERROR, text)
 
     def _say(self, level: int, text: str) -> None:
         # Names of files go out as the bytes that they are.
         data = text.encode(errors="surrogateescape")
-        if level <= SHOWN or self.is_verbose:
+        if level <= SHOWN or self._is_verbose:
             write_all(self._stream, data)
         if self._log is not None:
             write_all(self._log, data)

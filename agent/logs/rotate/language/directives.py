@@ -116,6 +116,10 @@ def _size(attribute: str) -> Directive:
     return directive
 
 
+COMPRESSED = {"bzip2": ".bz2", "compress": ".Z", "gzip": ".gz", "xz": ".xz", "zip": ".zip", "zstd": ".zst"}
+"""The extension that goes with a `compresscmd` by its name; others leave it as it is."""
+
+
 def _path(attribute: str, called: str, shown: str) -> Directive:
     def directive(rule: Rule, source: Source, voice: Voice) -> None:
         value = _word(source, called, f"bad {called} path")
@@ -123,6 +127,10 @@ def _path(attribute: str, called: str, shown: str) -> Directive:
             value = expand_home(value, voice)
         setattr(rule, attribute, value)
         voice.verbose(f"{shown} is now {value}")
+        extension = COMPRESSED.get(os.path.basename(value))
+        if attribute == "compresscmd" and extension is not None:
+            rule.compressext = extension
+            voice.verbose(f"compress_ext was changed to {extension}")
 
     return directive
 
@@ -188,10 +196,10 @@ def _su(rule: Rule, source: Source, voice: Voice) -> None:
 
 def _words(called: str, source: Source, *, at_most: int) -> list[str]:
     try:
-        words = split_quoted(source.rest(), at_most + 1)
+        words, more = split_quoted(source.rest(), 3)
     except ValueError:
         raise MistakeError(f"invalid arguments for {called}") from None
-    if len(words) > at_most:
+    if more or len(words) > at_most:
         raise MistakeError(f"extra arguments for {called}")
     return words
 

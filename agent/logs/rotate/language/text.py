@@ -134,8 +134,8 @@ def split_names(text: str) -> list[str]:
     return [*names, name] if name else names
 
 
-def split_quoted(text: str, at_most: int) -> list[str]:
-    """The first words of `create`, `createolddir` and `su`: a word may be quoted.
+def split_quoted(text: str, at_most: int) -> tuple[list[str], bool]:
+    """The first words of `create`, `createolddir` and `su`, and whether there is more. A word may be quoted.
 
     Space at the end, which only a file without a newline at its end has, is followed by an empty one. Raises
     ValueError for a quote that is not closed.
@@ -157,4 +157,4 @@ def split_quoted(text: str, at_most: int) -> list[str]:
             end += 1
         words.append(until_nul(text[at:end]))
         at = end
-    return words
+    return words, bool(text[at:].strip(SPACE))

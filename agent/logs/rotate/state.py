@@ -1,0 +1,335 @@
+"""When each log was rotated: logrotate's state file, of which versions 1 and 2 are read and 2 is written.
+
+A line of it is a quoted name and a local time, `"/var/log/syslog" 2026-11-22-6:25:1`. Its order is that of the
+buckets in which logrotate keeps it, so that the file is the same whoever writes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+from operator import mul
+
+from agent.logs.rotate import moment
+from agent.logs.rotate.language.text import split_names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.logs.rotate.moment import Moment
+    from agent.logs.rotate.say import Voice
+
+NO_STATE = "/dev/null"
+"""Given as the state file: nothing is locked, nothing written."""
+_HEADS = ("logrotate state -- version 1\n", "logrotate state -- version 2\n")
+_LONGEST_LINE = 8191
+"""Characters, with the newline."""
+_MODE = 0o640
+_KEPT_DAYS = 365
+"""Days after which a log is forgotten that was not there in this run."""
+_BUCKETS = 64
+_WEIGHTS = tuple(pow(13, place, _BUCKETS) for place in range(_LONGEST_LINE))
+"""What each byte of a name counts for its bucket, from the last one on: found by what the real one writes."""
+_FIELDS = (
+    ("year", 1900, 2100),
+    ("month", 1, 12),
+    ("day", 1, 31),
+    ("hour", 0, 23),
+    ("minute", 0, 59),
+    ("second", 0, 59),
+)
+_DIGITS = frozenset("0123456789")
+_MOST_DIGITS = 12
+"""Of a number: what is longer is none of a time."""
+_ATTRIBUTES = ("system.posix_acl_access", "security.selinux")
+"""What a new state file has as the old one had it, besides owner and mode."""
+
+
+class LockError(Exception):
+    """The state file cannot be locked. The text is the whole message."""
+
+
+def lock(path: str, voice: Voice, *, skip: bool = False, wait: bool = False) -> int | None:
+    """Lock a state file, which is made where there is none. Raises LockError.
+
+    Returns the descriptor that holds the lock; None where nothing is locked: `skip`, NO_STATE, and a file that
+    everybody may read, and so could lock.
+    """
+    if path == NO_STATE:
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        descriptor = _create(path, voice)
+    except (OSError, ValueError) as error:
+        raise LockError(f"error opening state file {path}: {_reason(error)}") from None
+    try:
+        if skip:
+            voice.verbose(f"Skip locking state file {path}")
+            os.close(descriptor)
+            return None
+        if os.fstat(descriptor).st_mode & stat.S_IROTH:
+            voice.warning(
+                f"state file {path} is world-readable and thus can be locked from other unprivileged users."
+                " Skipping lock acquisition..."
+            )
+            os.close(descriptor)
+            return None
+        if wait:
+            voice.verbose(f"waiting for lock on state file {path}")
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        os.close(descriptor)
+        raise LockError(
+            f"state file {path} is already locked\n"
+            "logrotate does not support parallel execution on the same set of logfiles."
+        ) from None
+    except OSError as error:
+        os.close(descriptor)
+        raise LockError(f"error acquiring lock on state file {path}: {error.strerror}") from None
+    voice.verbose(f"acquired lock on state file {path}")
+    return descriptor
+
+
+def _create(path: str, voice: Voice) -> int:
+    voice.verbose(f"Creating stub state file: {path}")
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+    except OSError as error:
+        raise LockError(f"error creating stub state file {path}: {error.strerror}") from None
+
+
+class State:
+    """What is known of each log. Nothing of it is written before `write`."""
+
+    def __init__(self, path: str, voice: Voice) -> None:
+        self.path = path
+        self._voice = voice
+        self._entries: dict[str, tuple[int, ...]] = {}
+        """Year, month, day, hour, minute and second, as the file has them."""
+        self._considered: set[str] = set()
+
+    def read(self) -> bool:
+        """Read the file, if there is one. Returns whether that was well; what came before a bad line counts."""
+        voice = self._voice
+        voice.verbose(f"Reading state from file: {self.path}")
+        data = b""
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    data = file.readall()
+        except FileNotFoundError:
+            voice.verbose(f"state file {self.path} does not exist")
+        except (OSError, ValueError) as error:
+            voice.error(f"error opening state file {self.path}; assuming empty state: {_reason(error)}")
+        voice.verbose(f"Allocating hash table for state file, size {_BUCKETS} entries")
+        return not data or self._take(os.fsdecode(data))
+
+    def _take(self, text: str) -> bool:
+        lines = text.split("\n")
+        unfinished = lines.pop()
+        if not lines or f"{lines[0]}\n" not in _HEADS:
+            self._voice.error(f"bad top line in state file {self.path}")
+            return False
+        wordy = self._voice.wordy
+        for number, line in enumerate(lines[1:], 2):
+            if not line:
+                continue
+            try:
+                name, when = _parsed(line, number)
+                _verify(name, when)
+            except ValueError as error:
+                self._voice.error(f"{error} in state file {self.path}")
+                return False
+            if wordy and name not in self._entries:
+                self._voice.verbose("Creating new state")
+            self._entries[name] = when
+        if unfinished:
+            self._voice.error(f"line {len(lines) + 1} too long in state file {self.path}")
+        return not unfinished
+
+    def last(self, log: str) -> Moment | None:
+        """When a log was rotated, or seen first; None where it never was."""
+        self._considered.add(log)
+        when = self._entries.get(log)
+        return None if when is None else moment.on(*when)
+
+    def seen(self, log: str, now: Moment) -> Moment:
+        """Note a log that was never seen: its first turn is reckoned from the hour that this is. Returns that."""
+        self._considered.add(log)
+        self._entries[log] = (now.year, now.month, now.day, now.hour, 0, 0)
+        return moment.on(*self._entries[log])
+
+    def rotated(self, log: str, now: Moment) -> None:
+        """Note that a log was rotated now."""
+        self._considered.add(log)
+        self._entries[log] = (now.year, now.month, now.day, now.hour, now.minute, now.second)
+
+    def write(self, now: Moment) -> bool:
+        """Replace the file, wholly or not at all, and durably. Returns whether that could be done."""
+        if self.path == NO_STATE:
+            return True
+        self._forget(now)
+        lines = [_HEADS[-1]]
+        for log in self._in_order():
+            year, month, day, hour, minute, second = self._entries[log]
+            quoted = log.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+            lines.append(f'"{quoted}" {year}-{month}-{day}-{hour}:{minute}:{second}\n')
+        try:
+            _replace(self.path, os.fsencode("".join(lines)))
+        except _WriteError as error:
+            self._voice.error(str(error))
+            return False
+        return True
+
+    def _forget(self, now: Moment) -> None:
+        """Drop logs that are gone and were not rotated for a year."""
+        oldest = moment.on(now.year, now.month, now.day - _KEPT_DAYS, 12)
+        bound = (oldest.year, oldest.month, oldest.day)
+        old = [log for log, when in self._entries.items() if when[:3] < bound]
+        gone = {log for log in old if log not in self._considered or not os.path.lexists(log)}
+        for log in self._in_order() if gone else ():
+            if log in gone:
+                self._voice.verbose(
+                    f"Removing {log} from state file, because it does not exist and has not been rotated for one year"
+                )
+        for log in gone:
+            del self._entries[log]
+
+    def _in_order(self) -> list[str]:
+        buckets: list[list[str]] = [[] for _ in range(_BUCKETS)]
+        for log in reversed(self._entries):
+            buckets[sum(map(mul, reversed(os.fsencode(log)), _WEIGHTS)) % _BUCKETS].append(log)
+        return [log for bucket in buckets for log in bucket]
+
+
+def _parsed(line: str, number: int) -> tuple[str, tuple[int, ...]]:
+    """Name and time of a line. Raises ValueError with the message."""
+    if "\0" in line or len(os.fsencode(line)) >= _LONGEST_LINE:
+        raise ValueError(f"line {number} {'not parsable' if line.startswith(chr(0)) else 'too long'}")
+    name, closed, date = line[1:].partition('" ')
+    if not (closed and line.startswith('"') and "\\" not in name and '"' not in name and date.strip() == date):
+        try:
+            name, date = split_names(line)
+        except ValueError:
+            raise ValueError(f"bad line {number}") from None
+        name = _unescaped(name)
+    year, _, rest = date.partition("-")
+    month, _, rest = rest.partition("-")
+    day, _, rest = rest.partition("-")
+    hour, _, rest = rest.partition(":")
+    minute, _, second = rest.partition(":")
+    if name and date.isascii() and (year + month + day + hour + minute + second).isdigit() and second:
+        return name, (int(year), int(month), int(day), int(hour), int(minute), int(second))
+    numbers = _scan(date)
+    if not name or len(numbers) < 3:
+        raise ValueError(f"bad line {number}")
+    return name, (*numbers, *[0] * (6 - len(numbers)))
+
+
+def _scan(date: str) -> list[int]:
+    """The numbers of `YEAR-MONTH-DAY-HOUR:MINUTE:SECOND` up to the first that is none, as sscanf(3) takes them."""
+    numbers: list[int] = []
+    rest = date
+    for separator in "---::\0":
+        rest = rest.lstrip(" \t\v\f\r")
+        end = 1 if rest[:1] in ("+", "-") else 0
+        while rest[end : end + 1] in _DIGITS:
+            end += 1
+        if not rest[:end].strip("+-"):
+            break
+        numbers.append(int(rest[:end][:_MOST_DIGITS]))
+        if not rest.startswith(separator, end):
+            break
+        rest = rest[end + 1 :]
+    return numbers
+
+
+def _verify(name: str, when: tuple[int, ...]) -> None:
+    """Raises ValueError with the message for what is no time."""
+    for value, (field, lowest, highest) in zip(when, _FIELDS, strict=True):
+        if not lowest <= value <= highest:
+            raise ValueError(f"bad {field} {value} for file {name}")
+
+
+def _unescaped(name: str) -> str:
+    """What `write` made of a newline, a backslash and a quote."""
+    parts = []
+    characters = iter(name)
+    for char in characters:
+        if char == "\\":
+            after = next(characters, "")
+            char = {"n": "\n", "\\": "\\", '"': '"'}.get(after, "\\" + after)
+        parts.append(char)
+    return "".join(parts)
+
+
+class _WriteError(Exception):
+    """The state file cannot be written. The text is the whole message."""
+
+
+def _replace(path: str, data: bytes) -> None:
+    """Write a file beside it, with its owner, mode and access list, and put that in its place. Raises _WriteError."""
+    temporary = f"{path}.tmp"
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISREG(os.stat(path).st_mode):
+                raise _WriteError(f"not writing state to {path} because it is not a regular file")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+    except OSError as error:
+        raise _WriteError(f"error removing old temporary state file {temporary}: {error.strerror}") from None
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(temporary, flags, 0o600)
+    except OSError as error:
+        raise _WriteError(f"error creating output file {temporary}: {error.strerror}") from None
+    try:
+        try:
+            _adopt(path, descriptor)
+            with open(descriptor, "wb", buffering=0, closefd=False) as file:
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[file.write(rest) :]
+            os.fsync(descriptor)
+            os.rename(temporary, path)
+        finally:
+            os.close(descriptor)
+        folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise _WriteError(f"error renaming temp state file {temporary} to {path}: {error.strerror}") from None
+
+
+def _adopt(path: str, descriptor: int) -> None:
+    """Give what will be the state file the owner and rights of the one that there is; nobody else may read it."""
+    try:
+        old = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        os.fchmod(descriptor, _MODE)
+        return
+    try:
+        status = os.fstat(old)
+        new = os.fstat(descriptor)
+        if (status.st_uid, status.st_gid) != (new.st_uid, new.st_gid):
+            os.fchown(descriptor, status.st_uid, status.st_gid)
+        for attribute in _ATTRIBUTES:
+            try:
+                os.setxattr(descriptor, attribute, os.getxattr(old, attribute))
+            except OSError as error:
+                if error.errno not in (errno.ENODATA, errno.ENOTSUP, errno.EPERM, errno.EACCES):
+                    raise
+        os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & ~stat.S_IROTH)
+    finally:
+        os.close(old)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
