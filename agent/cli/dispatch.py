@@ -16,8 +16,30 @@ COMMANDS = {
     "config": ("agent.cli.config:CONFIG", "check, show and explain the configuration"),
     "enroll": ("agent.cli.enroll:ENROLL", "make this host known to a collector"),
     "backup": ("agent.cli.backup.dispatch:BACKUP", "back up and restore; it has commands of its own"),
+    "logrotate": ("agent.cli.dispatch:LOGROTATE", "rotate logs as logrotate does, by its options and configuration"),
     "logs": ("agent.cli.logs.dispatch:LOGS", "rotate and analyse logs; it has commands of its own"),
 }
+
+
+def _logrotate(options: argparse.Namespace) -> int:
+    from agent.cli import logrotate  # no other command needs what it loads
+
+    return logrotate.run(options.arguments)
+
+
+def _configure_logrotate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "arguments", nargs="*", metavar="CONFIG", help="a file or folder of logrotate's configuration"
+    )
+
+
+LOGROTATE = commands.Command(
+    run=_logrotate,
+    configure=_configure_logrotate,
+    examples="  hostward logrotate /etc/logrotate.conf\n  hostward logrotate --usage",
+    notes="It takes the options of logrotate, which `hostward logrotate --usage` lists, right behind its name.",
+)
+"""For `--help`; `agent.cli.main` does not come here where `logrotate` is the first word."""
 
 
 def dispatch(words: Sequence[str]) -> int:

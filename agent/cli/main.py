@@ -15,6 +15,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"hostward {__version__}")
         return 0
     try:
+        if words[:1] == ["logrotate"]:
+            from agent.cli import logrotate  # has options of its own, and no time for argparse (its docstring)
+
+            return logrotate.run(words[1:])
         from agent.cli.dispatch import dispatch  # argparse alone costs as much as starting Python
 
         return dispatch(words)

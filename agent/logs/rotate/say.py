@@ -68,7 +68,7 @@ class Voice:
 
     def _say(self, level: int, text: str) -> None:
         # Names of files go out as the bytes that they are.
-        data = text.encode(errors="surrogateescape")
+        data = os.fsencode(text)
         if level <= SHOWN or self._is_verbose:
             write_all(self._stream, data)
         if self._log is not None:
