@@ -229,7 +229,7 @@ class LogOptions(Schedule, frozen=True, kw_only=True, forbid_unknown_fields=True
     level: Annotated[
         int | None,
         msgspec.Meta(
-            description="How hard: 1 to 19 for zstd (3), 1 to 9 for gzip (6), 0 to 9 for xz (6).", examples=[9]
+            description="How hard: 1 to 19 for zstd (3), 1 to 9 for gzip (6), 0 to 9 for xz (4).", examples=[9]
         ),
     ] = None
     threads: Annotated[

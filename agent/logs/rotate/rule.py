@@ -91,10 +91,6 @@ class Rule:
     """Of the codec; 0 for as many as there are processors."""
 
     # What else is removed
-    keep_size: int = 0
-    """Bytes that the old ones of a log may take; 0 for no bound."""
-    keep_free: int = 0
-    """Bytes that are to be free in their file system: the oldest go until they are; 0 for no bound."""
     shred: bool = False
     shredcycles: int = 0
     mail: str | None = None

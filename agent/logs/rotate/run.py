@@ -16,7 +16,7 @@ from agent.logs.rotate.rule import DAILY, HOURLY, MONTHLY, SIZE, WEEKLY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
 
     from agent.logs.rotate.carry import Carrier
     from agent.logs.rotate.due import Verdict
@@ -33,7 +33,7 @@ _WHEN = {HOURLY: "hourly", DAILY: "after 1 days", WEEKLY: "weekly", MONTHLY: "mo
 
 
 def rotate(
-    sections: Sequence[Section],
+    sections: Iterable[Section],
     state: State,
     *,
     now: Moment,
@@ -183,8 +183,15 @@ class _Run:
         return not spoilt
 
     def _carrier(self, rule: Rule, pattern: str, identity: Identity, now: Moment) -> Carrier:
-        from agent.logs.rotate.carry import Carrier  # see the module's docstring
+        # Another user may not be able to read our modules.
+        identity.lay_down(aloud=False)
+        try:
+            from agent.logs.rotate.carry import Carrier, load  # see the module's docstring
 
+            if identity.other is not None:
+                load(rule)
+        finally:
+            identity.take_up()
         return Carrier(
             rule,
             pattern,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +14,7 @@ from agent.paths import state_folder
 ROOTS: Final = Path("/var/lib/hostward-logs")
 STATE: Final = "status"
 """When each log was last rotated, in logrotate's format 2."""
+_LOCK: Final = "lock"
 
 
 def folder(given: Path | None) -> Path:
@@ -22,3 +26,17 @@ def folder(given: Path | None) -> Path:
     if given is None and os.geteuid() == 0:
         return ROOTS
     return state_folder(given) / "logs"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Be the only one who rotates by rules with the state in `folder`; waits for others. Raises OSError.
+
+    The state file itself would not do: it is replaced, and whoever waited for the old one would hold nothing.
+    """
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

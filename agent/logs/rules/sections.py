@@ -102,7 +102,7 @@ def then_in_words(then: Then) -> list[str]:
 def logs_of(options: LogOptions) -> list[str]:
     """The paths that a rule means, in order, each once: files that are there, and names without patterns.
 
-    What a rotation left beside a log is none, even where the pattern means it too.
+    What a rotation left beside a log is none, even where the pattern means it too, nor is a link.
     """
     found: dict[str, None] = {}
     for pattern in options.paths:
@@ -158,7 +158,7 @@ def _is_log(path: str) -> bool:
     if whole is not None and os.path.lexists(folder + slash + whole):
         return False
     try:
-        return not stat.S_ISDIR(os.lstat(path).st_mode)
+        return stat.S_ISREG(os.lstat(path).st_mode)
     except OSError:
         return False
 

@@ -1,0 +1,132 @@
+"""`hostward logs status`: the logs of the rules, how they grow, and what is kept of them."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from agent.cli.logs.rules import add_json, add_names, chosen_rules
+from agent.logs.rules import place
+from agent.logs.rules.judge import moment
+from agent.logs.rules.lasts import last_rotations
+from agent.logs.rules.memory import Memory
+from agent.logs.rules.preview import previews
+from kit.commands import Command
+from kit.terminal import table
+from kit.units import format_size
+
+
+class LogStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A log, as `--json` prints it. Times are seconds since the epoch, sizes bytes."""
+
+    rule: str
+    log: str
+    size: int | None
+    """None where there is no such log."""
+    growth: float | None
+    """Bytes that are written in a day, a mean over about a week; None while too little was seen."""
+    last_rotation: float | None
+    """Or when it was first seen."""
+    next_rotation: float | None
+    """By the clock; None where only the size says so."""
+    due: bool
+    reason: str
+    kept: int
+    """Old ones."""
+    disk: int
+    """What log and old ones take together."""
+    trouble: str
+    """Why it is never rotated."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add its options."""
+    add_names(parser)
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print a line for each log."""
+    rules, _ = chosen_rules(options)
+    folder = place.folder(options.state_dir)
+    last_of, memory, now = last_rotations(folder), Memory(folder), time.time()
+    found = []
+    for rule in rules:
+        for log in previews(rule, last_of, now):
+            look = memory.look(log.log)
+            found.append(
+                LogStatus(
+                    rule=log.rule,
+                    log=log.log,
+                    size=log.size,
+                    growth=look.per_day if look is not None else None,
+                    last_rotation=log.last,
+                    next_rotation=log.next,
+                    due=log.due,
+                    reason=log.reason,
+                    kept=len(log.old),
+                    disk=(log.size or 0) + sum(one.size for one in log.old),
+                    trouble=log.trouble,
+                )
+            )
+    if options.json:
+        print(msgspec.json.format(msgspec.json.encode({"logs": found})).decode())
+    elif not rules:
+        print("no rules for logs are configured")
+    else:
+        _print_table(found)
+    return 0
+
+
+def _print_table(logs: Sequence[LogStatus]) -> None:
+    headings = ("rule", "log", "size", "a day", "last rotation", "next rotation", "kept", "disk")
+    rows: list[tuple[str, ...]] = []
+    colours: list[tuple[str, ...]] = []
+    for log in logs:
+        rows.append(
+            (
+                log.rule,
+                log.log,
+                format_size(log.size) if log.size is not None else "-",
+                format_size(log.growth) if log.growth is not None else "-",
+                moment(log.last_rotation) if log.last_rotation is not None else "-",
+                _next(log),
+                str(log.kept),
+                format_size(log.disk),
+            )
+        )
+        colours.append(("", "", "", "", "", "critical" if log.trouble else "warning" if log.due else "", "", ""))
+    rows.append(("", "all", *_sums(logs)))
+    colours.append(("",) * len(headings))
+    print(table(headings, rows, colours=colours))
+
+
+def _sums(logs: Sequence[LogStatus]) -> tuple[str, ...]:
+    size = sum(log.size or 0 for log in logs)
+    growth = [log.growth for log in logs if log.growth is not None]
+    kept, disk = sum(log.kept for log in logs), sum(log.disk for log in logs)
+    return format_size(size), format_size(sum(growth)) if growth else "-", "", "", str(kept), format_size(disk)
+
+
+def _next(log: LogStatus) -> str:
+    if log.trouble:
+        return f"never: {log.trouble}"
+    if log.due:
+        return "now"
+    return moment(log.next_rotation) if log.next_rotation is not None else "by size"
+
+
+STATUS = Command(
+    run=run,
+    configure=configure,
+    examples="""\
+  hostward logs status
+  hostward logs status nginx
+  hostward logs status --json | jq '.logs[] | select(.growth > 1e9)'""",
+    notes="""\
+How fast a log grows is seen by the runs of `hostward logs rotate` and `hostward logs watch`.
+exit codes: 0 done, 1 failed, 2 bad usage or mistakes in the configuration.""",
+)

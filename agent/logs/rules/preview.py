@@ -1,0 +1,166 @@
+"""What would become of the logs of a rule, and how they stand: looks, and changes nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from agent.config.logs import LogOptions
+from agent.logs.rotate import moment
+from agent.logs.rotate.apply.folders import Folder
+from agent.logs.rotate.due import Facts
+from agent.logs.rotate.listing import Listing
+from agent.logs.rotate.names import Names
+from agent.logs.rotate.plan import plan
+from agent.logs.rotate.rule import Rule
+from agent.logs.rotate.steps import Compress, Copy, Create, Fail, Move, Shift, Step, Truncate
+from agent.logs.rules.facts import UnfitError, host, is_short, look
+from agent.logs.rules.judge import Log, judge, next_turn
+from agent.logs.rules.retention import Old
+from agent.logs.rules.sections import logs_of, old_of, rule_of, then_in_words
+from agent.logs.rules.sweep import decide, used_by
+
+LastOf = Callable[[str], float | None]
+"""When a log was last rotated or first seen; None where nobody has looked yet."""
+
+
+class Gone(msgspec.Struct, frozen=True):
+    """An old log that would be removed."""
+
+    path: str
+    size: int
+    reason: str
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """A log, as `hostward logs plan --json` prints it. Times are seconds since the epoch, sizes bytes."""
+
+    rule: str
+    log: str
+    size: int | None
+    """None where there is no such log."""
+    due: bool
+    reason: str
+    last: float | None
+    next: float | None
+    """When its turn comes by the clock; None where only its size says so. Now or before where it is due."""
+    old: list[Old]
+    """The newest first."""
+    steps: list[str]
+    """What is done when it is rotated."""
+    removals: list[Gone]
+    """What is removed then, or at the next run where it is not due."""
+    trouble: str = ""
+    """Why it is never rotated."""
+
+
+def previews(options: LogOptions, last_of: LastOf, now: float, *, force: bool = False) -> list[Preview]:
+    """One for each log. Raises ConfigurationError, and OSError where a folder cannot be read."""
+    logs = logs_of(options)
+    rule = rule_of(options, compress_now=is_short(options, logs))
+    old = {log: old_of(options, rule, log) for log in logs}
+    looked = {log: _look(options, log) for log in logs}
+    lasts = {log: last_of(log) for log in logs}
+    verdicts = {}
+    for log, (known, _, _) in looked.items():
+        if known is not None:
+            last = lasts[log]
+            verdicts[log] = judge(options, known, now if last is None else last, now, host=host(), force=force)
+    coming = [log for log, verdict in verdicts.items() if verdict.due]
+    removals = decide(options, old, now=now, used=used_by(logs, old), coming=coming)
+    found = []
+    for log in logs:
+        known, status, trouble = looked[log]
+        last, verdict = lasts[log], verdicts.get(log)
+        gone = {one.path for one in old[log]}
+        found.append(
+            Preview(
+                rule=options.name,
+                log=log,
+                size=None if status is None else status.st_size,
+                due=verdict is not None and verdict.due,
+                reason=verdict.reason if verdict is not None else trouble or "there is no such log",
+                last=last,
+                next=next_turn(
+                    options,
+                    now if last is None else last,
+                    now,
+                    host=host(),
+                    booted=known.booted if known is not None else 0.0,
+                ),
+                old=old[log],
+                steps=_steps(options, rule, log, status, now) if known is not None and status is not None else [],
+                removals=[Gone(r.old.path, r.old.size, r.reason) for r in removals if r.old.path in gone],
+                trouble=trouble,
+            )
+        )
+    return found
+
+
+def _look(options: LogOptions, log: str) -> tuple[Log | None, os.stat_result | None, str]:
+    try:
+        known, status = look(options, log)
+    except FileNotFoundError:
+        return None, None, ""
+    except UnfitError as error:
+        return None, os.lstat(log), str(error)
+    except OSError as error:
+        return None, None, f"it cannot be looked at: {error.strerror}"
+    return known, status, ""
+
+
+def _steps(options: LogOptions, rule: Rule, log: str, status: os.stat_result, now: float) -> list[str]:
+    facts = Facts(
+        size=status.st_size,
+        modified=status.st_mtime_ns,
+        device=status.st_dev,
+        inode=status.st_ino,
+        mode=status.st_mode,
+        uid=status.st_uid,
+        gid=status.st_gid,
+    )
+    at = moment.at(now)
+    said = [f"run {' '.join(options.before)}"] if options.before else []
+    try:
+        folder = Folder(Names(rule, log).folder)
+    except FileNotFoundError:
+        said.append(f"make the folder {Names(rule, log).folder}")
+        listing = Listing({}, os.lstat)
+    else:
+        try:
+            listing = folder.listing()
+        finally:
+            folder.close()
+    planned = plan(rule, log, facts, listing, at, at, may_compress=lambda _path, _inode: True, pretend=False)
+    said += _in_words([*planned.before, *planned.rotate], rule)
+    if options.then is not None:
+        said += then_in_words(options.then)
+    return said + _in_words(planned.after, rule)
+
+
+def _in_words(steps: Sequence[Step], rule: Rule) -> list[str]:
+    said = []
+    for step in steps:
+        if isinstance(step, (Move, Shift)):
+            said.append(f"rename {step.old} to {_beside(step.new, step.old)}")
+        elif isinstance(step, Copy):
+            said.append(f"copy {step.source} to {_beside(step.target, step.source)}")
+        elif isinstance(step, Truncate):
+            said.append(
+                f"empty {step.path}; what is written meanwhile is lost where the file system cannot cut it out"
+            )
+        elif isinstance(step, Create):
+            said.append(f"create {step.path} with mode {step.mode & 0o7777:04o}, user {step.uid}, group {step.gid}")
+        elif isinstance(step, Compress):
+            said.append(f"compress {step.path} by {rule.codec}")
+        elif isinstance(step, Fail):
+            said.append(f"fail: {step.text}")
+    return said
+
+
+def _beside(path: str, other: str) -> str:
+    """The name alone where both are in one folder."""
+    folder, _, name = path.rpartition("/")
+    return name if folder == other.rpartition("/")[0] else path
