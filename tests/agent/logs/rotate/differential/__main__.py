@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.agent.logs.rotate.differential.case import Case, dump
+from tests.agent.logs.rotate.differential.case import Case, dump, load
 from tests.agent.logs.rotate.differential.chance import drawn
 from tests.agent.logs.rotate.differential.justified import reason, unjustified
 from tests.agent.logs.rotate.differential.programs import runner
@@ -29,6 +29,7 @@ EVERY = 500
 def main() -> int:
     """Returns 1 when something differs that may not."""
     parser = argparse.ArgumentParser(prog="make logrotate-differences", description=__doc__)
+    parser.add_argument("files", nargs="*", type=Path, help="kept cases to run again, instead of random ones")
     parser.add_argument("--first", type=int, default=0, help="the number of the first case (default: 0)")
     parser.add_argument("--cases", type=int, default=10000, help="how many (default: 10000)")
     parser.add_argument("--kinds", type=int, default=20, help="end after as many kinds of differences (default: 20)")
@@ -37,11 +38,26 @@ def main() -> int:
     if os.geteuid() != 0:
         print("only root can run logrotate for users of all kinds", file=sys.stderr)
         return 1
+    if options.files:
+        return again(options.files)
     keep = options.keep or Path(tempfile.mkdtemp(prefix="differences-"))
     keep.mkdir(parents=True, exist_ok=True)
     with runner() as own:
         numbers = range(options.first, options.first + options.cases)
         return search(Twins(own.real(), own.ours()), numbers, options.kinds, keep)
+
+
+def again(files: list[Path]) -> int:
+    """Run kept cases, and show what still differs."""
+    failed = 0
+    with runner() as own:
+        twins = Twins(own.real(), own.ours())
+        for path in files:
+            case = load(path)
+            differences = unjustified(case, twins.differences(case))
+            failed += bool(differences)
+            print("\n".join([f"{path}: {'differs' if differences else 'the same'}", *differences, ""]))
+    return 1 if failed else 0
 
 
 def search(twins: Twins, numbers: range, most: int, keep: Path) -> int:

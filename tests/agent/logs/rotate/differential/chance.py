@@ -47,6 +47,15 @@ LOGS = (
     "log/.hidden",
     "top/top.log",
 )
+ODD_LOGS = (
+    "log/it's.log",
+    'log/"quoted".log',
+    "log/glob[1].log",
+    "log/star*.log",
+    "log/-dash",
+    "log/é.log",
+    "log/a\\b",
+)
 PATTERNS = ("log/*.log", "log/*", "log/?.log", "log/[ab].log", "log/none*.log", "log", "log/*/c.log", "log/{a,b}.log")
 OUTSIDE = (
     "include /FOLDER/included.d",
@@ -160,6 +169,8 @@ def drawn(random: Random) -> Case:
     """Any case."""
     clock = datetime.datetime.fromisoformat(f"{random.choice(DATES)} {random.choice(TIMES)}")
     world = World(clock, some(random, LOGS, 1, 3))
+    if chance(random, 3):
+        world.logs.append(random.choice(ODD_LOGS))
     configurations(random, world)
     folder(random, world)
     world.entries += [
@@ -218,7 +229,7 @@ def section(random: Random, world: World) -> list[str]:
     for name in names or [random.choice((*world.logs, *PATTERNS[:3]))]:
         path = f"/FOLDER/{name}"
         if " " in name or chance(random, 10):
-            quote = random.choice(('"', "'"))
+            quote = random.choice([quote for quote in "\"'" if quote not in name])
             path = f"{quote}{path}{quote}"
         elif chance(random, 2):
             path = random.choice(

@@ -18,20 +18,12 @@ FEW = 400
 
 def signature(difference: str) -> str:
     """What two differences share that have one cause, most likely: all but names and numbers."""
-    where, _, sides = difference.partition("\n")
-    real, _, ours = sides.partition("\n  ours: ")
-    differing = list(changed(real.removeprefix("  real: "), ours))
-    kind = "a file" if not where.split(": ")[1].startswith("<") else where.split(": ")[1]
-    text = re.sub(r"/FOLDER[^ ':\"]*", "PATH", f"{kind} {' | '.join(differing[:2])}")
+    where, _, lines = difference.partition("\n")
+    what = where.split(": ")[1]
+    kind = what if what.startswith("<") else "a file"
+    changed = [line for line in lines.split("\n") if line[:1] in "+-" and line[:3] not in ("---", "+++")]
+    text = re.sub(r"/FOLDER[^ ':\"]*", "PATH", f"{kind} {' | '.join(changed[:2])}")
     return re.sub(r"\d+", "N", text)[:200]
-
-
-def changed(real: str, ours: str) -> Iterator[str]:
-    """The first lines of both that differ."""
-    for left, right in zip((*real.split("\n"), ""), (*ours.split("\n"), ""), strict=False):
-        if left != right:
-            yield from (left, right)
-            return
 
 
 def reduced(case: Case, shows: Callable[[Case], bool]) -> Case:

@@ -6,6 +6,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from difflib import unified_diff
 
 from tests.agent.logs.rotate.differential.case import FOLDER, Case
 from tests.agent.logs.rotate.differential.folder import look, prepare, seconds
@@ -26,7 +27,7 @@ class Twins:
     def differences(self, case: Case) -> list[str]:
         """What differs after the first run after which something does; empty when nothing ever does.
 
-        Each is one text: which run, what, and both sides.
+        Each is one text: which run, what, and its lines, of which those that only the real one has begin with `-`.
         """
         homes = [self.place / f"twin-{number}" for number in range(len(self.programs))]
         try:
@@ -64,7 +65,8 @@ def compare(real: dict[str, str], ours: dict[str, str]) -> Iterator[str]:
     for name in sorted(real.keys() | ours.keys()):
         left, right = (comparable(side.get(name, "(missing)")) for side in (real, ours))
         if left != right:
-            yield f"{name}\n  real: {left}\n  ours: {right}"
+            lines = unified_diff(left.splitlines(), right.splitlines(), "real", "ours", lineterm="", n=2)
+            yield "\n".join((name, *lines))
 
 
 def comparable(text: str) -> str:

@@ -13,7 +13,6 @@ import signal
 import sys
 import time
 import traceback
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,7 @@ def serve() -> None:
     for name in ("LD_PRELOAD", "FAKETIME_SHARED"):  # what runs start has the real clock, under logrotate too
         os.environ.pop(name, None)
     forget(os.getpid())
-    with suppress(ModuleNotFoundError):
-        importlib.import_module("agent.cli.logrotate")
+    importlib.import_module("agent.cli.logrotate")
     for module in pkgutil.walk_packages(agent.logs.rotate.__path__, "agent.logs.rotate."):
         importlib.import_module(module.name)
     for line in sys.stdin:
