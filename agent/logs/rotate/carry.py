@@ -27,6 +27,16 @@ if TYPE_CHECKING:
     from agent.logs.rotate.steps import Step
 
 
+def load(rule: Rule) -> None:
+    """Load what a rule may need later."""
+    import fnmatch  # noqa: F401
+
+    from agent.logs.rotate.apply import codecs, compress, mail, scripts, shred  # noqa: F401
+
+    if rule.codec:
+        codecs.load(rule.codec)
+
+
 class Carrier:
     """Rotates by one rule."""
 

@@ -16,6 +16,8 @@ cut may do). A last line that is not whole was followed by no change.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import stat
@@ -47,6 +49,8 @@ _KEPT = (
     "uncompresscmd",
 )
 """What of a rule the applier needs."""
+_HERE = -100
+"""AT_FDCWD"""
 _SCRIPTS = ("postrotate", "preremove", "lastaction")
 
 
@@ -61,12 +65,19 @@ class Journal:
         self.path = path
         self._descriptor = -1
 
+    def open(self) -> None:
+        """Make the file, where there is none. What cannot be written later is not: a rotation, which makes room on a
+        full disk, is worth more than what a kill may need. Raises OSError."""
+        if self._descriptor < 0:
+            self._descriptor = operations.create(self.path, folder=_HERE, flags=os.O_WRONLY | os.O_APPEND)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
     def section(self, rule: Rule, pattern: str, at: int) -> None:
-        """Raises OSError."""
+        """Logs of this section are about to change."""
         self._write({"section": pattern, "at": at, "rule": _rule_as_plain(rule)})
 
     def begin(self, plans: Sequence[Plan]) -> None:
-        """Raises OSError."""
+        """These are about to change."""
         self._write(
             {
                 "logs": [
@@ -83,15 +94,15 @@ class Journal:
         )
 
     def made(self, path: str, values: list[int]) -> None:
-        """Raises OSError."""
+        """A file is whole under its temporary name."""
         self._write(["made", path, *values])
 
     def did(self, script: str) -> None:
-        """Raises OSError."""
+        """That script has run."""
         self._write([script])
 
     def end(self) -> None:
-        """Raises OSError."""
+        """Nothing is left to do for those that were begun last."""
         self._write(["end"])
 
     def close(self) -> None:
@@ -102,16 +113,19 @@ class Journal:
 
     def remove(self) -> None:
         """The state file knows all now. Raises OSError."""
-        if self._descriptor >= 0:
-            self.close()
-            operations.unlink(self.path, folder=-100)
+        self.close()
+        with contextlib.suppress(FileNotFoundError):
+            operations.unlink(self.path, folder=_HERE)
 
     def _write(self, what: Any) -> None:
         if self._descriptor < 0:
-            self._descriptor = operations.create(self.path, folder=-100, flags=os.O_WRONLY | os.O_APPEND)
+            return
         data = memoryview(json.dumps(what, separators=(",", ":")).encode() + b"\n")
-        while data:
-            data = data[operations.write(self._descriptor, data) :]
+        try:
+            while data:
+                data = data[operations.write(self._descriptor, data) :]
+        except OSError:
+            self.close()
 
     def unfinished(self) -> list[Begun]:
         """What a killed run left, section by section; it is written on. Raises JournalError."""
@@ -122,7 +136,14 @@ class Journal:
         except OSError as error:
             raise JournalError(f"{self.path} cannot be read: {error.strerror}") from error
         try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise JournalError(f"{self.path} is in use: another run is rotating these logs") from None
             status = os.fstat(descriptor)
+            if not status.st_nlink:  # That run has just ended.
+                os.close(descriptor)
+                return []
             if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
                 raise JournalError(f"{self.path} is not a file that only this user could have written")
             data = bytearray()

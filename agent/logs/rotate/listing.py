@@ -13,20 +13,26 @@ if TYPE_CHECKING:
 class Listing:
     """The names of a folder and their inodes; `look` asks the file system for more of one (raising OSError)."""
 
-    __slots__ = ("_look", "_names", "_sorted")
+    __slots__ = ("_look", "_made_of", "_names", "_sorted")
 
     def __init__(self, names: dict[str, int], look: Callable[[str], os.stat_result]) -> None:
         self._names = names
         self._sorted: list[str] | None = None
+        self._made_of: dict[str, str] = {}
         self._look = look
 
     def inode(self, name: str) -> int | None:
-        """The inode of that name; None where there is none."""
+        """The inode of that name, 0 for a file that will be made; None where there is none."""
         return self._names.get(name)
 
     def look(self, name: str) -> os.stat_result:
-        """Its status, of a link itself. Raises OSError."""
-        return self._look(name)
+        """Its status, of a link itself; of a file that will be made of another, that one's. Raises OSError."""
+        try:
+            return self._look(name)
+        except FileNotFoundError:
+            if name not in self._made_of:
+                raise
+        return self._look(self._made_of[name])
 
     def names(self) -> list[str]:
         """All names, sorted. It is the listing's own."""
@@ -34,17 +40,15 @@ class Listing:
             self._sorted = sorted(self._names)
         return self._sorted
 
-    def add(self, name: str, inode: int) -> None:
-        """There is now a file of that name."""
+    def add(self, name: str, inode: int, made_of: str = "") -> None:
+        """There will be a file of that name, in time made of the one that is called `made_of` now."""
         if self._sorted is not None and name not in self._names:
             insort(self._sorted, name)
         self._names[name] = inode
+        if made_of:
+            self._made_of[name] = made_of
 
-    def drop(self, name: str) -> int:
-        """There is none any more. Returns what its inode was, 0 where there was none."""
-        inode = self._names.pop(name, None)
-        if inode is None:
-            return 0
-        if self._sorted is not None:
+    def drop(self, name: str) -> None:
+        """There will be none any more."""
+        if self._names.pop(name, None) is not None and self._sorted is not None:
             del self._sorted[bisect_left(self._sorted, name)]
-        return inode

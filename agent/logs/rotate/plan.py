@@ -166,7 +166,7 @@ class _Planner:
         self._steps.append(Compress(self._path(name), inode, modified))
         if not self._pretend:
             self._listing.drop(name)
-            self._listing.add(name + self._rule.compressext, 0)
+            self._listing.add(name + self._rule.compressext, 0, made_of=name)
 
     def _make_room_by_date(self, pattern: str) -> None:
         rule = self._rule
@@ -246,11 +246,11 @@ class _Planner:
     def _is_taken(self, final: str) -> bool:
         rule = self._rule
         packed = final + self._packed
+        if self._listing.inode(packed) is None:
+            return False
         shown = final if rule.delaycompress else packed
-        taken = self._listing.inode(packed) is not None or self._listing.inode(shown) is not None
-        if taken:
-            self._steps.append(Fail(f"destination {self._path(shown)} already exists, skipping rotation"))
-        return taken
+        self._steps.append(Fail(f"destination {self._path(shown)} already exists, skipping rotation"))
+        return True
 
     # --- The log itself ---
 
@@ -278,7 +278,7 @@ class _Planner:
         if not rule.renamecopy:
             self._will_be(final, facts.inode)
         if rule.rotate == 0:
-            self._doomed = [final + self._packed]
+            self._doomed = [final if rule.delaycompress else final + self._packed]
             self._say(f"disposeName will be {self._path(self._doomed[0])}")
         if rule.create is not None:
             mode = facts.mode & 0o7777 if rule.create.mode is None else rule.create.mode
@@ -314,7 +314,8 @@ class _Planner:
 
     def _mail_last(self, name: str) -> None:
         if self._rule.mail and not self._rule.mailfirst:
-            self._steps.append(Mail(self._path(name), self._log, bool(self._packed)))
+            packed = bool(self._packed) and name.endswith(self._packed)
+            self._steps.append(Mail(self._path(name), self._log, packed))
 
     def _remove(self, name: str) -> None:
         inode = self._listing.inode(name) or 0

@@ -76,8 +76,8 @@ class _LazyJournal:
         self.is_left = os.path.lexists(path)
         """Whether a killed run left one."""
 
-    def open(self) -> Journal:
-        """The journal."""
+    def get(self) -> Journal:
+        """The journal, which may not be there."""
         if self._journal is None:
             from agent.logs.rotate.journal import Journal  # see the module's docstring
 
@@ -89,7 +89,8 @@ class _LazyJournal:
         if self._journal is not None:
             if saved:
                 self._journal.remove()
-            self._journal.close()
+            else:
+                self._journal.close()
 
 
 class _Run:
@@ -128,7 +129,7 @@ class _Run:
         from agent.logs.rotate.journal import JournalError  # see the module's docstring
 
         try:
-            sections = self._journal.open().unfinished()
+            sections = self._journal.get().unfinished()
         except JournalError as error:
             self._voice.error(str(error))
             # Nothing must be rotated that may be half rotated; whoever looks at it removes it.
@@ -190,6 +191,7 @@ class _Run:
 
             if identity.other is not None:
                 load(rule)
+            journal = self._opened_journal()
         finally:
             identity.take_up()
         return Carrier(
@@ -201,9 +203,21 @@ class _Run:
             identity=identity,
             hooks=self._hooks,
             mail_command=self._mail_command,
-            journal=None if self._journal is None else self._journal.open(),
+            journal=journal,
             pretend=self._debug,
         )
+
+    def _opened_journal(self) -> Journal | None:
+        if self._journal is None:
+            return None
+        journal = self._journal.get()
+        try:
+            journal.open()
+        except OSError as error:
+            self._voice.verbose(f"a kill will not be made good: {journal.path} cannot be made: {error.strerror}")
+            self._journal = None
+            return None
+        return journal
 
     # --- A log ---
 

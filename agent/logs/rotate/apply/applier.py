@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from functools import partial
 
 from agent.logs.rotate.apply import files, operations
 from agent.logs.rotate.steps import (
@@ -34,6 +36,10 @@ if TYPE_CHECKING:
 
     Marks = dict[str, list[int]]
     Mark = Callable[[str, list[int]], None]
+
+
+_MAILED = "mail:"
+"""Before a path in `Marks`: it was sent."""
 
 
 class Applier:
@@ -108,8 +114,11 @@ class Applier:
     def _rename(self, step: Shift) -> None:
         old_folder, old = self._folders.of(step.old)
         new_folder, new = self._folders.of(step.new)
-        if self.resuming and not old_folder.has(old, step.inode):
-            return
+        if self.resuming:
+            # What was compressed was not known when this was planned.
+            inode = step.inode or self.marks.get(step.old, [0])[0]
+            if not old_folder.has(old, inode):
+                return
         operations.rename(old, new, old_folder=old_folder.descriptor, new_folder=new_folder.descriptor)
 
     def _create(self, step: Create) -> bool:
@@ -118,9 +127,14 @@ class Applier:
         try:
             folder, name = self._folders.of(step.path)
             access_list = files.access_list_of(*self._folders.of(step.like)) if step.like else None
-            files.create_log(folder, name, step.mode, step.uid, step.gid, access_list)
-        except FileExistsError:
-            return True  # Whoever writes it was faster, or a killed run made it.
+            make = partial(files.create_log, folder, name, step.mode, step.uid, step.gid, access_list)
+            try:
+                make()
+            except FileExistsError:
+                # Whoever writes it was faster; or a killed run did not come to its end with it.
+                if self.resuming and files.is_raw(folder, name):
+                    operations.unlink(name, folder=folder.descriptor)
+                    make()
         except OSError as error:
             self._voice.error(f"error creating output file {step.path}: {error.strerror}")
             return False
@@ -163,7 +177,7 @@ class Applier:
             try:
                 source, status = files.open_same(origin, name, step.inode)
             except OSError as error:
-                self._voice.error(f"error opening {step.source}: {error.strerror or error}")
+                self._voice.error(f"error opening {step.source}: {error.strerror}")
                 return False
         except OSError as error:
             self._voice.error(f"error opening {step.source}: {error.strerror}")
@@ -192,7 +206,7 @@ class Applier:
             folder, name = self._folders.of(step.path)
             log, _ = files.open_same(folder, name, step.inode, flags=os.O_RDWR)
         except OSError as error:
-            self._voice.error(f"error opening {step.path}: {error.strerror or error}")
+            self._voice.error(f"error opening {step.path}: {error.strerror}")
             return False
         try:
             if not step.copy:
@@ -209,7 +223,7 @@ class Applier:
             finally:
                 os.close(copy)
         except OSError as error:
-            self._voice.error(f"error truncating {step.path}: {error.strerror or error}")
+            self._voice.error(f"error truncating {step.path}: {error.strerror}")
             return False
         finally:
             os.close(log)
@@ -250,13 +264,15 @@ class Applier:
                     operations.rename(
                         files.temporary(new), new, old_folder=folder.descriptor, new_folder=folder.descriptor
                     )
-                self._unlink(folder, name, step.path, source)
+                if not self._preremove(step.path):
+                    return False
+                self._unlink(*self._folders.of(step.path), step.path, source)
             finally:
                 os.close(source)
         except compress.CompressError:
             return False
         except OSError as error:
-            self._voice.error(f"failed to compress log {step.path}: {error.strerror or error}")
+            self._voice.error(f"failed to compress log {step.path}: {error.strerror}")
             return False
         return True
 
@@ -280,34 +296,30 @@ class Applier:
         return False
 
     def _remove(self, step: Remove) -> bool:
-        rule = self._rule
         try:
-            folder, name = self._folders.of(step.path)
-            if self.resuming and not self._is_there(folder, name, step.inode):
+            if self.resuming and not self._is_there(*self._folders.of(step.path), step.inode):
                 return True
             self._voice.verbose(f"removing old log {step.path}")
             if self._pretend:
                 return True
-            if rule.preremove is not None and not self._preremove(step):
-                self._voice.error(f"Failed to remove old log {step.path}: {os.strerror(2)}")
+            if not self._preremove(step.path):
+                self._voice.error(f"Failed to remove old log {step.path}: {os.strerror(errno.ENOENT)}")
                 return False
-            if not self._hooks.before_remove(step.path):
-                self._voice.verbose(f"keeping {step.path}, which is not safe elsewhere yet")
-                return True
-            self._unlink(folder, name, step.path, None)
+            self._unlink(*self._folders.of(step.path), step.path, None)
         except OSError as error:
-            self._voice.error(f"Failed to remove old log {step.path}: {error.strerror or error}")
+            self._voice.error(f"Failed to remove old log {step.path}: {error.strerror}")
             return False
         return True
 
-    def _preremove(self, step: Remove) -> bool:
-        assert self._rule.preremove is not None
-        self._voice.verbose("running preremove script")
-        if self.script(self._rule.preremove, [step.path]):
+    def _preremove(self, path: str) -> bool:
+        """Whether the rule's script lets that file go."""
+        script = self._rule.preremove
+        if script is None:
             return True
-        self._voice.error(
-            f"error running preremove script for {step.path} of '{self._pattern}'. Not removing this file."
-        )
+        self._voice.verbose("running preremove script")
+        if self.script(script, [path]):
+            return True
+        self._voice.error(f"error running preremove script for {path} of '{self._pattern}'. Not removing this file.")
         return False
 
     def _discard(self, step: Discard) -> bool:
@@ -318,7 +330,7 @@ class Applier:
             if self._is_there(folder, name, step.inode):
                 self._unlink(folder, name, step.path, None)
         except OSError as error:
-            self._voice.error(f"error removing {step.path}: {error.strerror or error}")
+            self._voice.error(f"error removing {step.path}: {error.strerror}")
             return False
         return True
 
@@ -331,7 +343,7 @@ class Applier:
             opened = files.open_same(folder, name, 0, flags=os.O_WRONLY)[0] if descriptor is None else descriptor
             try:
                 if not shred.overwrite(opened, self._rule.shredcycles):
-                    raise OSError(5, "shred failed")
+                    raise OSError(errno.EIO, "shred failed")
             finally:
                 if descriptor is None:
                     os.close(opened)
@@ -340,13 +352,13 @@ class Applier:
     def _mail(self, step: Mail) -> bool:
         from agent.logs.rotate.apply import mail  # few rules have it
 
-        if step.path in self.marks:
+        if _MAILED + step.path in self.marks:
             return True
         try:
             folder, name = self._folders.of(step.path)
             descriptor, _ = files.open_same(folder, name, 0)
         except OSError as error:
-            self._voice.error(f"failed to open {step.path} for mailing: {error.strerror or error}")
+            self._voice.error(f"failed to open {step.path} for mailing: {error.strerror}")
             return False
         try:
             if self._pretend:
@@ -364,7 +376,7 @@ class Applier:
         finally:
             os.close(descriptor)
         if well:
-            self._keep(step.path, [])
+            self._keep(_MAILED + step.path, [])
         return well
 
     # --- Scripts ---

@@ -17,9 +17,15 @@ if TYPE_CHECKING:
 
 
 EXTENSIONS = {"zstd": ".zst", "gzip": ".gz", "xz": ".xz"}
+_LIBRARIES = {"zstd": "zstandard", "gzip": "zlib", "xz": "lzma"}
 _PIECE = 1 << 20
 _MOST_THREADS = 4
 """Each thread of zstd has a piece of the file in its hands; four stay below 80 MB at the usual levels."""
+
+
+def load(codec: str) -> None:
+    """Load its library."""
+    __import__(_LIBRARIES[codec])
 
 
 def pour(codec: str, source: int, target: int, *, level: int | None, threads: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -14,12 +15,8 @@ if TYPE_CHECKING:
 
 ACCESS_LIST = "system.posix_acl_access"
 _PIECE = 8 << 20
-_NO_COLLAPSE = frozenset((1, 22, 26, 38, 95))  # EPERM, EINVAL, ETXTBSY, ENOSYS, EOPNOTSUPP
-_NO_COPY_RANGE = frozenset((1, 18, 22, 38, 95))  # EPERM, EXDEV, EINVAL, ENOSYS, EOPNOTSUPP
-
-
-class ReplacedError(OSError):
-    """A name is another file than it was: somebody put it there meanwhile."""
+_NO_COLLAPSE = frozenset((errno.EPERM, errno.EINVAL, errno.ETXTBSY, errno.ENOSYS, errno.EOPNOTSUPP))
+_NO_COPY_RANGE = frozenset((errno.EPERM, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP))
 
 
 def temporary(name: str) -> str:
@@ -30,7 +27,7 @@ def temporary(name: str) -> str:
 def open_same(folder: Folder, name: str, inode: int, *, flags: int = os.O_RDONLY) -> tuple[int, os.stat_result]:
     """A descriptor of the file that was seen, and its status. It never waits and follows no link.
 
-    Raises OSError; ReplacedError where the name is another file by now, or not one of data.
+    Raises OSError, also where the name is another file by now, or not one of data.
     """
     descriptor = os.open(
         name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, dir_fd=folder.descriptor
@@ -38,9 +35,9 @@ def open_same(folder: Folder, name: str, inode: int, *, flags: int = os.O_RDONLY
     try:
         status = os.fstat(descriptor)
         if inode and status.st_ino != inode:
-            raise ReplacedError(f"{name} was replaced by another file")
+            raise OSError(errno.ESTALE, f"{name} was replaced by another file")
         if not stat.S_ISREG(status.st_mode):
-            raise ReplacedError(f"{name} is not a regular file")
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
     except BaseException:
         os.close(descriptor)
         raise
@@ -74,6 +71,17 @@ def create_log(folder: Folder, name: str, mode: int, uid: int, gid: int, access_
             operations.set_attribute(descriptor, ACCESS_LIST, access_list)
     finally:
         os.close(descriptor)
+
+
+def is_raw(folder: Folder, name: str) -> bool:
+    """Whether a log is as `create_log` leaves it when it is killed: ours alone, and empty."""
+    status = folder.look(name)
+    return (
+        stat.S_ISREG(status.st_mode)
+        and status.st_uid == os.geteuid()
+        and not status.st_mode & 0o177
+        and not status.st_size
+    )
 
 
 def own(descriptor: int, status: os.stat_result, uid: int, gid: int) -> None:

@@ -47,10 +47,11 @@ class Identity:
             uid, gid = self.other
             self._voice.verbose(f"switching uid to {uid} and gid to {gid} permanently (pid {os.getpid()})")
 
-    def lay_down(self) -> None:
-        """Be itself for a moment, to start what is root's; `take_up` ends it."""
+    def lay_down(self, *, aloud: bool = True) -> None:
+        """Be itself for a moment, to do what is root's; `take_up` ends it."""
         if self.other is not None:
-            self._say(self.other, self._own)
+            if aloud:
+                self._say(self.other, self._own)
             self._return()
 
     def take_up(self) -> None:
