@@ -1,0 +1,182 @@
+"""Compresses the old logs of rules that a rotation has left as they were.
+
+The long part is done without any lock, into a file that has no name of a log; while it goes on the same log may be
+rotated again, and what is compressed may get another name, or be removed.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from agent.config.logs import LogOptions
+from agent.logs.names import is_compressed
+from agent.logs.rotate.apply import compress, files, operations
+from agent.logs.rotate.apply.folders import Folder
+from agent.logs.rotate.apply.su import Identity
+from agent.logs.rotate.hooks import Hooks
+from agent.logs.rotate.names import Names
+from agent.logs.rotate.rule import Rule
+from agent.logs.rotate.say import Voice
+from agent.logs.rules.retention import Old
+from agent.logs.rules.sections import logs_of, old_of, rule_of
+from kit.errors import HostwardError
+
+QUIET = 5.0
+"""Seconds since an old log was last written to, before it is taken: its writer may not have been told yet."""
+
+Lock = Callable[[], AbstractContextManager[object]]
+"""The lock of whoever rotates, waited for."""
+
+
+@dataclass
+class Packed:
+    """What came of it."""
+
+    freed: int = 0
+    """Bytes."""
+    errors: list[str] = field(default_factory=list)
+    """A sentence for each."""
+    left: int = 0
+    """Old ones that were written to just now."""
+
+
+def pack(options: LogOptions, *, at_once: bool, now: float, lock: Lock, hooks: Hooks, voice: Voice) -> Packed:
+    """Compress what is to be of a rule's old ones. `at_once`: nothing waits, since the disk is full."""
+    packed = Packed()
+    if options.compression == "none":
+        return packed
+    try:
+        rule = rule_of(options, compress_now=at_once)
+        for log in logs_of(options):
+            packer = _Packer(options, rule, log, lock, hooks, voice, packed)
+            packer.pack(now + QUIET if at_once else now)
+    except HostwardError as error:
+        packed.errors.append(str(error))
+    return packed
+
+
+def unpacked(options: LogOptions, rule: Rule, log: str) -> list[Old]:
+    """The old ones of a log that should be compressed and are not, oldest first. Raises OSError."""
+    old = old_of(options, rule, log)
+    if rule.delaycompress:
+        old = old[1:]
+    return [one for one in reversed(old) if not is_compressed(os.fsencode(one.path))]
+
+
+class _Packer:
+    """For one log."""
+
+    def __init__(
+        self,
+        options: LogOptions,
+        rule: Rule,
+        log: str,
+        lock: Lock,
+        hooks: Hooks,
+        voice: Voice,
+        packed: Packed,
+    ) -> None:
+        self._options = options
+        self._rule = rule
+        self._log = log
+        self._lock = lock
+        self._hooks = hooks
+        self._voice = voice
+        self._identity = Identity(voice)
+        self._packed = packed
+
+    def pack(self, now: float) -> None:
+        """Compress its old ones, but for those that were written to just now."""
+        path = Names(self._rule, self._log).folder
+        try:
+            waiting = unpacked(self._options, self._rule, self._log)
+            if not waiting:
+                return
+            folder = Folder(path)
+        except OSError as error:
+            self._packed.errors.append(f"{path}: {error.strerror}")
+            return
+        try:
+            if self._rule.su is not None:
+                self._identity.become(*self._rule.su)
+            elif not _is_safe(os.fstat(folder.descriptor)):
+                self._packed.errors.append(
+                    f"{path} may be written to by others than root: the option su says who rotates there"
+                )
+                return
+            with self._lock():
+                self._clear(folder)
+            for old in waiting:
+                if now - old.modified < QUIET:
+                    self._packed.left += 1
+                else:
+                    self._try(folder, old)
+        except OSError as error:
+            self._packed.errors.append(f"{path}: {error.strerror}")
+        finally:
+            self._identity.leave()
+            folder.close()
+
+    def _clear(self, folder: Folder) -> None:
+        """Remove what one that was killed had begun. Nobody else is at it: one alone packs, and who rotates has the
+        lock."""
+        head, tail = "." + Names(self._rule, self._log).stem, self._rule.compressext + _MARK
+        for name in list(folder.listing().names()):
+            if name.startswith(head) and name.endswith(tail):
+                files.remove_if_there(folder, name)
+
+    def _try(self, folder: Folder, old: Old) -> None:
+        name = old.path.rpartition("/")[2]
+        try:
+            self._pack_one(folder, name)
+        except FileNotFoundError:
+            return  # it was removed, or compressed by somebody else, meanwhile
+        except OSError as error:
+            self._packed.errors.append(f"{old.path} cannot be compressed: {error.strerror}")
+
+    def _pack_one(self, folder: Folder, name: str) -> None:
+        rule = self._rule
+        source, status = files.open_same(folder, name, 0)
+        try:
+            if not self._hooks.may_compress(f"{folder.path}/{name}", status.st_dev, status.st_ino):
+                return
+            unfinished = files.temporary(name + rule.compressext)
+            made = compress.write_temporary(
+                rule, source, status, folder, name, voice=self._voice, identity=self._identity
+            )
+            with self._lock():
+                if folder.has(unfinished, made):
+                    try:
+                        self._publish(folder, source, status, unfinished)
+                    finally:
+                        files.remove_if_there(folder, unfinished)
+        finally:
+            os.close(source)
+
+    def _publish(self, folder: Folder, source: int, status: os.stat_result, unfinished: str) -> None:
+        """Put what was made in the place of the old log, under the name that this has by now, if any."""
+        for old in old_of(self._options, self._rule, self._log):
+            name = old.path.rpartition("/")[2]
+            if not folder.has(name, status.st_ino):
+                continue
+            if os.fstat(source).st_size != status.st_size:
+                self._packed.errors.append(f"{old.path} was rotated and is written to all the same")
+                return
+            self._packed.freed += (status.st_blocks - folder.look(unfinished).st_blocks) * 512
+            final = name + self._rule.compressext
+            operations.rename(unfinished, final, old_folder=folder.descriptor, new_folder=folder.descriptor)
+            operations.unlink(name, folder=folder.descriptor)
+            return
+
+
+_MARK = files.temporary("").removeprefix(".")
+
+
+def _is_safe(folder: os.stat_result) -> bool:
+    """As logrotate has it: root does nothing where others may put something else in its place."""
+    others = folder.st_mode & stat.S_IWOTH or (folder.st_mode & stat.S_IWGRP and folder.st_gid != 0)
+    return os.geteuid() != 0 or not others

@@ -1,0 +1,222 @@
+"""What children of the watcher do, and what they answer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from agent.config.logs import LogOptions
+from agent.logs import journal_usage
+from agent.logs.followers import Followers
+from agent.logs.journal import JournalError
+from agent.logs.journal_usage import Weights
+from agent.logs.rotate.hooks import Hooks
+from agent.logs.rotate.say import Voice
+from agent.logs.rules import place
+from agent.logs.rules.facts import booted, host
+from agent.logs.rules.judge import next_turn
+from agent.logs.rules.lasts import last_rotations
+from agent.logs.rules.memory import Memory
+from agent.logs.rules.sections import logs_of, old_of, rule_of
+from agent.logs.rules.turn import turn
+from agent.logs.watch.logs import expand
+from agent.logs.watch.packing import pack
+from kit.errors import HostwardError
+from kit.files import write_durably
+from kit.terminal import bounded
+
+JOURNAL = "journal.json"
+"""In the state's folder: what was read of the journal so far."""
+LONGEST = 500
+"""Characters of a sentence about what went wrong."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things are."""
+
+    folder: Path
+    """The state of rotations (agent.logs.rules.place)."""
+    config: Path | None
+    """The file with the backup jobs; None for the one by default."""
+    agent: Path
+    """The agent's own state, in which the places of its checks are."""
+
+
+class Turned(msgspec.Struct):
+    """What became of the logs of a rule. Paths are bytes, as the kernel has them."""
+
+    rotated: list[bytes] = []
+    errors: list[str] = []
+    freed: int = 0
+    growth: float | None = None
+    """Bytes that all its logs grow by a day."""
+    kept: int = 0
+    kept_size: int = 0
+    turns: dict[bytes, float | None] = {}
+    """When the clock makes each log due, in seconds since the epoch."""
+
+
+class Packed(msgspec.Struct):
+    """What became of the old ones of a rule."""
+
+    freed: int = 0
+    errors: list[str] = []
+    waiting: int = 0
+    """Old ones that a check has not read yet."""
+    left: int = 0
+    """Old ones that were written to just now."""
+
+
+class PackedAll(msgspec.Struct):
+    """By rule; and what is to be said besides."""
+
+    rules: dict[str, Packed] = {}
+    said: list[str] = []
+
+
+class Probed(msgspec.Struct):
+    """What is there."""
+
+    logs: dict[bytes, tuple[str, int, int]] = {}
+    """Path to rule, size and device."""
+
+
+class Told(msgspec.Struct):
+    """What the journal of units takes, in bytes; and why that is not known."""
+
+    units: dict[str, int] = {}
+    error: str = ""
+
+
+class Answers(msgspec.Struct):
+    """Of a turn."""
+
+    rules: dict[str, Turned] = {}
+    error: str = ""
+    """Why nothing could be begun."""
+
+
+def take_turn(
+    rules: Sequence[LogOptions],
+    places: Places,
+    *,
+    now: float,
+    only: Collection[str] | None,
+    force: Collection[str],
+    journal: Mapping[str, int],
+) -> Answers:
+    """Judge and rotate logs, and remove what is not to be kept; compress nothing."""
+    try:
+        outcomes = turn(
+            rules,
+            folder=places.folder,
+            config=places.config,
+            now=now,
+            only=only,
+            force=force,
+            compress=False,
+            journal=journal,
+        )
+        last = last_rotations(places.folder)
+    except (HostwardError, OSError) as error:
+        return Answers(error=bounded(str(error), LONGEST))
+    memory = Memory(places.folder)
+    answers = Answers()
+    by_name = {rule.name: rule for rule in rules}
+    for outcome in outcomes:
+        rule = by_name[outcome.rule]
+        answers.rules[outcome.rule] = turned = Turned(
+            [os.fsencode(path) for path in outcome.rotated],
+            [bounded(text, LONGEST) for text in outcome.errors],
+            outcome.freed,
+        )
+        growth = [look.per_day for log in logs_of(rule) if (look := memory.look(log)) is not None]
+        known = [per_day for per_day in growth if per_day is not None]
+        turned.growth = sum(known) if known else None
+        _measure(rule, turned, last, now)
+    return answers
+
+
+def _measure(rule: LogOptions, turned: Turned, last: Callable[[str], float | None], now: float) -> None:
+    try:
+        form = rule_of(rule)
+        for log in logs_of(rule):
+            for old in old_of(rule, form, log):
+                turned.kept += 1
+                turned.kept_size += old.size
+            when = last(log)
+            turned.turns[os.fsencode(log)] = (
+                None if when is None else next_turn(rule, when, now, host=host(), booted=booted())
+            )
+    except (OSError, HostwardError):
+        return  # the turn has said so
+
+
+def take_pack(rules: Sequence[LogOptions], places: Places, *, at_once: Collection[str], now: float) -> PackedAll:
+    """Compress what was rotated, as far as nobody has to read it any more."""
+    voice = Voice()
+    said: list[str] = []
+    hooks = _Waiting(Followers(str(places.agent), now=now, say=said.append))
+    lock = partial(place.locked, places.folder)
+    answers = PackedAll()
+    for rule in rules:
+        before = len(hooks.followers.waiting)
+        found = pack(
+            rule,
+            at_once=rule.name in at_once,
+            now=now,
+            lock=partial(place.locked, places.folder),
+            hooks=hooks,
+            voice=voice,
+        )
+        errors = [bounded(text, LONGEST) for text in found.errors]
+        waiting = len(hooks.followers.waiting) - before
+        answers.rules[rule.name] = Packed(found.freed, errors, waiting, found.left)
+    answers.said = [bounded(text, LONGEST) for text in said]
+    return answers
+
+
+class _Waiting(Hooks):
+    def __init__(self, followers: Followers) -> None:
+        self.followers = followers
+
+    def may_compress(self, path: str, device: int, inode: int) -> bool:
+        return self.followers.may_compress(path, device, inode)
+
+
+def take_probe(rules: Sequence[LogOptions]) -> Probed:
+    """Look where a look may hang."""
+    found = Probed()
+    for path, rule in expand(rules).items():
+        try:
+            status = os.lstat(path)
+        except OSError:
+            continue
+        found.logs[os.fsencode(path)] = (rule.name, status.st_size, status.st_dev)
+    return found
+
+
+def take_journal(places: Places) -> Told:
+    """Read on in the journal, and reckon what each unit takes."""
+    file = places.folder / JOURNAL
+    weights = read_weights(places.folder)
+    try:
+        journal_usage.read_on(weights, [], lambda: False)
+        write_durably(file, msgspec.json.encode(weights), mode=0o600)
+    except (JournalError, OSError) as error:
+        return Told(error=bounded(f"the journal: {error}", LONGEST))
+    return Told(journal_usage.shares(weights.by_unit(), journal_usage.size_of()))
+
+
+def read_weights(folder: Path) -> Weights:
+    """What was read of the journal before; nothing where that is lost."""
+    try:
+        return msgspec.json.decode((folder / JOURNAL).read_bytes(), type=Weights)
+    except (OSError, ValueError):
+        return Weights()
