@@ -167,14 +167,7 @@ def take_pack(rules: Sequence[LogOptions], places: Places, *, at_once: Collectio
     answers = PackedAll()
     for rule in rules:
         before = len(hooks.followers.waiting)
-        found = pack(
-            rule,
-            at_once=rule.name in at_once,
-            now=now,
-            lock=partial(place.locked, places.folder),
-            hooks=hooks,
-            voice=voice,
-        )
+        found = pack(rule, at_once=rule.name in at_once, now=now, lock=lock, hooks=hooks, voice=voice)
         errors = [bounded(text, LONGEST) for text in found.errors]
         waiting = len(hooks.followers.waiting) - before
         answers.rules[rule.name] = Packed(found.freed, errors, waiting, found.left)
