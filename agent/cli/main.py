@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 from kit.version import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `typing` and `collections.abc` take longer to load than to say a version
+    from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

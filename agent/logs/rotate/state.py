@@ -6,7 +6,6 @@ buckets in which logrotate keeps it, so that the file is the same whoever writes
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
@@ -110,6 +109,8 @@ class State:
         self._entries: dict[str, tuple[int, ...]] = {}
         """Year, month, day, hour, minute and second, as the file has them."""
         self._considered: set[str] = set()
+        self._moments: dict[tuple[int, ...], Moment] = {}
+        """Of entries that were asked for: many logs are rotated at once."""
 
     def read(self) -> bool:
         """Read the file, if there is one. Returns whether that was well; what came before a bad line counts."""
@@ -154,7 +155,11 @@ class State:
         """When a log was rotated, or seen first; None where it never was."""
         self._considered.add(log)
         when = self._entries.get(log)
-        return None if when is None else moment.on(*when)
+        if when is None:
+            return None
+        if when not in self._moments:
+            self._moments[when] = moment.on(*when)
+        return self._moments[when]
 
     def seen(self, log: str, now: Moment) -> Moment:
         """Note a log that was never seen: its first turn is reckoned from the hour that this is. Returns that."""
@@ -273,12 +278,12 @@ class _WriteError(Exception):
 def _replace(path: str, data: bytes) -> None:
     """Write a file beside it, with its owner, mode and access list, and put that in its place. Raises _WriteError."""
     temporary = f"{path}.tmp"
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise _WriteError(f"not writing state to {path} because it is not a regular file")
     try:
-        with contextlib.suppress(FileNotFoundError):
-            if not stat.S_ISREG(os.stat(path).st_mode):
-                raise _WriteError(f"not writing state to {path} because it is not a regular file")
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+        os.unlink(temporary)
+    except FileNotFoundError:
+        pass
     except OSError as error:
         raise _WriteError(f"error removing old temporary state file {temporary}: {error.strerror}") from None
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -303,7 +308,7 @@ def _replace(path: str, data: bytes) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        with contextlib.suppress(OSError):
+        if os.path.lexists(temporary):
             os.unlink(temporary)
         raise _WriteError(f"error renaming temp state file {temporary} to {path}: {error.strerror}") from None
 

@@ -12,7 +12,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MAGIC = frozenset("*?[\\")
 _CLASSES = {
     "alnum": str.isalnum,
     "alpha": str.isalpha,
@@ -32,7 +31,7 @@ _CLASSES = {
 def expand(pattern: str) -> list[str]:
     """The paths of a pattern in the order of their bytes; the pattern itself where there is none."""
     pattern_here = _home(pattern) if pattern.startswith("~") else pattern
-    if _MAGIC.isdisjoint(pattern_here):
+    if not _has_magic(pattern_here):
         return [pattern_here if pattern_here == pattern or os.path.lexists(pattern_here) else pattern]
     parts = pattern_here.split("/")
     found = [""] if parts[0] else ["/"]
@@ -44,6 +43,10 @@ def expand(pattern: str) -> list[str]:
         if not found:
             return [pattern]
     return sorted(found, key=os.fsencode)
+
+
+def _has_magic(pattern: str) -> bool:
+    return "*" in pattern or "?" in pattern or "[" in pattern or "\\" in pattern
 
 
 def _home(pattern: str) -> str:
@@ -63,7 +66,7 @@ def _home(pattern: str) -> str:
 def _next(folders: list[str], part: str, *, last: bool) -> list[str]:
     """One part further: what is in those folders by this name or pattern."""
     end = "" if last else "/"
-    if _MAGIC.isdisjoint(part):
+    if not _has_magic(part):
         # An empty part is a slash more, or the one at the end: what it follows is a folder.
         return [
             folder + part + end for folder in folders if _is_there(folder + part, folder_only=not last or not part)
@@ -94,7 +97,7 @@ def matcher(pattern: str) -> Callable[[str], bool]:
     """Whether a name matches; a period at its beginning must be written (FNM_PERIOD)."""
     hidden = pattern.startswith((".", "\\."))
     before, star, after = pattern.partition("*")
-    if star and _MAGIC.isdisjoint(before + after):
+    if star and not _has_magic(before + after):
         shortest = len(before) + len(after)
 
         def simple(name: str) -> bool:

@@ -7,6 +7,8 @@ from agent.logs.rotate.language.text import SPACE, MistakeError
 LONG = 2**64
 """How many values an unsigned long has."""
 _UNITS = {"k": 2**10, "K": 2**10, "M": 2**20, "G": 2**30}
+_SHORT = 10
+"""Digits that surely fit."""
 _DIGITS = "0123456789"
 
 
@@ -15,9 +17,11 @@ def unsigned(text: str, base: int = 0) -> int | None:
 
     No text at all is 0, since C finds nothing behind it. With base 0 a number may be hexadecimal, octal or binary.
     """
-    digits = text.lstrip(SPACE)
     if not text:
         return 0
+    if base == 0 and len(text) < _SHORT and text.isascii() and text.isdigit() and text[0] != "0":
+        return int(text)
+    digits = text.lstrip(SPACE)
     negative = digits.startswith("-")
     if digits[:1] in ("+", "-"):
         digits = digits[1:]

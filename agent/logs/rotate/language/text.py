@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 BLANK = " \t"
 SPACE = " \t\n\v\f\r"
 """What C's isspace() takes for space."""
+_END = "endscript"
 LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
@@ -52,10 +55,8 @@ class Source:
 
     def blank_end(self, start: int) -> int:
         """Where the blanks end that begin here."""
-        text, end = self.text, start
-        while end < len(text) and text[end] in BLANK:
-            end += 1
-        return end
+        line = self.text[start : self.line_end(start)]
+        return start + len(line) - len(line.lstrip(BLANK))
 
     def value(self, expected_after: str) -> str:
         """The rest of the line, without what separates it from its directive and the space at its end.
@@ -63,44 +64,53 @@ class Source:
         Reading goes on with the end of the line. Raises MissingValueError; then it goes on after one character, and a
         newline that was it is not counted, as logrotate has it.
         """
-        start = self.blank_end(self.at)
-        if self.text.startswith("=", start):
-            start = self.blank_end(start + 1)
-        if self.text.startswith("\n", start):
+        end = self.line_end(self.at)
+        value = self.text[self.at : end].lstrip(BLANK)
+        if value.startswith("="):
+            value = value[1:].lstrip(BLANK)
+        if not value and end < len(self.text):
             self.at += 1
             raise MissingValueError(f"argument expected after {expected_after}")
-        self.at = self.line_end(start)
-        return until_nul(self._line(start))
+        self.at = end
+        return until_nul(self._trimmed(value))
 
     def rest(self) -> str:
         """The rest of the line with what separates it from its directive; reading goes on with the line's end."""
         start, self.at = self.at, self.line_end(self.at)
-        return self._line(start)
+        return self._trimmed(self.text[start : self.at])
 
-    def _line(self, start: int) -> str:
-        """From there to where reading is, without the space before a newline."""
-        text = self.text[start : self.at]
+    def _trimmed(self, text: str) -> str:
+        """What was read up to here, without the space before a newline."""
         return text.rstrip(SPACE) if self.at < len(self.text) else text
 
     def script(self) -> str | None:
         """The text up to the line of `endscript`, which is read with one character more; None where there is none."""
-        text, start, line = self.text, self.at, self.at
-        while True:
-            word = self.blank_end(line)
-            end = word + len("endscript")
-            if text.startswith("endscript", word) and not (end < len(text) and text[end] in LETTERS):
+        text, start = self.text, self.at
+        word = text.find(_END, start)
+        while word >= 0:
+            line = max(text.rfind("\n", start, word) + 1, start)
+            end = word + len(_END)
+            if not text[line:word].strip(BLANK) and not (end < len(text) and text[end] in LETTERS):
                 # A newline is left to whoever counts lines.
                 self.at = end if text.startswith("\n", end) else end + 1
+                self.line += text.count("\n", start, word)
                 return until_nul(text[start:line])
-            line = text.find("\n", line) + 1
-            if line == 0:
-                return None
-            self.line += 1
+            word = text.find(_END, end)
+        return None
 
 
 def until_nul(text: str) -> str:
     """As much as C would see of it."""
-    return text.partition("\0")[0]
+    return text.partition("\0")[0] if "\0" in text else text
+
+
+def _has_quotes(text: str) -> bool:
+    return '"' in text or "'" in text or "\\" in text
+
+
+def split_space(text: str) -> list[str]:
+    """The words between what C takes for space; str.split() knows more of it."""
+    return [os.fsdecode(word) for word in os.fsencode(text).split()]
 
 
 def split_names(text: str) -> list[str]:
@@ -109,6 +119,8 @@ def split_names(text: str) -> list[str]:
     A backslash keeps the character after it, in quotes only a quote such as theirs. Raises ValueError where the text
     ends with one.
     """
+    if not _has_quotes(text):
+        return split_space(text)
     names: list[str] = []
     name, quote = "", ""
     characters = iter(text)
@@ -140,11 +152,16 @@ def split_quoted(text: str, at_most: int) -> tuple[list[str], bool]:
     Space at the end, which only a file without a newline at its end has, is followed by an empty one. Raises
     ValueError for a quote that is not closed.
     """
-    words: list[str] = []
+    if text[-1:] not in SPACE and not _has_quotes(text):
+        words = [until_nul(word) for word in split_space(text)]
+        return words[:at_most], len(words) > at_most
+    words = []
     at = 0
     while at < len(text) and len(words) < at_most:
         while at < len(text) and text[at] in SPACE:
             at += 1
+        if at == len(text) and not words:
+            break
         if text.startswith(("'", '"'), at):
             end = text.find(text[at], at + 1)
             if end < 0:

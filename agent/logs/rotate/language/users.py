@@ -12,28 +12,43 @@ _MODES = 2**32
 """A mode that is no less is none."""
 
 
+_users: dict[str, int] = {}
+_groups: dict[str, int] = {}
+"""Ids that were looked up: a thousand sections name the same few."""
+
+
 def user(name: str) -> int:
     """The id. One that no user has is refused, too. Raises MistakeError."""
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except (KeyError, ValueError):
-        pass
-    try:
-        return pwd.getpwuid(_number(name)).pw_uid
-    except (KeyError, OverflowError, ValueError):
-        raise MistakeError(f"unknown user '{name}'") from None
+    if name not in _users:
+        try:
+            _users[name] = _user(name)
+        except (KeyError, OverflowError, ValueError):
+            raise MistakeError(f"unknown user '{name}'") from None
+    return _users[name]
 
 
 def group(name: str) -> int:
     """The id. One that no group has is refused, too. Raises MistakeError."""
+    if name not in _groups:
+        try:
+            _groups[name] = _group(name)
+        except (KeyError, OverflowError, ValueError):
+            raise MistakeError(f"unknown group '{name}'") from None
+    return _groups[name]
+
+
+def _user(name: str) -> int:
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except (KeyError, ValueError):
+        return pwd.getpwuid(_number(name)).pw_uid
+
+
+def _group(name: str) -> int:
     try:
         return grp.getgrnam(name).gr_gid
     except (KeyError, ValueError):
-        pass
-    try:
         return grp.getgrgid(_number(name)).gr_gid
-    except (KeyError, OverflowError, ValueError):
-        raise MistakeError(f"unknown group '{name}'") from None
 
 
 def _number(text: str) -> int:
