@@ -27,7 +27,7 @@ SHOWN = 20
 
 _ADVICE = """\
 What is a unit's is an estimate, by the number and the length of its entries.
-journald removes the oldest entries of all units alike (SystemMaxUse= in journald.conf) and cannot remove those of one.
+journald removes the oldest entries of all units (SystemMaxUse= in journald.conf) and cannot remove those of one alone.
 LogNamespace= gives a unit a journal of its own, with bounds of its own; LogRateLimitBurst= bounds what it writes."""
 
 
