@@ -174,7 +174,7 @@ class Ground:
         lost = set(required) - names(folder, FileKind.SNAPSHOT)
         assert not lost, f"snapshots are gone: {lost}"
         now = listing(folder)
-        for program in programs or [newest_restic()]:
+        for program in [newest_restic()] if programs is None else programs:
             if (now, program) not in self._accepted:
                 restic(program, folder, "check", "--read-data", "--no-lock")
                 self._accepted.add((now, program))

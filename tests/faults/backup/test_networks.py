@@ -118,18 +118,22 @@ def ends_well(trial: Trial, number: int) -> None:
     trial.ground.accepts(trial.changed, trial.operation.keeps(trial), programs=[program])
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+TURNS: dict[str, tuple[Turn, ...]] = {
+    "rest": ("up", "down", None),
+    "sftp": (None, None, "up", None, None, None, "down", None),
+}
+BY_SFTP = ("backup", "forget and prune", "key passwd", "repair packs")
+"""Connections of this kind take long to make, and what is tried again does not depend on the operation."""
+
+
 @pytest.mark.parametrize(
-    ("scheme", "turns"),
-    [("rest", ("up", "down", None)), ("sftp", (None, None, "up", None, None, None, "down", None))],
+    ("scheme", "name"), [*(("rest", name) for name in OPERATIONS), *(("sftp", name) for name in BY_SFTP)]
 )
-def test_connections_that_are_cut(
-    request: pytest.FixtureRequest, tmp_path: Path, scheme: str, turns: tuple[Turn, ...], name: str
-) -> None:
+def test_connections_that_are_cut(request: pytest.FixtureRequest, tmp_path: Path, scheme: str, name: str) -> None:
     """Again and again, before the server knows of an operation and before its answer: it is tried again, and all
     that should be done is done."""
     network: Network = request.getfixturevalue(scheme)
-    with tried(network, name, itertools.cycle(turns), tmp_path) as (trial, proxy, cuts, _):
+    with tried(network, name, itertools.cycle(TURNS[scheme]), tmp_path) as (trial, proxy, cuts, _):
         outcome = trial.run(cuts=cuts, environment=network.home(proxy.port))
         assert outcome.code == 0, outcome.said
         assert proxy.cuts > 2 and "trying again" in outcome.said

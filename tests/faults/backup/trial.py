@@ -240,21 +240,33 @@ class Trials:
 
 
 def faults(calls: list[tuple[str, str | None]], what: str, *, spared: Collection[str] = AT_WRITES) -> Iterator[Fault]:
-    """This fault at each call that can meet it; of many reads in a row only at the first, a middle, and the last.
+    """This fault at each call that can meet it; of many alike only at the first, a middle, and the last.
 
-    Of the faults `spared` reads are spared.
+    Reads are alike that nothing is written between, and so are rounds of such reads, as for one snapshot after the
+    other; where a read fails and does not lie, one of each kind is enough, since nothing depends on which. Calls of a
+    kind are alike where a process dies before them: the repository is as after the call before, where it dies too. Of
+    the faults `spared` reads are spared.
     """
     counts = Counter[str]()
-    for (operation, _), row in groupby(calls):
-        length = len(list(row))
-        places = range(1, length + 1)
-        if operation in READS:
-            if what in spared:
-                places = range(0)
-            elif length > 3:
-                places = range(1, length + 1, (length - 1) // 2)
-        if (operation != "load" and what in AT_LOADS) or (operation != "save" and what in AT_SAVES):
-            places = range(0)
-        for place in places:
-            yield Fault(operation, counts[operation] + place, what)
-        counts[operation] += length
+    rows = [list(row) for _, row in groupby(calls, lambda call: call[0] in READS)]
+    rounds = Counter(frozenset(row) for row in rows)
+    seen = Counter[frozenset[tuple[str, str | None]]]()
+    for row in rows:
+        places: dict[tuple[str, str | None], list[int]] = {}
+        for operation, kind in row:
+            counts[operation] += 1
+            places.setdefault((operation, kind), []).append(counts[operation])
+        reads = row[0][0] in READS
+        seen[frozenset(row)] += 1
+        if reads and (what in spared or 1 < seen[frozenset(row)] < rounds[frozenset(row)]):
+            continue
+        alike = reads or what == "killed before"
+        for (operation, _), at in places.items():
+            if (operation != "load" and what in AT_LOADS) or (operation != "save" and what in AT_SAVES):
+                continue
+            if reads and what.startswith("failing"):
+                at = at[len(at) // 2 :][:1]
+            if alike and len(at) > 3:
+                at = at[:: (len(at) - 1) // 2]
+            for place in at:
+                yield Fault(operation, place, what)
