@@ -12,6 +12,7 @@ from agent.config.logs import LogOptions
 from agent.logs.rotate import due, moment
 from agent.logs.rotate.hooks import Hooks
 from agent.logs.rotate.moment import Moment
+from agent.logs.rotate.names import Names
 from agent.logs.rotate.rule import Rule, Section
 from agent.logs.rotate.run import rotate
 from agent.logs.rotate.say import Voice
@@ -19,6 +20,7 @@ from agent.logs.rules import place
 from agent.logs.rules.archive import Archive
 from agent.logs.rules.ear import Ear
 from agent.logs.rules.facts import UnfitError, booted, free_for, host, is_short, look
+from agent.logs.rules.folder import make_folder
 from agent.logs.rules.judge import Log, Verdict, judge
 from agent.logs.rules.lasts import read_state
 from agent.logs.rules.memory import Memory
@@ -72,7 +74,6 @@ def turn(
         for plan in plans:
             plan.see(memory)
         run = _Run(plans, listening, frozenset(force))
-        hooks = hooks or Hooks()
         at = moment.at(now)
         rotate(
             run.sections(),
@@ -80,7 +81,7 @@ def turn(
             now=at,
             voice=listening,
             judge=run.judge,
-            hooks=hooks if compress else _Uncompressed(hooks),
+            hooks=hooks if compress else _Uncompressed(),
             journal_path=f"{folder / place.STATE}.journal",
             save=partial(state.write, at),
         )
@@ -205,18 +206,19 @@ class _Run:
         known = Log(found.size, free_for(plan.options, log), booted())
         force = force or log in self._force
         verdict = judge(plan.options, known, last.seconds, now.seconds, host=host(), force=force)
+        if verdict.due and plan.options.folder is not None:
+            try:
+                make_folder(Names(rule, log).folder, log)
+            except OSError as error:
+                said = f"the folder {plan.options.folder} of the old ones of {log} cannot be made: {error.strerror}"
+                plan.outcome.errors.append(said)
+                verdict = Verdict(False, "there is no folder for old ones")
         plan.outcome.verdicts[log] = verdict
         return due.Verdict(verdict.due, (f"  {'due' if verdict.due else 'not due'}: {verdict.reason}",))
 
 
 class _Uncompressed(Hooks):
     """Leaves compression to somebody else."""
-
-    def __init__(self, hooks: Hooks) -> None:
-        self._hooks = hooks
-
-    def before_remove(self, path: str) -> bool:
-        return self._hooks.before_remove(path)
 
     def may_compress(self, path: str, device: int, inode: int) -> bool:
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,17 +13,11 @@ from agent.logs.rules.archive import Archive, proof_of
 
 
 @pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def config(tmp_path: Path, job: str, make_repository: Callable[[Path], None]) -> Path:
     """A configuration with the job `old`, whose repository is there."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "password").write_text("secret\n")
-    (tmp_path / "password").chmod(0o600)
     file = tmp_path / "agent.toml"
-    file.write_text(
-        f'[backups.old]\nrepository = "{tmp_path}/repository"\npassword_file = "{tmp_path}/password"\n'
-        'paths = ["/nothing"]\n'
-    )
-    assert main(["backup", "init", "--job", "old", "--config", str(file), "--quiet"]) == 0
+    file.write_text(job)
+    make_repository(file)
     return file
 
 

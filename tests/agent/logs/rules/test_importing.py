@@ -159,7 +159,7 @@ def test_the_same_days(text: str, imported: Import) -> None:
             wall = (begin.replace(tzinfo=None) + timedelta(days=number, seconds=number * 37 % 3000)).astimezone()
             now = wall.timestamp()
             size = max(size, 1) if rule.weekly else size
-            facts = due.Facts(size=size, mtime=now, device=1, inode=1, mode=0o644, uid=0, gid=0)
+            facts = due.Facts(size=size, modified=0, device=1, inode=1, mode=0o644, uid=0, gid=0)
             expected = due.judge(section.rule, "/log", facts, at(theirs), at(now), force=False).due
             found = judge(rule, Log(size), ours, now, host="h")
             # logrotate's maxsize is the last byte that may be; here it is the first that may not.

@@ -1,0 +1,358 @@
+"""Rotating by rules, with real files: what is rotated, when, and what is kept."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from agent.cli.main import main
+from agent.config.log_rules import load_log_rules
+from agent.config.logs import LogOptions
+from agent.logs.rotate.hooks import Hooks
+from agent.logs.rules import place
+from agent.logs.rules.memory import Memory
+from agent.logs.rules.turn import Outcome, known_logs, turn
+from kit.errors import HostwardError
+
+DAY = 86400.0
+NOON = time.time() // DAY * DAY + DAY / 2
+"""Of today, since files are made today."""
+Turn = Callable[..., list[Outcome]]
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    """A folder with the log `web.log`, which holds a line."""
+    folder = tmp_path / "logs"
+    folder.mkdir(mode=0o755)
+    (folder / "web.log").write_text("first\n")
+    return folder
+
+
+@pytest.fixture
+def rules(tmp_path: Path, logs: Path) -> Callable[[str], tuple[LogOptions, ...]]:
+    """Rules of such text; LOGS stands for the folder, and a rule `web` of all its logs is begun already."""
+
+    def load(text: str) -> tuple[LogOptions, ...]:
+        head = '[[logs]]\nname = "web"\npaths = ["LOGS/*.log"]\ntimezone = "UTC"\n'
+        (tmp_path / "agent.toml").write_text((head + text).replace("LOGS", str(logs)))
+        return load_log_rules(tmp_path / "agent.toml")
+
+    return load
+
+
+@pytest.fixture
+def take(tmp_path: Path) -> Turn:
+    """Takes a turn with the state and the configuration in `tmp_path`."""
+
+    def do(rules: tuple[LogOptions, ...], now: float, **more: object) -> list[Outcome]:
+        return turn(rules, folder=tmp_path / "state", config=tmp_path / "agent.toml", now=now, **more)  # type: ignore[arg-type]
+
+    return do
+
+
+def names(folder: Path) -> list[str]:
+    """What is in it."""
+    return sorted(file.name for file in folder.iterdir())
+
+
+def fill(log: Path, *, old: float | None = None) -> None:
+    """Write a line, as somebody who opens it anew."""
+    with log.open("a") as file:
+        file.write("another\n")
+    if old is not None:
+        os.utime(log, (old, old))
+
+
+def test_once_a_day(rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, logs: Path) -> None:
+    """First it is only seen; then it is rotated once in each period, and once after several that were missed."""
+    web = rules('compression = "none"')
+    assert take(web, NOON)[0].rotated == []
+    rotated = []
+    for hours in (1, 11, 13, 14, 35, 37, 24 * 9, 24 * 9 + 1):
+        fill(logs / "web.log")
+        (outcome,) = take(web, NOON + hours * 3600)
+        assert outcome.errors == []
+        if outcome.rotated:
+            rotated.append(hours)
+            assert (logs / "web.log").read_bytes() == b""
+    assert rotated == [13, 37, 216]
+    texts = [file.read_text() for file in sorted(logs.glob("web.log-*"))]
+    assert texts == ["first\n" + "another\n" * 3, "another\n" * 3, "another\n"]
+
+
+@pytest.mark.parametrize(
+    ("codec", "unpack"),
+    [
+        ("zstd", lambda data: zstandard.ZstdDecompressor().stream_reader(data).read()),
+        ("gzip", gzip.decompress),
+        ("xz", lzma.decompress),
+    ],
+)
+def test_compression(
+    codec: str,
+    unpack: Callable[[bytes], bytes],
+    rules: Callable[[str], tuple[LogOptions, ...]],
+    take: Turn,
+    logs: Path,
+) -> None:
+    """By our own hands, with the mode and the time of the log."""
+    (logs / "web.log").chmod(0o640)
+    os.utime(logs / "web.log", (NOON - 7, NOON - 7))
+    web = rules(f'compression = "{codec}"\nsize = "1B"')
+    (outcome,) = take(web, NOON)
+    assert outcome.rotated == [str(logs / "web.log")]
+    (old,) = [file for file in logs.iterdir() if file.name != "web.log"]
+    assert unpack(old.read_bytes()) == b"first\n"
+    assert (old.stat().st_mtime, old.stat().st_mode & 0o777) == (NOON - 7, 0o640)
+    assert (logs / "web.log").stat().st_mode & 0o777 == 0o640
+
+
+def test_names_by_number_and_a_folder(rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, logs: Path) -> None:
+    """The newest is .1; with a delay it is compressed by the next rotation. The folder is made."""
+    web = rules('size = "1B"\nnames = "number"\nfolder = "old"\ndelay = true\ncount = 3\nmode = "0600"')
+    for number in range(5):
+        fill(logs / "web.log")
+        assert take(web, NOON + number)[0].errors == []
+    assert names(logs) == ["old", "web.log"]
+    assert names(logs / "old") == ["web.log.1", "web.log.2.zst", "web.log.3.zst"]
+    assert (logs / "web.log").stat().st_mode & 0o777 == 0o600
+
+
+def test_retention_needs_no_rotation(rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, logs: Path) -> None:
+    """Old ones go when their time is over, though the log is empty; what is not of this log stays."""
+    web = rules('class = "performance"')
+    (logs / "web.log").write_text("")
+    for name, days in (("20260101-000000.zst", 91), ("20260102-000000", 91), ("20260103-000000.gz", 89)):
+        fill(logs / f"web.log-{name}", old=NOON - days * DAY)
+    fill(logs / "web.log-notes", old=NOON - 999 * DAY)
+    fill(logs / "other.log-20260101-000000", old=NOON - 999 * DAY)
+    (outcome,) = take(web, NOON)
+    assert outcome.rotated == []
+    assert [Path(removal.old.path).name for removal in outcome.removed] == [
+        "web.log-20260101-000000.zst",
+        "web.log-20260102-000000",
+    ]
+    assert outcome.freed == 16
+    left = ["other.log-20260101-000000", "web.log", "web.log-20260103-000000.gz", "web.log-notes"]
+    assert names(logs) == left
+
+
+def test_a_full_disk(rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, logs: Path) -> None:
+    """A disk below `low_disk` rotates and compresses at once, delay or not; below `keep_free` the oldest go."""
+    web = rules('size = "9TiB"\ndelay = true\nlow_disk = "900TiB"\nkeep_free = "900TiB"')
+    (logs / "web.log").write_bytes(bytes(2**20))
+    fill(logs / "web.log-20260103-000000", old=NOON - 5)
+    assert take(web, NOON)[0].rotated == []  # first seen within the hour
+    (outcome,) = take(web, NOON + 7200)
+    assert outcome.rotated == [str(logs / "web.log")]
+    assert [Path(removal.old.path).suffix for removal in outcome.removed] == [".zst"]
+    assert names(logs) == ["web.log"]
+
+
+def test_budget(rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, logs: Path) -> None:
+    """The oldest old logs of all go while files and journal take more; logs themselves never."""
+    web = rules('budget = "1kB"\nunits = ["web.service"]')
+    (logs / "api.log").write_bytes(bytes(100))
+    for number, log in enumerate(("web", "api", "web", "api")):
+        file = logs / f"{log}.log-2026010{number}-000000"
+        file.write_bytes(bytes(200))
+        os.utime(file, (NOON - 99 + number, NOON - 99 + number))
+    assert take(web, NOON)[0].removed == []
+    (outcome,) = take(web, NOON, journal={"web": 300})
+    assert [Path(removal.old.path).name for removal in outcome.removed] == [
+        "web.log-20260100-000000",
+        "api.log-20260101-000000",
+    ]
+    (outcome,) = take(web, NOON, journal={"web": 10**9})
+    assert names(logs) == ["api.log", "web.log"]
+
+
+def test_archived_before_removal(
+    rules: Callable[[str], tuple[LogOptions, ...]],
+    take: Turn,
+    logs: Path,
+    tmp_path: Path,
+    job: str,
+    make_repository: Callable[[Path], None],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """What goes is in the repository before, as it was; while there is no repository it stays."""
+    web = rules('class = "audit"\ncount = 1\narchive = "old"\n' + job)
+    for day in (1, 2):
+        (logs / f"web.log-2026010{day}-000000").write_text(f"audit {day}\n")
+        os.utime(logs / f"web.log-2026010{day}-000000", (NOON + day, NOON + day))
+    (outcome,) = take(web, NOON)
+    assert outcome.removed == []
+    assert outcome.errors[0].startswith("the backup job old: ")
+    assert len(names(logs)) == 3
+    at = ["--job", "old", "--config", str(tmp_path / "agent.toml")]
+    make_repository(tmp_path / "agent.toml")
+    (outcome,) = take(web, NOON)
+    assert outcome.errors == []
+    assert [Path(removal.old.path).name for removal in outcome.removed] == ["web.log-20260101-000000"]
+    capfd.readouterr()
+    assert main(["backup", "dump", *at, "latest", str(logs / "web.log-20260101-000000")]) == 0
+    assert capfd.readouterr().out == "audit 1\n"
+    assert take(web, NOON)[0].removed == []
+
+
+def test_one_log_in_trouble_keeps_no_other(
+    rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, logs: Path
+) -> None:
+    """What is not rotated is told; links are no logs where a pattern means them."""
+    (logs / "hard.log").write_text("x\n")
+    os.link(logs / "hard.log", logs / "other-name")
+    (logs / "soft.log").symlink_to("/etc/passwd")
+    (logs / "open").mkdir()
+    (logs / "open").chmod(0o777)
+    (logs / "open" / "own.log").write_text("x\n")
+    web = rules(
+        'size = "1B"\n[[logs]]\nname = "more"\nsize = "1B"\n'
+        'paths = ["LOGS/soft.log", "LOGS/open/own.log", "LOGS/none"]'
+    )
+    first, second = take(web, NOON)
+    assert first.rotated == [str(logs / "web.log")]
+    assert first.errors == [f"{logs}/hard.log is not rotated: it has 2 names (hard links)"]
+    assert second.rotated == ([] if os.geteuid() == 0 else [str(logs / "open" / "own.log")])
+    assert second.errors[0] == f"{logs}/soft.log is not rotated: it is a symbolic link"
+    if os.geteuid() == 0:
+        assert second.errors[1].startswith(f"{logs}/open/own.log is not rotated: others than root may write")
+
+
+def test_a_log_of_two_rules(rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, logs: Path) -> None:
+    """The first has it; the second says so."""
+    both = rules('size = "1B"\n[[logs]]\nname = "again"\nsize = "1B"\npaths = ["LOGS/web.log"]')
+    first, second = take(both, NOON)
+    assert first.rotated == [f"{logs}/web.log"]
+    assert second.rotated == []
+    assert second.errors == [f"{logs}/web.log is rotated by the rule web already"]
+
+
+def test_programs_around(
+    rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, logs: Path, tmp_path: Path
+) -> None:
+    """`before` and `then` run once for all logs, without a shell; where `before` fails nothing is rotated."""
+    (logs / "api.log").write_text("x\n")
+    done = tmp_path / "done"
+    web = rules(
+        f'size = "1B"\nbefore = ["/bin/sh", "-c", "echo before $# >> {done}; test ! -e {tmp_path}/no"]\n'
+        f'then = {{ command = ["/bin/sh", "-c", "echo then $# >> {done}"] }}'
+    )
+    assert len(take(web, NOON)[0].rotated) == 2
+    assert done.read_text() == "before 0\nthen 0\n"
+    take(web, NOON + 1)
+    assert done.read_text() == "before 0\nthen 0\n"
+    (tmp_path / "no").touch()
+    fill(logs / "web.log")
+    (outcome,) = take(web, NOON + 2)
+    assert outcome.rotated == []
+    assert outcome.errors
+    assert (logs / "web.log").read_text() == "another\n"
+
+
+def test_what_is_asked_for(rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, logs: Path) -> None:
+    """`force` rotates what is not due; `only` leaves the others alone, but their retention."""
+    (logs / "api.log").write_text("x\n")
+    web = rules('compression = "none"')
+    (outcome,) = take(web, NOON, force=[f"{logs}/api.log"])
+    assert outcome.rotated == [f"{logs}/api.log"]
+    fill(logs / "api.log")
+    fill(logs / "web.log-20200101-000000", old=NOON - 99 * DAY)
+    (outcome,) = take(web, NOON + DAY, only=[f"{logs}/api.log"], force=known_logs(web))
+    assert outcome.rotated == [f"{logs}/api.log"]
+    assert len(outcome.removed) == 1
+    assert (logs / "web.log").read_text() == "first\n"
+
+
+def test_compression_can_be_left_for_later(
+    rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, logs: Path
+) -> None:
+    """By who rotates, or by who says that a log is still read; the next rotation does it."""
+
+    class Read(Hooks):
+        def may_compress(self, path: str, device: int, inode: int) -> bool:
+            return False
+
+    web = rules('size = "1B"')
+    take(web, NOON, compress=False)
+    assert [file.suffix for file in logs.glob("web.log-*")] == [
+        f".log-{file.name[8:]}" for file in logs.glob("web.log-*")
+    ]
+    fill(logs / "web.log")
+    take(web, NOON + 1, hooks=Read())
+    assert not list(logs.glob("*.zst"))
+    fill(logs / "web.log")
+    assert take(web, NOON + 2)[0].errors == []
+    assert len(list(logs.glob("*.zst"))) == 3
+
+
+def test_a_damaged_state(
+    rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, logs: Path, tmp_path: Path
+) -> None:
+    """Nothing is done, since every log would begin its period anew."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / place.STATE).write_text("what?\n")
+    with pytest.raises(
+        HostwardError, match=r"bad top line in state file .*status; without this file every log begins"
+    ):
+        take(rules('size = "1B"'), NOON)
+    assert (logs / "web.log").read_text() == "first\n"
+
+
+def test_a_user_that_there_is_not(rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, logs: Path) -> None:
+    """Its rule rotates nothing and says so; the others go on."""
+    both = rules('owner = "nobody-at-all"\n[[logs]]\nname = "more"\nsize = "1B"\npaths = ["LOGS/web.log"]')
+    first, second = take(both, NOON)
+    assert first.errors == ["the rule web: there is no user nobody-at-all"]
+    assert second.rotated == [f"{logs}/web.log"]
+
+
+def test_growth(rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, logs: Path, tmp_path: Path) -> None:
+    """Turns remember how fast a log grows, over rotations; what no rule has any more is forgotten."""
+    web = rules('size = "1MiB"')
+    for hours in range(48):
+        with (logs / "web.log").open("ab") as log:
+            log.write(bytes(100_000))
+        assert take(web, NOON + hours * 3600)[0].errors == []
+    look = Memory(tmp_path / "state").look(f"{logs}/web.log")
+    assert look is not None
+    assert look.per_day is not None
+    assert 2_300_000 < look.per_day < 2_500_000
+    (logs / "web.log").unlink()
+    take(web, NOON)
+    assert Memory(tmp_path / "state").look(f"{logs}/web.log") is None
+
+
+def test_two_at_once(rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, logs: Path) -> None:
+    """The second waits for the first, and then finds nothing due."""
+    web = rules('daily = "00:00"\ncompression = "none"')
+    take(web, NOON)
+    outcomes: list[Outcome] = []
+    threads = [threading.Thread(target=lambda: outcomes.extend(take(web, NOON + DAY))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(len(outcome.rotated) for outcome in outcomes) == [0, 0, 0, 1]
+    assert len(list(logs.glob("web.log-*"))) == 1
+
+
+def test_copytruncate(rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, logs: Path) -> None:
+    """A writer that keeps the log open goes on in it."""
+    with (logs / "web.log").open("ab", buffering=0) as writer:
+        web = rules('size = "1B"\ncopytruncate = true\ncompression = "none"')
+        (outcome,) = take(web, NOON)
+        assert outcome.rotated == [f"{logs}/web.log"]
+        writer.write(b"after\n")
+    (old,) = logs.glob("web.log-*")
+    assert old.read_bytes() == b"first\n"
+    assert (logs / "web.log").read_bytes() == b"after\n"
