@@ -19,7 +19,6 @@ from benchmarks.tables import Table, ratio
 
 MIB = 1 << 20
 GIB = 1 << 30
-LOGS = 1000
 LONG_AGO = "2020-1-1-0:0:0"
 FOUND = [*os.environ.get("PATH", os.defpath).split(":"), "/usr/sbin", "/sbin"]
 BUDGETS = {
@@ -53,9 +52,10 @@ class Seen:
 class Bench:
     """Runs the ways of a case in turn, each in a place of its own."""
 
-    def __init__(self, place: Path, rounds: int) -> None:
+    def __init__(self, place: Path, rounds: int, logs: int = 0) -> None:
         self.place = place
         self.rounds = rounds
+        self.names = [place / "logs" / f"{number:04}.log" for number in range(logs)]
         self.ours = [BIN / "hostward", "logrotate"]
         found = next((Path(folder, "logrotate") for folder in FOUND if Path(folder, "logrotate").exists()), None)
         self.theirs: list[object] | None = [found] if found else None
@@ -86,17 +86,14 @@ def run(quick: bool) -> Iterator[Table]:
     """What a night costs, and what compressing does."""
     with tempfile.TemporaryDirectory(prefix="hostward-bench-", dir="/var/tmp") as name:
         place = Path(name)
-        bench = Bench(place, 0 if quick else 9)
-        yield _nights(bench)
+        yield _nights(Bench(place, 0, 100) if quick else Bench(place, 9, 1000))
         yield _compressing(Bench(place, 0 if quick else 3), 4 * MIB if quick else GIB)
 
 
 def _nights(bench: Bench) -> Table:
     cases = {
         "nothing due, one pattern": _quiet(bench, f"{bench.place}/logs/*.log {RULE}"),
-        "nothing due, a section each": _quiet(
-            bench, "".join(f"{path} {RULE}" for path in _names(bench.place / "logs"))
-        ),
+        "nothing due, a section each": _quiet(bench, "".join(f"{path} {RULE}" for path in bench.names)),
         "due, create": _due(bench),
     }
     rows = []
@@ -105,7 +102,7 @@ def _nights(bench: Bench) -> Table:
         ours, theirs = seen["hostward"], seen.get("logrotate")
         rows.append(
             [
-                f"{LOGS:,} logs, {case}",
+                f"{len(bench.names):,} logs, {case}",
                 *(_took(each) for each in (ours, theirs)),
                 _paired(ours, theirs) if theirs else "logrotate is not here",
                 *(f"{each.peak / 1e6:.0f}" if each else "" for each in (ours, theirs)),
@@ -124,17 +121,13 @@ def _nights(bench: Bench) -> Table:
     )
 
 
-def _names(folder: Path) -> list[Path]:
-    return [folder / f"{number:04}.log" for number in range(LOGS)]
-
-
 def _quiet(bench: Bench, configuration: str) -> list[Way]:
     """All were rotated just now, by whoever goes first."""
 
     def prepare(name: str, command: list[object]) -> Sequence[object]:
         state = bench.place / f"{name}.state"
         words = [*command, "--state", state, _written(bench.place / "rules", configuration)]
-        _fill(bench.place / "logs")
+        _fill(bench)
         measure(words, environment(bench.place), bench.place / "said")  # a log that is new is only remembered
         return words
 
@@ -146,26 +139,26 @@ def _due(bench: Bench) -> list[Way]:
 
     def prepare(name: str, command: list[object]) -> Sequence[object]:
         state = bench.place / f"{name}.state"
-        _fill(bench.place / "logs")
-        lines = "".join(f'"{path}" {LONG_AGO}\n' for path in _names(bench.place / "logs"))
+        _fill(bench)
+        lines = "".join(f'"{path}" {LONG_AGO}\n' for path in bench.names)
         state.write_text(f"logrotate state -- version 2\n{lines}")
         rules = _written(bench.place / "rules", f"{bench.place}/logs/*.log {RULE}")
         return [*command, "--state", state, rules]
 
     def left() -> int:
         done = len(list((bench.place / "logs").glob("*.log.1")))
-        if done != LOGS:
-            raise RuntimeError(f"{done} of {LOGS} logs were rotated")
+        if done != len(bench.names):
+            raise RuntimeError(f"{done} of {len(bench.names)} logs were rotated")
         return done
 
     return [Way(name, partial(prepare, name, command), left) for name, command in bench.rotating()]
 
 
-def _fill(folder: Path) -> None:
+def _fill(bench: Bench) -> None:
     """Logs of a few lines, and nothing else."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    for path in _names(folder):
+    shutil.rmtree(bench.place / "logs", ignore_errors=True)
+    (bench.place / "logs").mkdir()
+    for path in bench.names:
         path.write_bytes(b"a line of the log\n" * 40)
         path.chmod(0o640)
 
