@@ -196,7 +196,7 @@ def _su(rule: Rule, source: Source, voice: Voice) -> None:
 
 def _words(called: str, source: Source, *, at_most: int) -> list[str]:
     try:
-        words, more = split_quoted(source.rest(), 3)
+        words, more = split_quoted(until_nul(source.rest()), 3)
     except ValueError:
         raise MistakeError(f"invalid arguments for {called}") from None
     if more or len(words) > at_most:

@@ -286,17 +286,14 @@ class Reader:
 
     def _take_logs(self, source: Source, scope: _Scope) -> bool:
         """Read the names before a `{`. Returns whether no log is another section's, too. Raises FileMistakeError."""
-        text, section = source.text, scope.section
+        section = scope.section
         assert section is not None
-        brace = text.find("{", source.at)
-        closing = text.find("}", source.at, brace if brace >= 0 else None)
-        nul = text.find("\0", source.at, brace if closing < 0 else closing)
-        if closing >= 0 and nul < 0:
+        pattern, brace = source.names()
+        if brace == "}":
             raise FileMistakeError(f"{source.place} unexpected }} (missing previous '{{')")
-        if brace < 0 or nul >= 0:
+        if not brace:
             raise FileMistakeError(f"{source.place} missing '{{' after log files definition")
-        section.pattern = text[source.at : brace].rstrip(SPACE)
-        source.at = brace + 1
+        section.pattern = pattern.rstrip(SPACE)
         try:
             names = split_names(section.pattern)
         except ValueError:
@@ -354,9 +351,13 @@ class Reader:
         self._release(self.sections.pop())
 
     def _take_back(self, scope: _Scope, rule: Rule) -> None:
-        """Have in force what was before a file that failed; a section that included it has no logs from now on."""
+        """Have in force what was before a file that failed; a section that included it has no logs from now on.
+
+        Where the file had sections, its last one is it that loses them and is read on, as logrotate has it.
+        """
         scope.rule = rule
         if scope.section is not None:
+            scope.section = self.sections[-1] if self.sections else scope.section
             self._release(scope.section)
             scope.section.rule = rule
             scope.section.pattern = _NO_PATTERN

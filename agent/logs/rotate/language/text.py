@@ -83,6 +83,28 @@ class Source:
         """What was read up to here, without the space before a newline."""
         return text.rstrip(SPACE) if self.at < len(self.text) else text
 
+    def names(self) -> tuple[str, str]:
+        """The text up to a brace, which is read, too, and the brace; that is empty where the file ends or has a NUL.
+
+        Comments take up lines of their own and are left out. Lines are not counted, as logrotate has it.
+        """
+        text, start, names = self.text, self.at, ""
+        while start < len(text):
+            end = self.line_end(start)
+            line = text[start:end]
+            comment = line.find("#") if names else -1
+            if comment >= 0 and not line[:comment].strip(BLANK):
+                line = line[:comment]
+            brace = min(filter(None, (line.find("{") + 1, line.find("}") + 1)), default=0)
+            if "\0" in text[start : start + brace if brace else end]:
+                break
+            if brace:
+                self.at = start + brace
+                return names + line[: brace - 1], line[brace - 1]
+            names += f"{line}\n"
+            start = end + 1
+        return names, ""
+
     def script(self) -> str | None:
         """The text up to the line of `endscript`, which is read with one character more; None where there is none."""
         text, start = self.text, self.at
@@ -153,7 +175,7 @@ def split_quoted(text: str, at_most: int) -> tuple[list[str], bool]:
     ValueError for a quote that is not closed.
     """
     if text[-1:] not in SPACE and not _has_quotes(text):
-        words = [until_nul(word) for word in split_space(text)]
+        words = split_space(text)
         return words[:at_most], len(words) > at_most
     words = []
     at = 0
@@ -166,12 +188,12 @@ def split_quoted(text: str, at_most: int) -> tuple[list[str], bool]:
             end = text.find(text[at], at + 1)
             if end < 0:
                 raise ValueError("a quote is not closed")
-            words.append(until_nul(text[at + 1 : end]))
+            words.append(text[at + 1 : end])
             at = end + 1
             continue
         end = at
         while end < len(text) and text[end] not in SPACE:
             end += 1
-        words.append(until_nul(text[at:end]))
+        words.append(text[at:end])
         at = end
-    return words, bool(text[at:].strip(SPACE))
+    return words, at < len(text)
