@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 def load(rule: Rule) -> None:
     """Load what a rule may need later."""
     import fnmatch  # noqa: F401
+    import signal  # noqa: F401
 
     from agent.logs.rotate.apply import codecs, compress, mail, scripts, shred  # noqa: F401
 
@@ -227,8 +228,9 @@ class Carrier:
         """Do steps until one does not go well; some words are said even then."""
         well = True
         for step in steps:
-            if well:
+            if isinstance(step, Say):
+                if step.well if well else step.failed:
+                    self._applier.do(step)
+            elif well:
                 well = self._applier.do(step)
-            elif isinstance(step, Say) and step.anyway:
-                self._applier.do(step)
         return well

@@ -196,14 +196,19 @@ class _Planner:
             kept = max([number for number in numbers if number is not None], default=-1)
             if kept < 0:
                 return
-        first, last = rule.start, kept + rule.start - 1
-        for number in range(last, first - 1, -1):
+        last = kept + rule.start - 1
+        name = self._names.numbered(last + 1) + self._packed
+        missing = f"log {self._path(name)} doesn't exist -- won't try to dispose of it"
+        was_there = self._listing.inode(name) is not None
+        for number in range(last, rule.start - 1, -1):
             self._shift(number, kept)
+            if number == last and rule.rotate != -1 and not was_there and self._listing.inode(name) is not None:
+                # It comes by renaming, so it is not there where that failed.
+                self._steps.append(Say(missing, well=False, failed=True))
         if rule.rotate == -1:
             return
-        name = self._names.numbered(last + 1) + self._packed
         if self._listing.inode(name) is None:
-            self._say(f"log {self._path(name)} doesn't exist -- won't try to dispose of it", anyway=True)
+            self._say(missing, failed=True)
         else:
             self._doomed = [name]
 
@@ -297,7 +302,7 @@ class _Planner:
             self._steps.append(Copy(aside, self._path(final), facts.inode))
             self._will_be(final, 0)
             self._say(f"Not truncating {aside}")
-            self._say(f"removing tmp log {aside}", anyway=True)
+            self._say(f"removing tmp log {aside}", failed=True)
             self._steps.append(Discard(aside, facts.inode))
         copied = rule.rotate != 0 or not (rule.copy or rule.copytruncate)
         if rule.compress and not rule.delaycompress and copied:
@@ -327,8 +332,8 @@ class _Planner:
         if not self._pretend:
             self._listing.add(name, inode)
 
-    def _say(self, text: str, *, anyway: bool = False) -> None:
-        self._steps.append(Say(text, anyway=anyway))
+    def _say(self, text: str, *, failed: bool = False) -> None:
+        self._steps.append(Say(text, failed=failed))
 
     def _path(self, name: str) -> str:
         return f"{self._names.folder}/{name}"

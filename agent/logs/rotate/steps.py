@@ -28,14 +28,15 @@ class Step:
 class Say(Step):
     """Words for whoever wants to see everything."""
 
-    __slots__ = fields = ("text", "pretended", "anyway")
+    __slots__ = fields = ("text", "pretended", "well", "failed")
 
-    def __init__(self, text: str, pretended: bool = True, anyway: bool = False) -> None:
+    def __init__(self, text: str, pretended: bool = True, well: bool = True, failed: bool = False) -> None:
         self.text = text
         self.pretended = pretended
         """Whether it is also said where nothing is done."""
-        self.anyway = anyway
-        """Whether it is also said after a step that failed."""
+        self.well = well
+        self.failed = failed
+        """Whether it is said where all steps before went well, and where one failed."""
 
 
 class Fail(Step):

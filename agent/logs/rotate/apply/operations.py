@@ -82,6 +82,8 @@ def spawn_as(
     moves: list[tuple[int, int]],
 ) -> int:
     """The same, as a user who cannot become us again. What hinders its start it writes where its errors go."""
+    import signal  # takes as long to load as ten logs to rotate, and could not be read by every user
+
     process = os.fork()
     if process:
         return process
@@ -90,7 +92,6 @@ def spawn_as(
             os.dup2(ours, its)
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
-        signal = __import__("signal")
         for number in _IGNORED_BY_PYTHON:
             signal.signal(number, signal.SIG_DFL)
         os.execvpe(program, arguments, environment)  # noqa: S606 - the administrator's program
@@ -101,4 +102,4 @@ def spawn_as(
 
 
 _IGNORED_BY_PYTHON = (13, 25)
-"""SIGPIPE, SIGXFSZ. The module `signal` takes as long to load as ten logs to rotate."""
+"""SIGPIPE, SIGXFSZ."""
