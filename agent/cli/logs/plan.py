@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
 
 import msgspec
 
-from agent.cli.logs.rules import add_json, add_names, chosen_rules
-from agent.config.logs import LogOptions
+from agent.cli.logs.rules import Chosen, add_json, add_names, chosen_rules
 from agent.logs.rules import place
 from agent.logs.rules.lasts import last_rotations
 from agent.logs.rules.preview import Preview, previews
+from agent.logs.rules.sections import owners_of
 from kit.commands import Command
 from kit.terminal import clean, paint
 from kit.units import format_size
@@ -27,16 +26,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print what would be done to each log."""
-    rules, _ = chosen_rules(options)
-    print_plan(rules, options, force=options.force)
+    print_plan(chosen_rules(options), options, force=options.force)
     return 0
 
 
-def print_plan(rules: Sequence[LogOptions], options: argparse.Namespace, *, force: bool) -> None:
+def print_plan(chosen: Chosen, options: argparse.Namespace, *, force: bool) -> None:
     """Print it. Raises HostwardError and OSError for what cannot be read."""
     last_of = last_rotations(place.folder(options.state_dir))
     now = time.time()
-    found = {rule.name: previews(rule, last_of, now, force=force) for rule in rules}
+    owners = owners_of(chosen.every)
+    found = {rule.name: previews(rule, last_of, now, owners=owners, force=force) for rule in chosen.rules}
     if options.json:
         logs = [log for logs in found.values() for log in logs]
         print(msgspec.json.format(msgspec.json.encode({"logs": logs}, enc_hook=str)).decode())

@@ -17,6 +17,7 @@ from agent.cli.logs.waiting import Waiting
 from agent.config.logs import LogOptions
 from agent.logs.rotate.say import Voice
 from agent.logs.rules import place
+from agent.logs.rules.sections import owners_of
 from agent.logs.rules.turn import Outcome, known_logs, turn
 from agent.logs.watch import status
 from agent.paths import state_folder
@@ -52,22 +53,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Rotate, and say what was done. The exit code tells of errors."""
-    rules, file = chosen_rules(options)
+    chosen = chosen_rules(options)
     if options.dry_run:
-        print_plan(rules, options, force=options.force)
+        print_plan(chosen, options, force=options.force)
         return 0
+    rules = chosen.rules
     folder, now = place.folder(options.state_dir), time.time()
     hooks = Waiting(state_folder(options.state_dir), now=now, quiet=options.quiet or options.json)
     try:
         outcomes = turn(
             rules,
             folder=folder,
-            config=file if options.config is not None else None,
+            config=chosen.file if options.config is not None else None,
             now=now,
             voice=Voice(verbose=options.verbose),
             force=known_logs(rules) if options.force else (),
             hooks=hooks,
             journal=_journal(folder, rules),
+            owners=owners_of(chosen.every),
         )
     finally:
         hooks.close()

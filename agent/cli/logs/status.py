@@ -14,6 +14,7 @@ from agent.logs.rules.judge import moment
 from agent.logs.rules.lasts import last_rotations
 from agent.logs.rules.memory import Memory
 from agent.logs.rules.preview import previews
+from agent.logs.rules.sections import owners_of
 from kit.commands import Command
 from kit.terminal import table
 from kit.units import format_size
@@ -50,12 +51,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print a line for each log."""
-    rules, _ = chosen_rules(options)
+    chosen = chosen_rules(options)
     folder = place.folder(options.state_dir)
     last_of, memory, now = last_rotations(folder), Memory(folder), time.time()
+    owners = owners_of(chosen.every)
     found = []
-    for rule in rules:
-        for log in previews(rule, last_of, now):
+    for rule in chosen.rules:
+        for log in previews(rule, last_of, now, owners=owners):
             look = memory.look(log.log)
             found.append(
                 LogStatus(
@@ -74,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
             )
     if options.json:
         print(msgspec.json.format(msgspec.json.encode({"logs": found})).decode())
-    elif not rules:
+    elif not chosen.rules:
         print("no rules for logs are configured")
     else:
         _print_table(found)

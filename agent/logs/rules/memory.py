@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Container
 from pathlib import Path
 
 import msgspec
@@ -39,11 +40,9 @@ class Memory:
             else:
                 self._looks[log] = rotated(before, size=status.st_size, inode=status.st_ino)
 
-    def keep(self, logs: list[str] | None) -> None:
-        """Write what is known, and forget all but `logs` where they are given. Raises OSError."""
-        if logs is not None:
-            wanted = set(logs)
-            self._looks = {log: look for log, look in self._looks.items() if log in wanted}
+    def keep(self, logs: Container[str]) -> None:
+        """Write what is known of `logs`, and forget the others. Raises OSError."""
+        self._looks = {log: look for log, look in self._looks.items() if log in logs}
         # Names of files are bytes, which JSON may have no text for.
         plain = {os.fsencode(log).hex(): look for log, look in self._looks.items()}
         write_durably(self._file, msgspec.json.encode(plain), mode=0o600)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -56,9 +56,14 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     """Why it is never rotated."""
 
 
-def previews(options: LogOptions, last_of: LastOf, now: float, *, force: bool = False) -> list[Preview]:
-    """One for each log. Raises ConfigurationError, and OSError where a folder cannot be read."""
-    logs = logs_of(options)
+def previews(
+    options: LogOptions, last_of: LastOf, now: float, *, owners: Mapping[str, str], force: bool = False
+) -> list[Preview]:
+    """One for each log; `owners` are those of `owners_of`, of all rules.
+
+    Raises ConfigurationError, and OSError where a folder cannot be read.
+    """
+    logs = [log for log in logs_of(options) if owners.get(log, options.name) == options.name]
     rule = rule_of(options, compress_now=is_short(options, logs))
     old = {log: old_of(options, rule, log) for log in logs}
     looked = {log: _look(options, log) for log in logs}

@@ -8,6 +8,7 @@ import os
 import pwd
 import stat
 import sys
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -112,6 +113,16 @@ def logs_of(options: LogOptions) -> list[str]:
         else:
             found[pattern] = None
     return [path for path in found if not _is_excluded(path, options.exclude)]
+
+
+def owners_of(rules: Iterable[LogOptions]) -> dict[str, str]:
+    """Which rule has a log: the first that means it."""
+    owners: dict[str, str] = {}
+    for options in rules:
+        if options.enabled:
+            for log in logs_of(options):
+                owners.setdefault(log, options.name)
+    return owners
 
 
 def old_of(options: LogOptions, rule: Rule, log: str) -> list[Old]:

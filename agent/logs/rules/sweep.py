@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 from agent.config.logs import LogOptions
@@ -101,15 +102,16 @@ def sweep(
     voice: Voice,
     journal: int = 0,
     archive: Archive | None = None,
-    free: Free = free_in,
+    guard: AbstractContextManager[None] | None = None,
 ) -> Swept:
     """Remove what is not to be kept. With an `archive` only what was proved to be there.
 
-    `journal` is what the journal takes of the budget.
+    `journal` is what the journal takes of the budget. `guard` keeps others from rotating while files are removed;
+    saving them before takes long, and nobody has to wait for that.
     """
     try:
         old = {log: old_of(options, rule, log) for log in logs}
-        removals = decide(options, old, now=now, used=used_by(logs, old) + journal, free=free)
+        removals = decide(options, old, now=now, used=used_by(logs, old) + journal)
     except OSError as error:
         return Swept([], [f"{options.name}: {error.filename or 'old logs'}: {error.strerror}"])
     proved: dict[str, Proof] | None = None
@@ -117,29 +119,45 @@ def sweep(
     if archive is not None and removals:
         proved, errors = archive.save([removal.old.path for removal in removals])
         removals = [removal for removal in removals if removal.old.path in proved]
+    if not removals:
+        return Swept([], errors)
+    with guard or nullcontext():
+        removed, more = _remove_all(removals, proved, rule, voice)
+    return Swept(removed, [*errors, *more])
+
+
+def _remove_all(
+    removals: Sequence[Removal], proved: Mapping[str, Proof] | None, rule: Rule, voice: Voice
+) -> tuple[list[Removal], list[str]]:
+    """What was removed, and what went wrong."""
+    removed: list[Removal] = []
+    errors: list[str] = []
     identity = Identity(voice)
     try:
-        if removals and rule.su is not None:
+        if rule.su is not None and rule.su != (os.geteuid(), os.getegid()):
             identity.become(*rule.su)
-        removed = []
         for removal in removals:
             try:
-                if _remove(removal.old, None if proved is None else proved[removal.old.path]):
+                proof = None if proved is None else proved[removal.old.path]
+                if _remove(removal.old, proof, by_root=rule.su is None and os.geteuid() == 0):
                     removed.append(removal)
                     voice.verbose(f"removed {removal.old.path}: {removal.reason}")
             except OSError as error:
                 errors.append(f"{removal.old.path} is kept: {error.strerror}")
+    except OSError as error:
+        errors.append(f"nobody can become who removes old ones: {error.strerror}")
     finally:
         identity.leave()
-    return Swept(removed, errors)
+    return removed, errors
 
 
-def _remove(old: Old, proof: Proof | None) -> bool:
+def _remove(old: Old, proof: Proof | None, *, by_root: bool) -> bool:
     """False where it is gone. Raises OSError where it is another file by now, or its folder is not to be trusted."""
     path, _, name = old.path.rpartition("/")
     folder = Folder(path)
     try:
-        _trust(os.fstat(folder.descriptor))
+        if by_root:
+            _trust(os.fstat(folder.descriptor))
         found = folder.look(name)
         same = stat.S_ISREG(found.st_mode) and (found.st_size, found.st_mtime) == (old.size, old.modified)
         if same and proof is not None:
@@ -157,7 +175,5 @@ def _remove(old: Old, proof: Proof | None) -> bool:
 
 def _trust(folder: os.stat_result) -> None:
     """As logrotate has it: root removes nothing where others may put something else in its place."""
-    if os.geteuid() == 0 and (
-        folder.st_mode & stat.S_IWOTH or (folder.st_mode & stat.S_IWGRP and folder.st_gid != 0)
-    ):
+    if folder.st_mode & stat.S_IWOTH or (folder.st_mode & stat.S_IWGRP and folder.st_gid != 0):
         raise OSError(0, "others than root may write to its folder; the option su says who rotates there")

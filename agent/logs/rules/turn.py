@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from agent.logs.rules.judge import Log, Verdict, judge
 from agent.logs.rules.lasts import read_state
 from agent.logs.rules.memory import Memory
 from agent.logs.rules.retention import Removal
-from agent.logs.rules.sections import logs_of, old_of, rule_of
+from agent.logs.rules.sections import logs_of, old_of, owners_of, rule_of
 from agent.logs.rules.sweep import sweep, used_by
 from kit.errors import ConfigurationError, HostwardError
 
@@ -56,18 +57,23 @@ def turn(
     hooks: Hooks | None = None,
     compress: bool = True,
     journal: Mapping[str, int] | None = None,
+    owners: Mapping[str, str] | None = None,
 ) -> list[Outcome]:
     """Rotate what is due of the rules' logs, `only` of these where that is given, and those of `force` in any case.
 
     `folder` holds the state (agent.logs.rules.place). `config` is the file with the backup jobs; None for the one by
     default. `voice` hears what the engine says. Where `compress` is false somebody else compresses later. `journal`
-    is what the journal takes of each rule's budget. Waits for another that rotates.
+    is what the journal takes of each rule's budget. `owners` are those of `owners_of`, where `rules` are not all that
+    there are. Waits for another that rotates.
     Raises HostwardError where nothing could be begun.
     """
     _make(folder)
-    plans = [_Plan(options, only, now) for options in rules if options.enabled]
+    if owners is None:
+        owners = owners_of(rules)
+    plans = [_Plan(options, only, owners, now) for options in rules if options.enabled]
     listening = Ear(voice)
     general = listening.errors
+    taken = journal or {}
     with place.locked(folder):
         state = read_state(folder, listening)
         memory = Memory(folder)
@@ -87,8 +93,13 @@ def turn(
         )
         run.current = None
         for plan in plans:
-            plan.finish(memory, now, config, listening, (journal or {}).get(plan.options.name, 0))
-        memory.keep(known_logs(rules) if only is None else None)
+            plan.see_again(memory)
+            if plan.options.archive is None:
+                plan.sweep(config, listening, taken.get(plan.options.name, 0))
+        memory.keep(owners)
+    for plan in plans:
+        if plan.options.archive is not None:
+            plan.sweep(config, listening, taken.get(plan.options.name, 0), place.locked(folder))
     if plans:
         plans[0].outcome.errors[:0] = general  # what a killed run had begun may be of any rule
     return [plan.outcome for plan in plans]
@@ -109,7 +120,9 @@ def _make(folder: Path) -> None:
 class _Plan:
     """One rule, from the look at its logs to what became of them."""
 
-    def __init__(self, options: LogOptions, only: Collection[str] | None, now: float) -> None:
+    def __init__(
+        self, options: LogOptions, only: Collection[str] | None, owners: Mapping[str, str], now: float
+    ) -> None:
         self.options = options
         self.outcome = Outcome(options.name)
         self.all: list[str] = []
@@ -122,7 +135,11 @@ class _Plan:
         self._used = 0
         self._now = now
         try:
-            self.all = logs_of(options)
+            for log in logs_of(options):
+                if (owner := owners.get(log, options.name)) == options.name:
+                    self.all.append(log)
+                else:
+                    self.outcome.errors.append(f"{log} is rotated by the rule {owner} already")
             self.wanted = [log for log in self.all if only is None or log in only]
             self.rule = rule_of(options, compress_now=is_short(options, self.all))
         except (OSError, ConfigurationError) as error:
@@ -146,18 +163,26 @@ class _Plan:
                 memory.see(log, size=status.st_size, inode=status.st_ino, at=self._now)
         self._used = self._takes()
 
-    def finish(self, memory: Memory, now: float, config: Path | None, voice: Voice, journal: int) -> None:
-        """See what was rotated, and remove what is not to be kept."""
-        outcome, options = self.outcome, self.options
+    def see_again(self, memory: Memory) -> None:
+        """See what was rotated."""
+        outcome = self.outcome
         for log in self.logs:
             if log in outcome.verdicts and outcome.verdicts[log].due and _is_rotated(log, self._before[log]):
                 outcome.rotated.append(log)
             memory.see_again(log)
+
+    def sweep(
+        self, config: Path | None, voice: Voice, journal: int, guard: AbstractContextManager[None] | None = None
+    ) -> None:
+        """Remove what is not to be kept."""
+        outcome, options = self.outcome, self.options
         archive = None
         if options.archive is not None:
             tags = ["logs", f"rule:{options.name}", f"class:{options.retention or 'application'}"]
             archive = Archive(options.archive, config=config, tags=tags)
-        swept = sweep(options, self.rule, self.all, now=now, voice=voice, journal=journal, archive=archive)
+        swept = sweep(
+            options, self.rule, self.all, now=self._now, voice=voice, journal=journal, archive=archive, guard=guard
+        )
         outcome.removed += swept.removed
         outcome.errors += swept.errors
         outcome.freed = max(self._used - self._takes(), 0)
@@ -184,7 +209,6 @@ class _Run:
         self._plans = plans
         self._voice = voice
         self._force = force
-        self._taken: dict[str, str] = {}
         self.current: _Plan | None = None
 
     def sections(self) -> Iterator[Section]:
@@ -193,11 +217,7 @@ class _Run:
             self.current = plan
             self._voice.errors = plan.outcome.errors
             options = plan.options
-            logs = [log for log in plan.logs if self._taken.setdefault(log, options.name) == options.name]
-            for log in plan.logs:
-                if log not in logs:
-                    plan.outcome.errors.append(f"{log} is rotated by the rule {self._taken[log]} already")
-            yield Section(plan.rule, pattern=" ".join(options.paths), logs=logs, place=options.name)
+            yield Section(plan.rule, pattern=" ".join(options.paths), logs=plan.logs, place=options.name)
 
     def judge(self, rule: Rule, log: str, found: due.Facts, last: Moment, now: Moment, force: bool) -> due.Verdict:
         """By the rule's own options."""

@@ -19,6 +19,7 @@ from agent.config.logs import LogOptions
 from agent.logs.rotate.hooks import Hooks
 from agent.logs.rules import place
 from agent.logs.rules.memory import Memory
+from agent.logs.rules.sections import owners_of
 from agent.logs.rules.turn import Outcome, known_logs, turn
 from kit.errors import HostwardError
 
@@ -229,12 +230,16 @@ def test_one_log_in_trouble_keeps_no_other(
 
 
 def test_a_log_of_two_rules(rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, logs: Path) -> None:
-    """The first has it; the second says so."""
-    both = rules('size = "1B"\n[[logs]]\nname = "again"\nsize = "1B"\npaths = ["LOGS/web.log"]')
+    """The first has it, and says what is kept; the second says so, also where it is asked alone."""
+    both = rules('size = "1B"\n[[logs]]\nname = "again"\nsize = "1B"\ncount = 0\npaths = ["LOGS/web.log"]')
+    (alone,) = take(both[1:], NOON, owners=owners_of(both))
+    assert (alone.rotated, len(alone.errors)) == ([], 1)
     first, second = take(both, NOON)
     assert first.rotated == [f"{logs}/web.log"]
     assert second.rotated == []
     assert second.errors == [f"{logs}/web.log is rotated by the rule web already"]
+    assert second.removed == []
+    assert len(names(logs)) == 2
 
 
 def test_programs_around(
@@ -310,10 +315,11 @@ def test_a_damaged_state(
 
 def test_a_user_that_there_is_not(rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, logs: Path) -> None:
     """Its rule rotates nothing and says so; the others go on."""
-    both = rules('owner = "nobody-at-all"\n[[logs]]\nname = "more"\nsize = "1B"\npaths = ["LOGS/web.log"]')
+    (logs / "more").write_text("x\n")
+    both = rules('owner = "nobody-at-all"\n[[logs]]\nname = "more"\nsize = "1B"\npaths = ["LOGS/more"]')
     first, second = take(both, NOON)
     assert first.errors == ["the rule web: there is no user nobody-at-all"]
-    assert second.rotated == [f"{logs}/web.log"]
+    assert second.rotated == [f"{logs}/more"]
 
 
 def test_growth(rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, logs: Path, tmp_path: Path) -> None:
