@@ -27,7 +27,7 @@ SHOWN = 20
 
 _ADVICE = """\
 What is a unit's is an estimate, by the number and the length of its entries.
-journald removes the oldest entries of all units (SystemMaxUse= in journald.conf) and cannot remove those of one alone.
+journald removes the oldest entries of all units (SystemMaxUse= in journald.conf), and cannot remove those of one.
 LogNamespace= gives a unit a journal of its own, with bounds of its own; LogRateLimitBurst= bounds what it writes."""
 
 
@@ -62,7 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print it. The exit code tells whether the journal could be read."""
-    rules, _ = chosen_rules(options)
+    rules = chosen_rules(options).rules
     weights = read_weights(place.folder(options.state_dir))
     error, size, units = "", None, {}
     try:
