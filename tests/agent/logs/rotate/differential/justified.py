@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.agent.logs.rotate.differential.case import Case
+from tests.agent.logs.rotate.differential.case import Case, Run
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,79 @@ class Justified:
     """Whether a difference, as `Twins.differences` words it, of a case is this one."""
 
 
-TABLE: tuple[Justified, ...] = ()
+TABLE = (
+    Justified(
+        "Version, help and copyright name Hostward and its authors' words.", lambda case, text: is_help(case, text)
+    ),
+    Justified("--debug sends no mail. logrotate's does.", lambda case, text: is_mail_in_debug(case, text)),
+    Justified(
+        "--debug does not open what it only pretends to have made.", lambda case, text: is_shred_in_debug(case, text)
+    ),
+)
+"""As narrow as can be: what is excused here is looked at by nobody."""
+
+
+def is_help(case: Case, text: str) -> bool:
+    """What is said instead of running."""
+    options = run_of(case, text).options
+    asked = {"--version", "--help", "-?"} & {*options} or not any(word.endswith(".conf") for word in options)
+    return bool(asked) and what_of(text) in ("<output>", "<errors>")
+
+
+def is_mail_in_debug(case: Case, text: str) -> bool:
+    """All that comes of logrotate's mail."""
+    return (
+        in_debug(case, text)
+        and "mail " in configuration_of(case)
+        and (
+            what_of(text) in ("mails", "<exit code>", "said")
+            or (what_of(text) == "<errors>" and all(MAILING.search(line) for line in changed(text)))
+        )
+    )
+
+
+def is_shred_in_debug(case: Case, text: str) -> bool:
+    """Its failure, and the exit code of that."""
+    return (
+        in_debug(case, text)
+        and "shred" in configuration_of(case)
+        and (
+            what_of(text) in ("<exit code>", "said")
+            or (what_of(text) == "<errors>" and all(OPENING.match(line) for line in changed(text)))
+        )
+    )
+
+
+MAILING = re.compile(
+    r"^-(error: (cannot execute mail command|(un)?compress command failed mailing|mail command failed).*|"
+    r"|gzip: stdin: .*|error: .*(failed to open|opening).*)$"
+)
+OPENING = re.compile(r"^-error: error opening .*: No such file or directory$")
+
+
+def run_of(case: Case, text: str) -> Run:
+    """The run after which it differed."""
+    return case.runs[int(text.split(":")[0].removeprefix("run ")) - 1]
+
+
+def what_of(text: str) -> str:
+    """The name of the file or the stream that differs."""
+    return text.split("\n")[0].partition(": ")[2]
+
+
+def changed(text: str) -> list[str]:
+    """The lines that are not the same."""
+    return [line for line in text.split("\n")[3:] if line[:1] in "+-"]
+
+
+def in_debug(case: Case, text: str) -> bool:
+    """Whether that run was to change nothing."""
+    return any(word == "--debug" or re.match(r"-[vf]*d", word) for word in run_of(case, text).options)
+
+
+def configuration_of(case: Case) -> str:
+    """All texts."""
+    return "\n".join(entry.text for run in case.runs for entry in run.entries)
 
 
 def reason(case: Case, difference: str) -> str | None:

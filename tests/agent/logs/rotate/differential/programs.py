@@ -20,6 +20,8 @@ from tests.agent.logs.rotate.differential.folder import group_id, user_id
 PATIENCE = 30
 """Seconds for one run."""
 ROOT = Path(__file__).parents[5]
+UNUSED = "2001-02-03 04:05:06"
+"""The clock before the first run. Only another one is read anew by libfaketime, in the time zone of its run."""
 MEMORY = Path("/dev/shm")
 SANDBOX = (
     "mount --make-rprivate / && mount --bind {place} {place} && mount -o remount,bind,ro / && "
@@ -88,7 +90,7 @@ def runner() -> Iterator[Runner]:
         process = subprocess.Popen(
             ["unshare", "--mount", "sh", "-c", script],
             cwd=ROOT,
-            env=os.environ | faked("2020-01-01 00:00:00"),
+            env=os.environ | faked(UNUSED),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
