@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import resource
 import subprocess
 import threading
 import time
@@ -33,7 +33,7 @@ def measure(command: Sequence[object], variables: Mapping[str, str], log: Path, 
     Looking at the memory takes time from the program, so a run is for one or the other.
     """
     with log.open("wb") as output:
-        before = os.times()
+        before = _spent()
         began = time.perf_counter()
         process = subprocess.Popen(
             list(map(str, command)), env=dict(variables), stdin=subprocess.DEVNULL, stdout=output, stderr=output
@@ -41,11 +41,16 @@ def measure(command: Sequence[object], variables: Mapping[str, str], log: Path, 
         peak = _Peak(process.pid) if memory else None
         code = process.wait()
         seconds = time.perf_counter() - began
-        after = os.times()
+        after = _spent()
     if code != 0:
         raise RuntimeError(f"{' '.join(map(str, command))} ended with {code}:\n{log.read_text()[-2000:]}")
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return Run(seconds, cpu, peak.stop() if peak else 0)
+    return Run(seconds, after - before, peak.stop() if peak else 0)
+
+
+def _spent() -> float:
+    """Seconds of processor that ended children have taken."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return children.ru_utime + children.ru_stime
 
 
 class _Peak:

@@ -16,6 +16,7 @@ import pytest
         ("startup", ["over the interpreter alone"]),
         ("history", ["bytes a sample"]),
         ("ingest", ["p99"]),
+        ("logs", ["hostward over logrotate", "logrotate over it"]),
         ("backup", ["restic over hostward", "hostward over restic", "corpus", "and watched"]),
     ],
 )
