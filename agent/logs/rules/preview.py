@@ -17,9 +17,9 @@ from agent.logs.rotate.plan import plan
 from agent.logs.rotate.rule import Rule
 from agent.logs.rotate.steps import Compress, Copy, Create, Fail, Move, Shift, Step, Truncate
 from agent.logs.rules.facts import UnfitError, host, is_short, look
-from agent.logs.rules.judge import Log, judge, next_turn
+from agent.logs.rules.judge import Log, Verdict, judge, next_turn
 from agent.logs.rules.retention import Old
-from agent.logs.rules.sections import logs_of, old_of, rule_of, then_in_words
+from agent.logs.rules.sections import logs_of, namesake, old_of, rule_of, then_in_words
 from agent.logs.rules.sweep import decide, used_by
 
 LastOf = Callable[[str], float | None]
@@ -73,6 +73,8 @@ def previews(
         if known is not None:
             last = lasts[log]
             verdicts[log] = judge(options, known, now if last is None else last, now, host=host(), force=force)
+            if verdicts[log].due and (taken := namesake(rule, log, moment.at(now))) is not None:
+                verdicts[log] = Verdict(False, f"there is {taken} already, which has the name of this moment")
     coming = [log for log, verdict in verdicts.items() if verdict.due]
     removals = decide(options, old, now=now, used=used_by(logs, old), coming=coming)
     found = []

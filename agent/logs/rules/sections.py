@@ -14,6 +14,7 @@ from typing import Final
 
 from agent.config.logs import LogOptions, Then
 from agent.logs.names import COMPRESSED, base
+from agent.logs.rotate.moment import Moment
 from agent.logs.rotate.names import DateFormat, Names, matching
 from agent.logs.rotate.rule import DAILY, Ownership, Rule, Script, Section
 from agent.logs.rules.retention import Old
@@ -144,6 +145,15 @@ def old_of(options: LogOptions, rule: Rule, log: str) -> list[Old]:
             old.append(Old(path, status.st_size, status.st_mtime))
     order = {f"{names.folder}/{name}": number for number, name in enumerate(found)}
     return sorted(old, key=lambda one: (-one.modified, order[one.path]))
+
+
+def namesake(rule: Rule, log: str, now: Moment) -> str | None:
+    """The old one that has the name that this log would get now; None where there is none."""
+    if rule.dateformat is None:
+        return None
+    names = Names(rule, log)
+    path = f"{names.folder}/{names.dated(DateFormat(rule.dateformat).applied(now))}"
+    return next((path + behind for behind in EXTENSIONS.values() if os.path.lexists(path + behind)), None)
 
 
 def _numbered(names: Names, entries: list[str]) -> list[str]:

@@ -128,6 +128,18 @@ def test_names_by_number_and_a_folder(rules: Callable[[str], tuple[LogOptions, .
     assert (logs / "web.log").stat().st_mode & 0o777 == 0o600
 
 
+def test_one_name_one_log(rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, logs: Path) -> None:
+    """A log that would get the name of an old one waits for another moment, and nothing is lost."""
+    web = rules('size = "1B"\ndate_format = "-%Y%m%d"')
+    assert len(take(web, NOON)[0].rotated) == 1
+    fill(logs / "web.log")
+    (outcome,) = take(web, NOON + 60)
+    assert (outcome.rotated, outcome.errors) == ([], [])
+    assert "which has the name of this moment" in outcome.verdicts[f"{logs}/web.log"].reason
+    assert (logs / "web.log").read_text() == "another\n"
+    assert len(take(web, NOON + DAY)[0].rotated) == 1
+
+
 def test_retention_needs_no_rotation(rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, logs: Path) -> None:
     """Old ones go when their time is over, though the log is empty; what is not of this log stays."""
     web = rules('class = "performance"')

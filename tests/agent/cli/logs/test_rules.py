@@ -1,0 +1,195 @@
+"""`hostward logs plan`, `rotate`, `status` and `import`: what they print and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.cli.main import main
+from agent.logs.rotate import moment
+from agent.logs.rotate.state import State
+from agent.logs.rules import place
+from agent.logs.rules.ear import Ear
+
+Hostward = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    """A folder with two logs, one of them empty, and a file of configuration with the rules `web` and `db`."""
+    folder = tmp_path / "logs"
+    folder.mkdir(mode=0o755)
+    (folder / "web.log").write_text("line\n")
+    (folder / "db.log").touch()
+    (tmp_path / "agent.toml").write_text(
+        f'[[logs]]\nname = "web"\npaths = ["{folder}/web*.log"]\ncount = 1\n'
+        f'then = {{ reload = "web.service", command = ["/bin/true"] }}\n'
+        f'[[logs]]\nname = "db"\npaths = ["{folder}/db.log"]\nsize = "1MiB"\n'
+    )
+    return folder
+
+
+@pytest.fixture
+def hostward(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Hostward:
+    """Runs a command of logs; its exit code and what it printed."""
+
+    def run(command: str, *words: str) -> tuple[int, str, str]:
+        capfd.readouterr()
+        places = ["--config", str(tmp_path / "agent.toml"), "--state-dir", str(tmp_path / "state")]
+        code = main(["logs", command, *places, *words])
+        return (code, *capfd.readouterr())
+
+    return run
+
+
+def rotated_yesterday(tmp_path: Path, *logs: Path) -> None:
+    """Let the state say so."""
+    (tmp_path / "state" / "logs").mkdir(parents=True, exist_ok=True)
+    state = State(str(tmp_path / "state" / "logs" / place.STATE), Ear())
+    for log in logs:
+        state.rotated(str(log), moment.at(time.time() - 2 * 86400))
+    assert state.write(moment.at(time.time()))
+
+
+def test_plan(logs: Path, tmp_path: Path, hostward: Hostward) -> None:
+    """Each log with why it is due or not, each step, and what is removed and why; nothing is changed."""
+    rotated_yesterday(tmp_path, logs / "web.log")
+    (logs / "web.log-20260101-000000.zst").write_text("old")
+    before = sorted(tmp_path.rglob("*"))
+    code, out, err = hostward("plan")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[:2] == ["web", f"  {logs}/web.log, 5B"]
+    assert lines[2].startswith("    due: its time came: daily 00:00 (")
+    assert lines[3].startswith(f"      rename {logs}/web.log to web.log-")
+    mode = f"{(logs / 'web.log').stat().st_mode & 0o777:04o}"
+    owner = f"user {os.getuid()}, group {os.getgid()}"
+    assert lines[4] == f"      create {logs}/web.log with mode {mode}, {owner}"
+    assert lines[5:7] == ["      reload web.service", "      run /bin/true"]
+    assert lines[7].startswith(f"      compress {logs}/web.log-")
+    assert lines[7].endswith(" by zstd")
+    assert lines[8] == f"      remove {logs}/web.log-20260101-000000.zst, 3B: more than 1 would be kept"
+    assert lines[9:12] == ["db", f"  {logs}/db.log, 0B", "    not due: it is empty"]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_plan_as_json(logs: Path, hostward: Hostward) -> None:
+    """The same for programs, of the rules that are named."""
+    code, out, _ = hostward("plan", "db", "--json", "--force")
+    (log,) = json.loads(out)["logs"]
+    assert code == 0
+    assert log.pop("steps")[0].startswith(f"rename {logs}/db.log")
+    assert log == {
+        "rule": "db",
+        "log": f"{logs}/db.log",
+        "size": 0,
+        "due": False,
+        "reason": "it is empty",
+        "last": None,
+        "next": None,
+        "old": [],
+        "removals": [],
+        "trouble": "",
+    }
+
+
+def test_rotate(logs: Path, tmp_path: Path, hostward: Hostward) -> None:
+    """What was rotated and removed, each with its reason; then nothing is due."""
+    rotated_yesterday(tmp_path, logs / "web.log")
+    (logs / "web.log-20260101-000000.zst").write_text("old")
+    os.utime(logs / "web.log-20260101-000000.zst", (0, 0))
+    (tmp_path / "agent.toml").write_text(
+        f'[[logs]]\nname = "web"\npaths = ["{logs}/web*.log"]\ncount = 1\nthen = {{ command = ["/bin/true"] }}\n'
+    )
+    assert hostward("rotate", "--dry-run")[1] == hostward("plan")[1]
+    assert (logs / "web.log").read_text() == "line\n"
+    code, out, err = hostward("rotate")
+    assert (code, err) == (0, "")
+    first, second = out.splitlines()
+    assert first.startswith(f"rotated {logs}/web.log: its time came: daily 00:00 (")
+    assert second == f"removed {logs}/web.log-20260101-000000.zst, 3B: more than 1 would be kept"
+    assert hostward("rotate") == (0, "no log was due\n", "")
+    assert hostward("rotate", "--quiet") == (0, "", "")
+    (logs / "web.log").write_text("more\n")
+    rotated_yesterday(tmp_path, logs / "web.log")
+    for old in logs.glob("web.log-*"):
+        old.rename(logs / "web.log-20260102-000000.zst")
+    code, out, _ = hostward("rotate", "--json", "--force")
+    (rule,) = json.loads(out)["rules"]
+    assert (code, rule["rule"], rule["errors"]) == (0, "web", [])
+    assert rule["rotated"] == [{"log": f"{logs}/web.log", "reason": "it was asked for"}]
+
+
+def test_steps_are_shown(logs: Path, hostward: Hostward) -> None:
+    """With --verbose, on standard error."""
+    _, _, err = hostward("rotate", "--verbose")
+    assert f"considering log {logs}/web.log" in err
+
+
+def test_failure(logs: Path, tmp_path: Path, hostward: Hostward) -> None:
+    """What was not rotated is told, and the exit code too."""
+    os.link(logs / "web.log", tmp_path / "other")
+    code, out, err = hostward("rotate", "--force")
+    assert (code, out) == (1, "no log was due\n")
+    assert err == f"hostward logs: web: {logs}/web.log is not rotated: it has 2 names (hard links)\n"
+    assert "is never rotated: it has 2 names (hard links)" in hostward("plan")[1]
+
+
+def test_status(logs: Path, tmp_path: Path, hostward: Hostward) -> None:
+    """A table with a line for each log and one for all; JSON for programs."""
+    rotated_yesterday(tmp_path, logs / "web.log")
+    (logs / "web.log-20260101-000000.zst").write_bytes(bytes(2043))
+    code, out, err = hostward("status")
+    assert (code, err) == (0, "")
+    heading, web, database, everything = out.splitlines()
+    assert heading.split("  ")[0] == "RULE"
+    assert web.split()[:3] == ["web", f"{logs}/web.log", "5B"]
+    assert web.split()[-3:] == ["now", "1", "2KiB"]
+    assert database.split() == ["db", f"{logs}/db.log", "0B", "-", "-", "by", "size", "0", "0B"]
+    assert everything.split() == ["all", "5B", "-", "1", "2KiB"]
+    found = json.loads(hostward("status", "web", "--json")[1])["logs"]
+    assert [(log["log"], log["kept"], log["disk"], log["due"]) for log in found] == [
+        (f"{logs}/web.log", 1, 2048, True)
+    ]
+
+
+def test_names_of_rules(logs: Path, tmp_path: Path, hostward: Hostward) -> None:
+    """One that there is not is answered with the nearest; one that is turned off with that."""
+    code, _, err = hostward("rotate", "wep")
+    assert code == 2
+    assert f'there is no rule "wep" in {tmp_path}/agent.toml; did you mean "web"?' in err
+    (tmp_path / "agent.toml").write_text('[[logs]]\nname = "off"\npaths = ["/l"]\nenabled = false\n')
+    assert hostward("plan", "off")[0] == 2
+    for command in ("plan", "rotate", "status"):
+        assert hostward(command) == (0, "no rules for logs are configured\n", "")
+
+
+def test_configuration_that_others_can_write(logs: Path, tmp_path: Path, hostward: Hostward) -> None:
+    """Is refused, since it says which programs run."""
+    (tmp_path / "agent.toml").chmod(0o666)
+    code, out, err = hostward("rotate", "--force")
+    assert (code, out) == (2, "")
+    assert "everybody may write to it" in err
+    assert (logs / "web.log").read_text() == "line\n"
+
+
+def test_import(tmp_path: Path, hostward: Hostward) -> None:
+    """Prints rules that are a configuration; what is wrong in logrotate's is told, and the rest is printed."""
+    good, bad = tmp_path / "app", tmp_path / "bad"
+    good.write_text("/var/log/app.log {\n daily\n rotate 3\n create 0640 root root\n}\n")
+    bad.write_text("/var/log/bad.log {\n rotate many\n}\n")
+    code, out, err = hostward("import", str(good))
+    assert (code, err) == (0, "")
+    assert 'name = "app"\npaths = ["/var/log/app.log"]\ndaily = "00:00"\n' in out
+    assert 'owner = "root"\ngroup = "root"\nmode = "0640"\n' in out
+    (tmp_path / "agent.toml").write_text(out)
+    assert main(["config", "check", "--config", str(tmp_path / "agent.toml")]) == 0
+    code, again, err = hostward("import", str(good), str(bad))
+    assert code == 3
+    assert again == out
+    assert "error: " in err
