@@ -26,7 +26,7 @@ from kit.errors import HostwardError
 from kit.files import own_as_folder
 from wire import fit
 from wire.limits import ID
-from wire.report import CheckState, Event, Gap, JobResult, Reading
+from wire.report import CheckState, Event, Gap, JobResult, LogSummary, Reading
 
 FILE = "agent.db"
 APPLICATION = 0x48576172  # "HWar", in the file's header: another program's SQLite file is not ours to write
@@ -78,7 +78,7 @@ MIGRATIONS: tuple[str, ...] = (
 )
 """One script per schema version, run in order; `PRAGMA user_version` counts them. A released one never changes."""
 
-Kind = Literal["readings", "event", "job"]
+Kind = Literal["readings", "event", "job", "logs"]
 
 
 class StateError(HostwardError):
@@ -119,7 +119,7 @@ class StoredCheck:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A row of the outbox: JSON of a list of wire.Reading, of a wire.Event or of a wire.JobResult."""
+    """A row of the outbox: JSON of a list of wire.Reading, of a wire.Event, wire.JobResult or wire.LogSummary."""
 
     id: int
     kind: Kind
@@ -299,14 +299,16 @@ class State:
 
     # The outbox: what the next report takes along. It is filled only while a home is known.
 
-    def enqueue(self, item: list[Reading] | Event | JobResult) -> None:
+    def enqueue(self, item: list[Reading] | Event | JobResult | LogSummary) -> None:
         """Let the next report take this along. Inside a transaction."""
         kind: Kind
-        fitting: list[Reading] | Event | JobResult
+        fitting: list[Reading] | Event | JobResult | LogSummary
         if isinstance(item, Event):
             kind, fitting = "event", fit.event(item)
         elif isinstance(item, JobResult):
             kind, fitting = "job", fit.job_result(item)
+        elif isinstance(item, LogSummary):
+            kind, fitting = "logs", fit.log_summary(item)
         else:
             kind, fitting = "readings", fit.readings(item)
         self.connection.execute("INSERT INTO outbox (kind, row) VALUES (?, ?)", (kind, _ENCODER.encode(fitting)))

@@ -9,7 +9,7 @@ from collector.api.shapes import HostDetail, HostSummary
 from collector.rules.highlights import highlights
 from collector.rules.intake import HostRecord
 from collector.rules.state import is_stale
-from collector.store import hosts
+from collector.store import hosts, logs
 from collector.store.database import Database
 from wire.report import STATES
 
@@ -51,6 +51,7 @@ class Fleet:
                 changes=hosts.recent_changes(connection, record.id, CHANGES),
                 events=hosts.recent_events(connection, record.id, EVENTS),
                 jobs=hosts.last_runs(connection, record.id),
+                logs=next(iter(logs.recent_days(connection, record.id, 1)), None),
                 gaps=record.lost,
             )
 

@@ -39,6 +39,8 @@ WAITING = 200_000
 """Readings, states, events and so on that may wait to be written, in all: some 2,000 usual reports."""
 REPORT_WEIGHT = 50
 """What a report counts towards WAITING besides what it holds."""
+LOG_WEIGHT = 20
+"""What a day's summary of logs counts."""
 LARGE_BODY = 1 << 16
 """Bytes from which on a body is decoded in a thread, for it would hold up the loop for milliseconds."""
 NONCES = 200_000
@@ -65,7 +67,7 @@ _TIME = attrgetter("time")
 def weigh(report: Report) -> int:
     """What a report costs to store, in about readings."""
     held: tuple[Sized, ...] = report.readings, report.checks, report.events, report.jobs, report.gaps
-    return REPORT_WEIGHT + sum(map(len, held))
+    return REPORT_WEIGHT + sum(map(len, held)) + LOG_WEIGHT * len(report.logs)
 
 
 def timed(report: Report) -> Sequence[Reading]:
@@ -240,6 +242,8 @@ class Writer:
             intake.events += [(report.host, event) for event in report.events]
             intake.jobs += [(report.host, job) for job in report.jobs]
             intake.gaps += [(report.host, gap) for gap in report.gaps]
+            if report.logs:
+                intake.logs += [(report.host, summary) for summary in report.logs]
             if report.readings:
                 arrivals.append(Arrival(report.host, timed(report)))
             outcomes.append(Reply(time=self._clock()))

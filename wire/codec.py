@@ -41,7 +41,7 @@ _encoder = msgspec.json.Encoder()
 # A fleet uses the same few hundred names in every report.
 _MATCHERS = {
     pattern: lru_cache(maxsize=4096)(pattern.fullmatch)
-    for pattern in (limits.ID, limits.NAME, limits.MEASUREMENT, limits.LABEL)
+    for pattern in (limits.ID, limits.NAME, limits.MEASUREMENT, limits.LABEL, limits.DAY)
 }
 
 
@@ -78,6 +78,8 @@ def decode(body: bytes) -> Report:
     _match({report.host, report.epoch, report.boot, report.agent}, limits.ID, "an id or version")
     _match(names, limits.NAME, "the name of a check, job, event or fact")
     _match({reading.name for reading in readings}, limits.MEASUREMENT, "the name of a measurement")
+    if report.logs:
+        _match({summary.day for summary in report.logs}, limits.DAY, "a day")
     _match({label for reading in readings for label in reading.labels}, limits.LABEL, "the name of a label")
     return report
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from msgspec.structs import replace
 
 from wire import limits
-from wire.report import CheckState, Event, JobResult, Reading
+from wire.report import CheckState, Event, JobResult, LogAccess, LogCount, LogLogin, LogShape, LogSummary, Reading
 
 _ODD_IN_NAME = re.compile(r"[^A-Za-z0-9_.:@/-]|^[^A-Za-z0-9_]")
 _ODD_IN_MEASUREMENT = re.compile(r"[^A-Za-z0-9_:]|^[0-9]")
@@ -79,6 +79,53 @@ def job_result(result: JobResult) -> JobResult:
     )
 
 
+def log_summary(given: LogSummary) -> LogSummary:
+    """What logs say of a day."""
+    return replace(
+        given,
+        since=_time(given.since),
+        until=_time(given.until),
+        lines=_count(given.lines),
+        unreadable=_count(given.unreadable),
+        levels={level: _count(count) for level, count in given.levels.items()},
+        shapes=_log_shapes(given.shapes),
+        new_shapes=_log_shapes(given.new_shapes),
+        new=None if given.new is None else _count(given.new),
+        failed_logins=_count(given.failed_logins),
+        logins=[
+            LogLogin(
+                address=text(login.address, limits.MAX_VALUE),
+                attempts=_count(login.attempts),
+                names=[text(each, limits.MAX_VALUE) for each in login.names[: limits.MAX_SHAPES]],
+            )
+            for login in given.logins[: limits.MAX_SHAPES]
+        ],
+        access=None if given.access is None else _log_access(given.access),
+    )
+
+
+def _log_shapes(given: list[LogShape]) -> list[LogShape]:
+    return [
+        replace(shape, shape=text(shape.shape, limits.MAX_SHAPE), count=_count(shape.count))
+        for shape in given[: limits.MAX_SHAPES]
+    ]
+
+
+def _log_access(given: LogAccess) -> LogAccess:
+    return LogAccess(
+        requests=_count(given.requests),
+        bytes=_count(given.bytes),
+        classes={name: _count(count) for name, count in list(given.classes.items())[:10] if len(name) == 3},
+        paths=_log_counts(given.paths),
+        failed=_log_counts(given.failed),
+        addresses=_log_counts(given.addresses),
+    )
+
+
+def _log_counts(given: list[LogCount]) -> list[LogCount]:
+    return [LogCount(text(each.name, limits.MAX_VALUE), _count(each.count)) for each in given[: limits.MAX_SHAPES]]
+
+
 def readings(given: Iterable[Reading]) -> list[Reading]:
     """Those readings whose values are finite numbers."""
     return [_reading(reading) for reading in given if math.isfinite(reading.value)]
@@ -112,6 +159,10 @@ def _measurement(given: str) -> str:
 @lru_cache(maxsize=1024)
 def _label(given: str) -> str:
     return _ODD_IN_LABEL.sub("_", given)[: limits.MAX_LABEL_NAME] or "_"
+
+
+def _count(given: int) -> int:
+    return min(max(given, 0), limits.MAX_COUNT)
 
 
 def _time(seconds: float) -> float:

@@ -21,6 +21,10 @@ MAX_JOBS = 500
 MAX_EVENTS = 500
 MAX_GAPS = 50
 MAX_FACTS = 100
+MAX_LOGS = 31
+"""Days of logs in one report."""
+MAX_SHAPES = 10
+"""Of messages, of addresses, of paths and so on, that a summary of logs lists."""
 MAX_LABELS = 16
 
 MAX_NAME = 128
@@ -32,6 +36,8 @@ MAX_VALUE = 256
 """Characters of a label's or a fact's value."""
 MAX_MESSAGE = 500
 """Characters of what a check, a job or an event says."""
+MAX_SHAPE = 200
+"""Characters of a shape of messages."""
 MAX_UNIT = 32
 MAX_ID = 64
 """Characters of the ids of a host, of a sender's database and of a boot, and of the agent's version."""
@@ -50,5 +56,7 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@/-]*")
 """Names of checks and jobs, kinds of checks and of events, names of facts."""
 MEASUREMENT = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
 """Names of measurements, as OpenMetrics has them."""
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+"""A day of the calendar, as ISO 8601 has it."""
 LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 """Names of labels, as OpenMetrics has them."""

@@ -99,6 +99,74 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """The check that it is about, or ''."""
 
 
+LogLevel = Literal["emergency", "alert", "critical", "error", "warning", "notice", "info", "debug"]
+"""As RFC 5424 has them."""
+Shape = Annotated[str, Meta(max_length=limits.MAX_SHAPE)]
+
+
+class LogShape(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Messages that differ in numbers, addresses, quoted text and the like, for which placeholders stand."""
+
+    shape: Shape
+    count: Count
+    level: LogLevel
+    """The worst of them."""
+
+
+class LogLogin(msgspec.Struct, frozen=True, kw_only=True):
+    """Logins that failed from one address; `local` where somebody was at the host."""
+
+    address: Value
+    attempts: Count
+    names: Annotated[list[Value], Meta(max_length=limits.MAX_SHAPES)] = []
+    """Some of those that were tried."""
+
+
+class LogCount(msgspec.Struct, frozen=True, gc=False):
+    """How often something was asked for."""
+
+    name: Value
+    count: Count
+
+
+LogCounts = Annotated[list[LogCount], Meta(max_length=limits.MAX_SHAPES)]
+
+
+class LogAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """What access logs say of a day, by requests; the most frequent first."""
+
+    requests: Count
+    bytes: Count
+    classes: Annotated[dict[Annotated[str, Meta(min_length=3, max_length=3)], Count], Meta(max_length=10)] = {}
+    """`2xx` to requests."""
+    paths: LogCounts = []
+    failed: LogCounts = []
+    """Those with a status of 400 or more."""
+    addresses: LogCounts = []
+
+
+class LogSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What the logs of a host say of one day, by its clock and zone."""
+
+    day: Annotated[str, Meta(min_length=10, max_length=10)]
+    """`2026-11-22`"""
+    since: Time
+    until: Time
+    lines: Count = 0
+    unreadable: Count = 0
+    """Logs that could not be read, or only in part."""
+    levels: Annotated[dict[LogLevel, Count], Meta(max_length=8)] = {}
+    shapes: Annotated[list[LogShape], Meta(max_length=limits.MAX_SHAPES)] = []
+    """The most frequent ones."""
+    new_shapes: Annotated[list[LogShape], Meta(max_length=limits.MAX_SHAPES)] = []
+    """The worst of those that had not come before."""
+    new: Count | None = None
+    """How many had not; None where nothing is known of the time before."""
+    failed_logins: Count = 0
+    logins: Annotated[list[LogLogin], Meta(max_length=limits.MAX_SHAPES)] = []
+    access: LogAccess | None = None
+
+
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """What the sender measured and could not keep: counted, so that a hole at home is known to be one."""
 
@@ -107,6 +175,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     until: Time
     readings: Count = 0
     events: Count = 0
+    """With the summaries of logs."""
     job_results: Count = 0
     reports: Count = 0
 
@@ -138,6 +207,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     jobs: Annotated[list[JobResult], Meta(max_length=limits.MAX_JOBS)] = []
     events: Annotated[list[Event], Meta(max_length=limits.MAX_EVENTS)] = []
     gaps: Annotated[list[Gap], Meta(max_length=limits.MAX_GAPS)] = []
+    logs: Annotated[list[LogSummary], Meta(max_length=limits.MAX_LOGS)] = []
+    """Days that ended since the report before."""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

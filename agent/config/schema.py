@@ -62,6 +62,14 @@ class HomeOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             extra={"minimum": Duration(1), "maximum": Duration(600)},
         ),
     ] = Duration(10)
+    logs: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Whether home is told once a day what the host's logs say: lines by level, the shapes of "
+            "messages, failed logins by address, requests.",
+            examples=[False],
+        ),
+    ] = True
     spool_max_size: Annotated[
         Size,
         msgspec.Meta(

@@ -16,7 +16,7 @@ import msgspec
 from agent.checks.runner import Judged
 from agent.state import State, StateCorruptError, StateError, StoredCheck
 from wire import report
-from wire.report import CheckState, Event, Gap, JobResult, Reading
+from wire.report import CheckState, Event, Gap, JobResult, LogSummary, Reading
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ class Ledger:
         self._readings: list[list[Reading]] = []
         self._events: deque[Event] = deque()
         self._jobs: deque[tuple[JobResult, int]] = deque()
+        self._logs: list[LogSummary] = []
         self._meta: dict[str, str | None] = {}
         self._lost: Gap | None = None
         self._encoder = msgspec.msgpack.Encoder()
@@ -94,6 +95,10 @@ class Ledger:
         """A job ended; `keep` of its runs stay in the history."""
         self._jobs.append((result, keep))
 
+    def log_summary(self, summary: LogSummary) -> None:
+        """What the logs say of a day."""
+        self._logs.append(summary)
+
     def put(self, key: str, value: str | None) -> None:
         """A small value (State.put)."""
         self._meta[key] = value
@@ -105,7 +110,9 @@ class Ledger:
 
     def flush(self, now: float) -> None:
         """Keep all that came since the last flush. Raises StateCorruptError; then all of it still waits."""
-        if not (self._changed or self._gone or self._readings or self._events or self._jobs or self._meta):
+        if not (
+            self._changed or self._gone or self._readings or self._events or self._jobs or self._logs or self._meta
+        ):
             return
         try:
             with self._state.transaction():
@@ -126,6 +133,7 @@ class Ledger:
         self._readings.clear()
         self._events.clear()
         self._jobs.clear()
+        self._logs.clear()
         self._meta.clear()
         self._lost = None
 
@@ -154,6 +162,8 @@ class Ledger:
                 state.enqueue(result)
             for event in self._events:
                 state.enqueue(event)
+            for summary in self._logs:
+                state.enqueue(summary)
 
     def _drop(self, now: float) -> None:
         """See to it that what waits stays small, and count what goes."""

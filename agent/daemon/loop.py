@@ -24,10 +24,11 @@ from agent.config.defaults import effective_checks
 from agent.config.load import read
 from agent.config.schema import CONFIG_CHECK, Config
 from agent.config.watch import ConfigWatcher
-from agent.daemon import running
+from agent.daemon import log_days, running
 from agent.daemon.exporting import Exporting
 from agent.daemon.ledger import Ledger
 from agent.daemon.lock import Lock
+from agent.daemon.log_days import LogDays
 from agent.daemon.notify import Notifier
 from agent.daemon.reporting import Reporting
 from agent.daemon.rounds import Rounds
@@ -138,6 +139,7 @@ class Daemon:
             keep=defaults.agent.history,
             system=system,
         )
+        self._log_days = LogDays(self._jobs, self._ledger, self._state, host=os.uname().nodename)
         self._reports: Repeated | None = None
         self._interval = self._reporting.interval
 
@@ -168,6 +170,7 @@ class Daemon:
         base = clock.ticks()
         Repeated(self._scheduler, LOOK, self._look, first=base + LOOK)
         Repeated(self._scheduler, FACTS_EVERY, self._find_facts, first=base + FACTS_EVERY)
+        Repeated(self._scheduler, log_days.LOOK, self._log_days.look, first=base + log_days.LOOK)
         if self._notifier.watchdog is not None:
             Repeated(self._scheduler, self._notifier.watchdog / 2, self._notifier.alive, first=base)
         self._scheduler.enterabs(base + FIRST_REPORT, 1, self._report)
@@ -288,6 +291,7 @@ class Daemon:
         self._exporting.adopt(config.metrics, checks)
         self._ledger.keep_checks({*checks, *self._timed.checks, *self._exporting.checks, CONFIG_CHECK})
         self._reporting.adopt(config.home)
+        self._log_days.enabled = config.home.logs
         if self._reports is not None and self._reporting.interval != self._interval:
             self._repeat_reports(clock.ticks())
 

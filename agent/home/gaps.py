@@ -24,10 +24,15 @@ def of_report(reason: Reason, report: Report) -> Gap:
         since=since,
         until=until,
         readings=len(report.readings),
-        events=len(report.events),
+        events=events_of(report),
         job_results=len(report.jobs),
         reports=1,
     )
+
+
+def events_of(report: Report) -> int:
+    """What counts as an event where things are lost."""
+    return len(report.events) + len(report.logs)
 
 
 def merge(gaps: Iterable[Gap]) -> list[Gap]:

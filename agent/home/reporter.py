@@ -13,7 +13,7 @@ from agent.mark import Mark
 from agent.state import Kind, State, Waiting
 from kit.version import __version__
 from wire import fit, limits
-from wire.report import Event, Gap, JobResult, Reading, Report
+from wire.report import Event, Gap, JobResult, LogSummary, Reading, Report
 
 ROOM = 256 * 1024
 """Bytes of JSON that one report takes from the outbox. With every check in its longest words beside them they are
@@ -23,10 +23,12 @@ ROWS_AT_ONCE = 1000
 _readings = msgspec.json.Decoder(list[Reading])
 _event = msgspec.json.Decoder(Event)
 _job = msgspec.json.Decoder(JobResult)
-_DECODERS: dict[Kind, Callable[[bytes], Sequence[Reading | Event | JobResult]]] = {
+_logs = msgspec.json.Decoder(LogSummary)
+_DECODERS: dict[Kind, Callable[[bytes], Sequence[Reading | Event | JobResult | LogSummary]]] = {
     "readings": _readings.decode,
     "event": lambda row: [_event.decode(row)],
     "job": lambda row: [_job.decode(row)],
+    "logs": lambda row: [_logs.decode(row)],
 }
 
 
@@ -37,6 +39,7 @@ class Batch:
     readings: list[Reading] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     jobs: list[JobResult] = field(default_factory=list)
+    logs: list[LogSummary] = field(default_factory=list)
     size: int = 0
     """Bytes of their JSON."""
 
@@ -47,6 +50,7 @@ class Batch:
             and len(self.readings) < limits.MAX_READINGS
             and len(self.events) < limits.MAX_EVENTS
             and len(self.jobs) < limits.MAX_JOBS
+            and len(self.logs) < limits.MAX_LOGS
         )
 
 
@@ -72,6 +76,8 @@ def batches(rows: Iterable[Waiting], lost: Callable[[Kind], None]) -> Iterator[B
                 batch.readings.append(item)
             elif isinstance(item, Event):
                 batch.events.append(item)
+            elif isinstance(item, LogSummary):
+                batch.logs.append(item)
             else:
                 batch.jobs.append(item)
     yield batch
@@ -108,7 +114,7 @@ class Reporter:
                     since=now,
                     until=now,
                     readings=int(kind == "readings"),
-                    events=int(kind == "event"),
+                    events=int(kind in ("event", "logs")),
                     job_results=int(kind == "job"),
                 )
             )
@@ -137,6 +143,7 @@ class Reporter:
                         jobs=batch.jobs,
                         events=batch.events,
                         gaps=told,
+                        logs=batch.logs,
                     )
                     sequence = self._spool.add(report)
                     tell_facts = False

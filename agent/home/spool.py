@@ -79,7 +79,7 @@ class Spool:
         """
         self._connection.execute(
             "INSERT INTO spool VALUES (NULL, ?, ?, ?, ?, ?)",
-            (report.time, len(report.readings), len(report.events), len(report.jobs), body),
+            (report.time, len(report.readings), gaps.events_of(report), len(report.jobs), body),
         )
         self._count(reports=1, size=len(body))
 
@@ -204,7 +204,7 @@ class Spool:
         body = codec.encode(report)
         self._connection.execute(
             "UPDATE spool SET time = ?, readings = ?, events = ?, job_results = ?, body = ? WHERE sequence = ?",
-            (report.time, len(report.readings), len(report.events), len(report.jobs), body, sequence),
+            (report.time, len(report.readings), gaps.events_of(report), len(report.jobs), body, sequence),
         )
         self._count(reports=0, size=len(body) - old_size)
 

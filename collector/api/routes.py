@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from collector.api import audit, enrolment, health, hosts, reports
+from collector.api import audit, enrolment, health, hosts, logs, reports
 from collector.api.endpoint import Endpoint
 from collector.api.openapi import document
 
@@ -20,6 +20,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *reports.ENDPOINTS,  # first, because routes are tried in turn and most requests are reports
     *enrolment.ENDPOINTS,
     *hosts.ENDPOINTS,
+    *logs.ENDPOINTS,
     *audit.ENDPOINTS,
     *health.ENDPOINTS,
     Endpoint(method="GET", path="/api/v1/openapi.json", access="anyone", handler=show_openapi, answer=dict[str, Any]),

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from wire.report import CheckState, Event, JobResult
+from wire.report import CheckState, Event, JobResult, LogSummary
 
 HostState = Literal["ok", "warning", "critical", "unknown", "down", "pending"]
 """A host's worst check; `down` when it has been quiet for three intervals; `pending` before its first report."""
@@ -86,5 +86,7 @@ class HostDetail(msgspec.Struct, frozen=True, kw_only=True):
     events: list[Event]
     jobs: list[JobResult]
     """The last run of each job."""
+    logs: LogSummary | None
+    """What its logs say of the last day that it told; `/hosts/{host}/logs` has the days before."""
     gaps: dict[str, int]
     """What the host measured and could not deliver: readings, events, job_results, reports."""

@@ -12,9 +12,10 @@ from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, func, 
 from collector.api.shapes import StateChange
 from collector.rules.highlights import Vitals
 from collector.rules.intake import HostRecord
+from collector.store import logs
 from collector.store.database import upsert, write_rows
 from collector.store.tables import changes, events, gaps, hosts, job_runs, streams
-from wire.report import CheckState, Event, Gap, JobResult
+from wire.report import CheckState, Event, Gap, JobResult, LogSummary
 
 KEPT_STREAMS = 8
 """Per host: a new one begins when a host loses its state."""
@@ -49,6 +50,7 @@ class Intake:
     events: list[tuple[str, Event]] = field(default_factory=list)
     jobs: list[tuple[str, JobResult]] = field(default_factory=list)
     gaps: list[tuple[str, Gap]] = field(default_factory=list)
+    logs: list[tuple[str, LogSummary]] = field(default_factory=list)
 
 
 def add_host(connection: Connection, record: HostRecord, public_key: bytes) -> None:
@@ -131,6 +133,7 @@ def add_intake(connection: Connection, intake: Intake) -> None:
     _add(connection, events, [(host, _event_row(event)) for host, event in intake.events])
     _add(connection, job_runs, [(host, msgspec.structs.asdict(job)) for host, job in intake.jobs])
     _add(connection, gaps, [(host, msgspec.structs.asdict(gap)) for host, gap in intake.gaps])
+    logs.add_days(connection, intake.logs)
 
 
 def recent_changes(connection: Connection, host: str, limit: int) -> list[StateChange]:
@@ -176,6 +179,7 @@ def prune(connection: Connection) -> None:
         _prune(connection, table, [table.c.host_id], kept)
     _prune(connection, job_runs, [job_runs.c.host_id, job_runs.c.name], KEPT_RUNS)
     _prune(connection, job_runs, [job_runs.c.host_id], KEPT_JOBS * KEPT_RUNS)
+    logs.prune(connection)
     ranked = select(
         streams.c.host_id,
         streams.c.epoch,

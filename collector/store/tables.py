@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest migration: a database that is there needs no alembic to be opened (a test keeps this true)."""
 
 metadata = MetaData(
@@ -142,6 +142,14 @@ gaps = Table(
     Column("reports", BigInteger, nullable=False),
 )
 Index("ix_gaps_host_id", gaps.c.host_id, gaps.c.id)
+
+log_days = Table(
+    "log_days",
+    metadata,
+    Column("host_id", Text, ForeignKey("hosts.id", ondelete="CASCADE"), primary_key=True),
+    Column("day", Text, primary_key=True),  # by the host's calendar, as ISO 8601 has it
+    Column("summary", Text, nullable=False),  # wire.LogSummary as JSON
+)
 
 enrolment_tokens = Table(
     "enrolment_tokens",

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from collector.api.shapes import Highlight
 from collector.rules.highlights import short
 from kit.units import format_duration
+from wire.report import State
 
 
 def iso(time: float) -> str:
@@ -31,6 +32,13 @@ def took(seconds: float) -> str:
 def amount(count: int, noun: str) -> str:
     """`1 host`, `2,500 hosts`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def log_state(level: str) -> State:
+    """The state in whose colour messages of a level are shown."""
+    if level in ("emergency", "alert", "critical", "error"):
+        return "critical"
+    return "warning" if level == "warning" else "ok"
 
 
 def figure_value(highlight: Highlight) -> str:

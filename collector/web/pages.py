@@ -69,6 +69,7 @@ def _make_environment() -> Environment:
         figure_value=format.figure_value,
         host_url=host_url,
         iso=format.iso,
+        log_state=format.log_state,
         plain=format.plain,
         size=format_size,
         took=format.took,

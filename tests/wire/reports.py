@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from wire import limits
-from wire.report import STATES, CheckState, Event, Gap, JobResult, Reading, Report
+from wire.report import (
+    STATES,
+    CheckState,
+    Event,
+    Gap,
+    JobResult,
+    LogAccess,
+    LogCount,
+    LogLogin,
+    LogShape,
+    LogSummary,
+    Reading,
+    Report,
+)
 
 FULL = Report(
     version=1,
@@ -69,6 +83,34 @@ FULL = Report(
 )
 """Every field of version 1 with a value that is not its default."""
 
+LOGS = replace(
+    FULL,
+    logs=[
+        LogSummary(
+            day="2023-11-14",
+            since=1699916400.0,
+            until=1700002800.0,
+            lines=123456,
+            unreadable=1,
+            levels={"error": 12, "info": 123444},
+            shapes=[LogShape(shape="app: größe <n>", count=99, level="info")],
+            new_shapes=[LogShape(shape='disk "<text>" lost', count=1, level="error")],
+            new=3,
+            failed_logins=7,
+            logins=[LogLogin(address="2001:db8::1", attempts=7, names=["root", "admin"])],
+            access=LogAccess(
+                requests=1000,
+                bytes=5000000000,
+                classes={"2xx": 990, "5xx": 10},
+                paths=[LogCount("/", 900)],
+                failed=[LogCount("/x", 10)],
+                addresses=[LogCount("10.0.0.1", 800)],
+            ),
+        )
+    ],
+)
+"""FULL with the days of logs that came to version 1 later."""
+
 SMALL = Report(host="h", epoch="e", sequence=1, boot="b", agent="0.1.0", time=0.0, interval=1.0)
 """Nothing but what must be there."""
 
@@ -126,6 +168,42 @@ gaps = st.builds(
     job_results=counts,
     reports=counts,
 )
+shapes = st.lists(
+    st.builds(
+        LogShape,
+        shape=st.text(letters, max_size=40),
+        count=counts,
+        level=st.sampled_from(["emergency", "error", "warning", "debug"]),
+    ),
+    max_size=2,
+)
+named = st.lists(st.builds(LogCount, name=values, count=counts), max_size=2)
+logs = st.builds(
+    LogSummary,
+    day=st.dates().map(str),
+    since=times,
+    until=times,
+    lines=counts,
+    unreadable=counts,
+    levels=st.dictionaries(st.sampled_from(["critical", "info"]), counts),
+    shapes=shapes,
+    new_shapes=shapes,
+    new=st.none() | counts,
+    failed_logins=counts,
+    logins=st.lists(
+        st.builds(LogLogin, address=values, attempts=counts, names=st.lists(values, max_size=2)), max_size=2
+    ),
+    access=st.none()
+    | st.builds(
+        LogAccess,
+        requests=counts,
+        bytes=counts,
+        classes=st.dictionaries(st.sampled_from(["2xx", "5xx"]), counts),
+        paths=named,
+        failed=named,
+        addresses=named,
+    ),
+)
 reports = st.builds(
     Report,
     version=st.just(1),
@@ -142,4 +220,5 @@ reports = st.builds(
     jobs=st.lists(jobs, max_size=2),
     events=st.lists(events, max_size=2),
     gaps=st.lists(gaps, max_size=2),
+    logs=st.lists(logs, max_size=2),
 )

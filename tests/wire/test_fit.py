@@ -6,14 +6,14 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.wire import reports as fitting
 from tests.wire.reports import FULL, SMALL
 from wire import codec, fit, limits
-from wire.report import CheckState, Event, JobResult, Reading
+from wire.report import CheckState, Event, JobResult, LogAccess, LogCount, LogLogin, LogShape, LogSummary, Reading
 
 anything = st.text(st.characters(), max_size=600)
 numbers = st.floats()
@@ -67,6 +67,43 @@ def test_whatever_is_measured_can_be_sent(
     assert codec.decode(codec.encode(report)) == report
 
 
+any_count = st.integers(-5, 1 << 60)
+any_counts = st.lists(st.builds(LogCount, anything, any_count), max_size=12)
+any_shapes = st.lists(st.builds(LogShape, shape=anything, count=any_count, level=st.just("error")), max_size=12)
+
+
+@settings(max_examples=30)
+@given(
+    st.builds(
+        LogSummary,
+        day=st.dates().map(str),
+        since=numbers,
+        until=numbers,
+        lines=any_count,
+        unreadable=any_count,
+        levels=st.just({"error": 1 << 60}),
+        shapes=any_shapes,
+        new_shapes=any_shapes,
+        new=any_count,
+        failed_logins=any_count,
+        logins=st.lists(st.builds(LogLogin, address=anything, attempts=any_count, names=st.lists(anything))),
+        access=st.builds(
+            LogAccess,
+            requests=any_count,
+            bytes=any_count,
+            classes=st.dictionaries(anything, any_count, max_size=12),
+            paths=any_counts,
+            failed=any_counts,
+            addresses=any_counts,
+        ),
+    )
+)
+def test_any_day_of_logs_is_made_to_fit(summary: LogSummary) -> None:
+    """Whatever a log held."""
+    report = replace(SMALL, logs=[fit.log_summary(summary)])
+    assert codec.decode(codec.encode(report)) == report
+
+
 @given(fitting.reports)
 def test_what_fits_is_left_as_it_is(report: Any) -> None:
     """Fitting changes nothing that home would take."""
@@ -74,6 +111,7 @@ def test_what_fits_is_left_as_it_is(report: Any) -> None:
     assert [fit.event(event) for event in report.events] == report.events
     assert [fit.job_result(job) for job in report.jobs] == report.jobs
     assert fit.readings(report.readings) == report.readings
+    assert [fit.log_summary(summary) for summary in report.logs] == report.logs
     assert report.facts is None or fit.facts(report.facts) == report.facts
 
 

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.wire.reports import FULL, SMALL
+from tests.wire.reports import FULL, LOGS, SMALL
 from wire import codec
 from wire.report import VERSION, Report
 
 GOLDEN = Path(__file__).parent / "golden"
-CASES = {"v1-full": FULL, "v1-small": SMALL, "v1-unknown-fields": FULL}
+CASES = {"v1-full": FULL, "v1-logs": LOGS, "v1-small": SMALL, "v1-unknown-fields": FULL}
 DIGESTS = {
     "v1-full": "9d5951a7ee4d1d29bdc960247f02d2fac869766417465f99db70824e94c37de7",
+    "v1-logs": "be4547514f1b8f20bf8120e01b2b6b6c8fd207732b76a79b3c145be5f59fe58d",
     "v1-small": "4a388138e0db733ba445e5623dd7dc782ef0d041ebf8f151f1edf178aa546930",
     "v1-unknown-fields": "4ece33a6a986b97191fb3719f74d4b9c2ac2fd4c0e5d29b2ed694c443191eb4b",
 }
@@ -42,7 +43,10 @@ def test_every_version_has_golden_files_and_every_file_is_tested() -> None:
 
 def test_the_full_report_uses_every_field_there_is() -> None:
     """A field that is added later without a golden file of its own is noticed here."""
-    for part in (FULL, FULL.checks[0], FULL.readings[0], FULL.jobs[0], FULL.events[1], FULL.gaps[0]):
+    (day,) = LOGS.logs
+    assert day.access is not None
+    logs = (day, day.logins[0], day.access)
+    for part in (LOGS, FULL.checks[0], FULL.readings[0], FULL.jobs[0], FULL.events[1], FULL.gaps[0], *logs):
         for name, default in zip(part.__struct_fields__[::-1], part.__struct_defaults__[::-1], strict=False):
             if (type(part), name) != (Report, "version"):
                 assert getattr(part, name) != default, f"{type(part).__name__}.{name}"

@@ -40,6 +40,7 @@ def test_the_limits_and_names_are_those_of_the_code(repository: Path) -> None:
     assert f"| {limits.MAX_GAPS}, {limits.MAX_FACTS}, {limits.MAX_LABELS} |" in text
     assert f"| {limits.MAX_NAME}; {limits.MAX_LABEL_NAME}; {limits.MAX_VALUE} characters |" in text
     assert f"| {limits.MAX_MESSAGE}; {limits.MAX_UNIT} characters |" in text
+    assert f"| {limits.MAX_LOGS}; {limits.MAX_SHAPES}; {limits.MAX_SHAPE} characters |" in text
     assert f"| `version` | {VERSION} |" in text
     for name in (protocol.REPORTS, protocol.ENROLL, protocol.REPORT_TYPE):
         assert name in text

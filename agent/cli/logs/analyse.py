@@ -16,6 +16,7 @@ from agent.cli.backup.progress import progress
 from agent.cli.logs.analysis import render
 from agent.logs.analyse.analysis import NEVER, STANDARD_INPUT, Analyser, Origin, usual
 from agent.logs.analyse.count import Window
+from agent.logs.analyse.known import folder_in
 from agent.paths import state_folder
 from agent.zones import zone_of
 from kit.commands import Command
@@ -56,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     window = Window(since, float("inf") if until is None else until)
     if window.since >= window.until:
         raise UsageError("--until is not later than --since, so there is nothing to read")
-    folder = state_folder(options.state_dir) / "logs"
+    folder = folder_in(state_folder(options.state_dir))
     analyser = Analyser(origins, window, zone=zone, now=now, memory_folder=folder)
     shown = argparse.Namespace(json=options.json, quiet=options.json)
     with progress(shown, lambda: Status(analyser.work.done, analyser.work.total or None)):

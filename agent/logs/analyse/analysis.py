@@ -57,10 +57,10 @@ STANDARD_INPUT = Origin()
 
 
 def usual(root: Path = Path("/")) -> list[Origin]:
-    """What there is of the usual logs; and the journal where no program writes the system's log to a file."""
+    """What there is of the usual logs; and the journal where the system's log is in no file that can be read."""
     found = [root / name for name in _USUAL if (root / name).exists()]
     origins = [Origin(path=path) for path in found]
-    if not any((root / name) in found for name in _SYSTEM):
+    if not any(os.access(root / name, os.R_OK) for name in _SYSTEM):
         origins.append(Origin(unit=""))
     return origins
 

@@ -1,6 +1,7 @@
 """The shapes that each log had before, by which it is known which are new.
 
-One file for each log, in a folder that belongs to whoever analyses.
+One file for each log, in a folder that belongs to whoever analyses: root and the agent do not see the same lines, and
+neither writes where the other can put links.
 """
 
 from __future__ import annotations
@@ -56,6 +57,11 @@ class Known(msgspec.Struct):
         self.shapes = dict(sorted(recent, key=lambda item: (-item[1][1], item[0]))[:MOST])
 
 
+def folder_in(state: Path) -> Path:
+    """The folder of whoever asks, in a state folder that several users share: root and the agent's own."""
+    return state / f"shapes-{os.geteuid()}"
+
+
 def load(folder: Path, log: str) -> Known:
     """What is known of a log: nothing where that cannot be read."""
     with suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
@@ -65,12 +71,16 @@ def load(folder: Path, log: str) -> Known:
 
 def save(folder: Path, log: str, known: Known) -> None:
     """Keep it. Raises OSError; PermissionError where the folder belongs to somebody else."""
-    folder.mkdir(mode=0o755, exist_ok=True)
-    about = folder.lstat()
-    # Who owns the folder above could have put a link here, through which root would write elsewhere.
-    if about.st_uid != os.geteuid() or folder.is_symlink():
-        raise PermissionError(f"{folder} belongs to somebody else")
-    write_durably(_file(folder, log), msgspec.msgpack.encode(known), mode=0o600)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    # Who owns the folder above could put a link here at any moment, through which root would write elsewhere.
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if os.fstat(descriptor).st_uid != os.geteuid():
+            raise PermissionError(f"{folder} belongs to somebody else")
+        here = Path(f"/proc/self/fd/{descriptor}")
+        write_durably(_file(here, log), msgspec.msgpack.encode(known), mode=0o600)
+    finally:
+        os.close(descriptor)
 
 
 def _file(folder: Path, log: str) -> Path:
