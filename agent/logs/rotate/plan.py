@@ -192,7 +192,9 @@ class _Planner:
         rule = self._rule
         kept = self._kept
         if rule.rotate == -1:
-            numbers = [self._names.number_of(name, self._packed) for name in self._listing.names()]
+            numbers = [
+                self._names.number_of(name, behind) for name in self._listing.names() for behind in self._behind()
+            ]
             kept = max([number for number in numbers if number is not None], default=-1)
             if kept < 0:
                 return
@@ -214,7 +216,7 @@ class _Planner:
 
     def _shift(self, number: int, kept: int) -> None:
         rule = self._rule
-        for behind in ("", self._packed) if rule.codec and self._packed else (self._packed,):
+        for behind in self._behind():
             name = self._names.numbered(number) + behind
             following = self._names.numbered(number + 1) + behind
             inode = self._listing.inode(name)
@@ -237,6 +239,10 @@ class _Planner:
             if not self._pretend:
                 self._listing.drop(name)
                 self._listing.add(following, inode)
+
+    def _behind(self) -> tuple[str, ...]:
+        """What names of older ones may have behind them: where somebody else compresses, some are not yet."""
+        return ("", self._packed) if self._rule.codec and self._packed else (self._packed,)
 
     def _is_old(self, name: str) -> bool:
         """Whether it has the age at which older ones go."""
