@@ -14,7 +14,7 @@ from agent.home.sender import Sender
 from agent.home.spool import Spool
 from agent.state import State
 from collector.cli import main as collector
-from tests.faults.zygote import arm
+from tests.faults.fuse import arm
 from wire.report import CheckState, Event, JobResult, Reading
 
 PATIENCE = 60.0
