@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.logs.rotate.rule import DAILY, EVERY_7_DAYS, HOURLY, MONTHLY, SIZE, WEEKLY
+from agent.logs.rotate.rule import DAILY, HOURLY, MONTHLY, SIZE, WEEKLY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,17 +54,18 @@ def judge(rule: Rule, log: str, facts: Facts, last: Moment, now: Moment, force: 
     elif last.seconds - now.seconds > _FUTURE:
         due = True
         alarm = f"log {log} last rotated in the future -- rotation forced"
+    elif now.is_same_hour(last):
+        due = False
+        reasons.append("log has already been rotated")
     else:
         due = _its_turn(rule, last, now, reasons)
-        if due and rule.minsize and facts.size < rule.minsize:
+        # All that hold are said.
+        if rule.minsize and facts.size < rule.minsize:
             due = False
             reasons.append("'minsize' directive is used and the log size is smaller than the minsize value")
-            # Both are said where both hold.
-            if _young(rule, facts, now):
-                reasons.append(_TOO_YOUNG)
-        elif due and _young(rule, facts, now):
+        if rule.minage and now.seconds - facts.modified // 10**9 <= rule.minage * DAY:
             due = False
-            reasons.append(_TOO_YOUNG)
+            reasons.append("'minage' directive is used and the log age is smaller than the minage days")
     if due and not rule.ifempty and not facts.size:
         due = False
         reasons.append("log is empty")
@@ -73,28 +74,18 @@ def judge(rule: Rule, log: str, facts: Facts, last: Moment, now: Moment, force: 
     return Verdict(False, tuple([f"  log does not need rotating ({reason})" for reason in reasons]), alarm)
 
 
-_TOO_YOUNG = "'minage' directive is used and the log age is smaller than the minage days"
-
-
-def _young(rule: Rule, facts: Facts, now: Moment) -> bool:
-    return bool(rule.minage) and now.seconds - facts.modified // 10**9 <= rule.minage * DAY
-
-
 def _its_turn(rule: Rule, last: Moment, now: Moment, reasons: list[str]) -> bool:
-    same_day = now.year == last.year and now.month == last.month and now.day == last.day
+    """Whether its time has come; it was not rotated in this hour."""
     criterion = rule.criterion
     if criterion == HOURLY:
-        if not same_day or now.hour != last.hour:
-            return True
-        reasons.append("log has already been rotated")
-        return False
-    if same_day:
-        reasons.append("log has already been rotated")
-        return False
-    if criterion == DAILY:
         return True
-    if criterion == WEEKLY:
-        if now.days_since(last) >= 7 or (rule.weekday != EVERY_7_DAYS and now.weekday == rule.weekday):
+    if criterion == DAILY:
+        if not now.is_same_day(last):
+            return True
+        reasons.append(f"log has been rotated at {last}, which is less than a day ago")
+    elif criterion == WEEKLY:
+        days = now.days_since(last)
+        if days >= 7 or (days > 0 and now.weekday == rule.weekday):  # EVERY_7_DAYS is no day's
             return True
         reasons.append(f"log has been rotated at {last}, which is less than a week ago")
     elif criterion == MONTHLY:

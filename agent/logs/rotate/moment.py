@@ -10,17 +10,27 @@ DAY = 86400
 class Moment:
     """Seconds since 1970, and what a calendar and a clock on the wall show then."""
 
-    __slots__ = ("day", "hour", "minute", "month", "second", "seconds", "weekday", "year")
+    __slots__ = ("day", "hour", "minute", "month", "season", "second", "seconds", "weekday", "year")
 
     def __init__(self, seconds: int, wall: time.struct_time) -> None:
         self.seconds = seconds
         self.year, self.month, self.day, self.hour, self.minute, self.second = wall[:6]
         self.weekday = (wall.tm_wday + 1) % 7
         """0 is Sunday."""
+        self.season = wall.tm_isdst
+        """1 in summer time."""
+
+    def is_same_day(self, other: Moment) -> bool:
+        """By the calendar."""
+        return (self.year, self.month, self.day) == (other.year, other.month, other.day)
+
+    def is_same_hour(self, other: Moment) -> bool:
+        """By calendar and clock."""
+        return self.hour == other.hour and self.is_same_day(other)
 
     def days_since(self, other: Moment) -> int:
-        """Whole times 24 hours between the midnights that began both days: the change to summer time takes one away,
-        as logrotate has it."""
+        """Whole times 24 hours between the beginnings of both days, taken to be as long ago as the clock shows: a
+        change to summer time in between takes one away, as logrotate has it."""
         return (self._midnight() - other._midnight()) // DAY
 
     def week(self) -> int:
@@ -28,7 +38,7 @@ class Moment:
         return int(time.strftime("%V", time.localtime(self.seconds)))
 
     def _midnight(self) -> int:
-        return int(time.mktime((self.year, self.month, self.day, 0, 0, 0, 0, 0, -1)))
+        return self.seconds - (self.hour * 60 + self.minute) * 60 - self.second
 
     def __str__(self) -> str:
         return f"{self.year}-{self.month:02}-{self.day:02} {self.hour:02}:{self.minute:02}"
@@ -39,8 +49,7 @@ def in_names(now: Moment, *, yesterday: bool, hour_ago: bool) -> Moment:
     that, as logrotate has it. Raises OverflowError or OSError."""
     seconds: float = now.seconds
     if yesterday:
-        season = time.localtime(now.seconds).tm_isdst
-        seconds = time.mktime((now.year, now.month, now.day - 1, 12, now.minute, now.second, 0, 0, season))
+        seconds = time.mktime((now.year, now.month, now.day - 1, 12, now.minute, now.second, 0, 0, now.season))
     if hour_ago:
         seconds -= 3600
     return at(seconds)
