@@ -17,7 +17,7 @@ esac
 
 # A host that has the collector keeps it when its agent is installed anew: they are one environment.
 [ ! -e "$prefix/current/bin/hostward-collector" ] || part=collector
-agent="hostward-agent.service hostward-jobs.socket hostward-jobs@.service hostward-backup-watch@.service"
+agent="hostward-agent.service hostward-jobs.socket hostward-jobs@.service hostward-backup-watch@.service hostward-logs.service"
 case $part in
     agent) lock=agent commands="hostward" units=$agent ;;
     collector) lock=run commands="hostward hostward-collector" units="$agent hostward-collector.service" ;;

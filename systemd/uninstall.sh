@@ -6,7 +6,7 @@ prefix=$1
 
 [ "$(id -u)" = 0 ] || { echo "hostward: uninstalling removes from $prefix, /usr/local/bin and /etc: run it as root" >&2; exit 1; }
 
-for unit in hostward-agent.service hostward-jobs.socket hostward-collector.service; do
+for unit in hostward-agent.service hostward-jobs.socket hostward-logs.service hostward-collector.service; do
     [ -e "/etc/systemd/system/$unit" ] || continue
     if [ -d /run/systemd/system ]; then systemctl disable --now "$unit"; else systemctl disable "$unit"; fi
     rm "/etc/systemd/system/$unit"
@@ -33,4 +33,4 @@ for program in "$prefix"/*/bin/hostward; do
 done
 rmdir "$prefix" 2>/dev/null || true
 echo "hostward is uninstalled; these stay, as far as they are there: /etc/hostward, /var/lib/hostward," \
-    "/var/lib/hostward-collector, the user hostward"
+    "/var/lib/hostward-logs, /var/lib/hostward-collector, the user hostward"

@@ -12,6 +12,8 @@ import pytest
 
 from agent.backup.watch.place import folder_of
 from agent.daemon.loop import JOBS_GRACE, LAST_DELIVERY
+from agent.logs.rules import place
+from agent.logs.watch.server import GOODBYE
 from agent.paths import System
 from agent.privileged.protocol import SOCKET
 from agent.privileged.sandbox import STOP_GRACE
@@ -24,6 +26,7 @@ UNITS = (
     "hostward-jobs.socket",
     "hostward-jobs@.service",
     "hostward-backup-watch@.service",
+    "hostward-logs.service",
 )
 
 
@@ -49,7 +52,12 @@ def test_systemd_finds_nothing_wrong(repository: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("unit", "most"),
-    [("hostward-agent.service", 25), ("hostward-jobs@.service", 20), ("hostward-backup-watch@.service", 25)],
+    [
+        ("hostward-agent.service", 25),
+        ("hostward-jobs@.service", 20),
+        ("hostward-backup-watch@.service", 25),
+        ("hostward-logs.service", 22),
+    ],
 )
 def test_the_sandbox_is_tight(repository: Path, unit: str, most: int) -> None:
     """systemd's own score of exposure, of which 100 is all and 0 is none, stays low."""
@@ -97,3 +105,14 @@ def test_the_unit_gives_the_agent_the_time_that_it_takes(repository: Path) -> No
     assert int(found["WatchdogSec"]) > 0
     assert found["OOMPolicy"] == "continue"
     assert found["CapabilityBoundingSet"] == ""
+
+
+def test_the_watcher_of_logs_writes_where_its_state_is_looked_for(repository: Path) -> None:
+    """And to logs; nothing else is writable. It starts where there are rules."""
+    found = options(repository, "hostward-logs.service")
+    assert f"/var/lib/{found['StateDirectory']}" == str(place.ROOTS)
+    assert found["StateDirectoryMode"] == "0755", "the agent's check reads there"
+    assert (found["ProtectSystem"], found["ReadWritePaths"]) == ("strict", "/var/log")
+    assert found["ExecCondition"].endswith("hostward logs watch --configured")
+    assert found["ExecStart"] == found["ExecCondition"].removesuffix(" --configured")
+    assert float(found["TimeoutStopSec"]) > GOODBYE
