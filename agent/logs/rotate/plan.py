@@ -14,6 +14,7 @@ from agent.logs.rotate.steps import (
     Create,
     Discard,
     Fail,
+    Look,
     Mail,
     Move,
     Remove,
@@ -284,15 +285,16 @@ class _Planner:
                 self._say(f"Not truncating {log}")
             return
         aside = f"{log}.tmp" if rule.renamecopy else path
-        self._say(f"renaming {log} to {aside}")
+        self._steps.append(Look(log))
+        self._say(f"renaming {log} to {aside}", failed=True)
         self._steps.append(Move(log, aside, facts.inode))
         if not rule.renamecopy:
             self._will_be(final, facts.inode)
         if rule.rotate == 0:
             self._doomed = [final if rule.delaycompress else final + self._packed]
-            self._say(f"disposeName will be {self._path(self._doomed[0])}")
+            self._say(f"disposeName will be {self._path(self._doomed[0])}", failed=True)
         if rule.create is not None:
-            mode = facts.mode & 0o7777 if rule.create.mode is None else rule.create.mode
+            mode = facts.mode & 0o777 if rule.create.mode is None else rule.create.mode
             uid = facts.uid if rule.create.uid is None else rule.create.uid
             gid = facts.gid if rule.create.gid is None else rule.create.gid
             self._say(f"creating new {log} mode = 0{mode:o} uid = {uid} gid = {gid}")
@@ -326,7 +328,8 @@ class _Planner:
     def _mail_last(self, name: str) -> None:
         if self._rule.mail and not self._rule.mailfirst:
             packed = bool(self._packed) and name.endswith(self._packed)
-            self._steps.append(Mail(self._path(name), self._log, packed))
+            path = self._path(name)
+            self._steps.append(Mail(path, self._log if packed else path, packed))
 
     def _remove(self, name: str) -> None:
         inode = self._listing.inode(name) or 0

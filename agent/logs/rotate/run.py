@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import stat
-from functools import partial
 
 from agent.logs.rotate.apply.su import Identity
 from agent.logs.rotate.due import Facts, judge
@@ -140,21 +139,25 @@ class _Run:
             self._finished.update(begun.ended, [plan.log for plan in begun.plans])
             if begun.plans:
                 self._voice.verbose(f"finishing what was interrupted for {begun.pattern}")
-            well = self._as_user(begun.rule, partial(self._finish, begun)) and well
+            well = self._as_user(begun.rule, self._finisher(begun)) and well
         return well
 
-    def _finish(self, begun: Begun, identity: Identity) -> bool:
+    def _finisher(self, begun: Begun) -> Callable[[Identity], bool]:
         from agent.logs.rotate import moment  # see the module's docstring
 
-        return self._carrier(begun.rule, begun.pattern, identity, moment.at(begun.at)).finish(begun)
+        now = moment.at(begun.at)
+        return lambda identity: self._carrier(begun.rule, begun.pattern, identity, now).finish(begun)
 
     # --- A section ---
 
     def section(self, section: Section) -> bool:
         """Whether all of its logs that are due are rotated."""
         self._voice.verbose(_header(section, self._force))
+        if not section.logs:
+            self._voice.verbose("No logs found. Rotation not needed.")
+            return True
         self._folders.clear()
-        return self._as_user(section.rule, partial(self._section, section))
+        return self._as_user(section.rule, lambda identity: self._section(section, identity))
 
     def _as_user(self, rule: Rule, do: Callable[[Identity], bool]) -> bool:
         identity = Identity(self._voice)
@@ -181,7 +184,19 @@ class _Run:
         if due:
             carrier = self._carrier(section.rule, section.pattern, identity, self._now)
             return carrier.rotate(due, spoilt=spoilt) and not spoilt
+        self._say_what_does_not_run(section.rule, spoilt)
         return not spoilt
+
+    def _say_what_does_not_run(self, rule: Rule, spoilt: bool) -> None:
+        shared = rule.sharedscripts and not spoilt
+        for script, runs, name, reason in (
+            (rule.firstaction, True, "first action", "logs will be rotated"),
+            (rule.prerotate, shared, "prerotate", "logs will be rotated"),
+            (rule.postrotate, shared, "postrotate", "logs were rotated"),
+            (rule.lastaction, True, "last action", "logs will be rotated"),
+        ):
+            if script is not None and runs:
+                self._voice.verbose(f"not running {name} script, since no {reason}")
 
     def _carrier(self, rule: Rule, pattern: str, identity: Identity, now: Moment) -> Carrier:
         # Another user may not be able to read our modules.
@@ -286,6 +301,21 @@ class _Run:
                 return None, True
             self._voice.error(f"stat of {log} failed: {error.strerror}")
             return None, False
+
+
+def _not_run(rule: Rule, spoilt: bool) -> list[str]:
+    """What is said of scripts when no log is due; `spoilt`: something is wrong with one of them."""
+    words = []
+    if rule.firstaction is not None:
+        words.append("not running first action script, since no logs will be rotated")
+    if rule.sharedscripts and not spoilt:
+        if rule.prerotate is not None:
+            words.append("not running prerotate script, since no logs will be rotated")
+        if rule.postrotate is not None:
+            words.append("not running postrotate script, since no logs were rotated")
+    if rule.lastaction is not None:
+        words.append("not running last action script, since no logs will be rotated")
+    return words
 
 
 def _objection(folder: str) -> OSError | str:

@@ -103,9 +103,9 @@ def access_list_of(folder: Folder, name: str) -> bytes | None:
 
 
 def make_alike(descriptor: int, source: int, status: os.stat_result) -> None:
-    """Give a file the owners, mode and access list of `source`. Raises OSError."""
+    """Give a file the owners, permissions and access list of `source`. Raises OSError."""
     own(descriptor, os.fstat(descriptor), status.st_uid, status.st_gid)
-    operations.fchmod(descriptor, stat.S_IMODE(status.st_mode))
+    operations.fchmod(descriptor, status.st_mode & 0o777)
     try:
         access_list = os.getxattr(source, ACCESS_LIST)
     except OSError:
