@@ -13,6 +13,7 @@ from agent.logs.rotate.steps import (
     Create,
     Discard,
     Fail,
+    Look,
     Mail,
     Move,
     Remove,
@@ -88,6 +89,17 @@ class Applier:
         return well
 
     # --- Names ---
+
+    def _look(self, step: Look) -> bool:
+        if self._pretend or self.resuming:
+            return True
+        try:
+            folder, name = self._folders.of(step.path)
+            folder.look(name)
+        except OSError as error:
+            self._voice.error(f"getting file ACL {step.path}: {error.strerror}")
+            return False
+        return True
 
     def _shift(self, step: Shift) -> bool:
         if self._pretend:
@@ -367,7 +379,7 @@ class Applier:
                 self._rule,
                 step.path,
                 descriptor,
-                step.log,
+                step.subject,
                 packed=step.packed,
                 command=self._mail_command,
                 voice=self._voice,
@@ -395,6 +407,7 @@ def _no_mark(path: str, values: list[int]) -> None:
 
 
 _DOING: dict[type[Step], Callable[[Applier, Any], bool]] = {
+    Look: Applier._look,
     Shift: Applier._shift,
     Move: Applier._move,
     Create: Applier._create,
