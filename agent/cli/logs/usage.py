@@ -83,8 +83,9 @@ def run(options: argparse.Namespace) -> int:
 def _of(rule: LogOptions, units: dict[str, int], is_known: bool) -> RuleUsage:
     form, logs = rule_of(rule), logs_of(rule)
     used = used_by(logs, {log: old_of(rule, form, log) for log in logs})
+    budget = None if rule.budget is None else int(rule.budget)
     journal = sum(units.get(unit, 0) for unit in rule.units) if rule.units and is_known else None
-    return RuleUsage(rule=rule.name, logs=used, journal=journal, budget=rule.budget)
+    return RuleUsage(rule=rule.name, logs=used, journal=journal, budget=budget)
 
 
 def _show(usage: Usage) -> None:

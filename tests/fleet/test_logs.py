@@ -1,0 +1,100 @@
+"""Logs and backups are watched under a real systemd, in the sandboxes of their units."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import msgspec
+
+from agent.logs.watch.status import Status
+from tests.fleet.homes import until
+from tests.fleet.host import Host
+
+CONFIGURATION = """
+[[logs]]
+name = "shop"
+paths = ["/var/log/shop/*.log"]
+size = "64KiB"
+budget = "1GiB"
+units = ["shop.service"]
+owner = "www-data"
+then = { reload = "shop.service" }
+
+[[logs]]
+name = "elsewhere"
+paths = ["/srv/elsewhere.log"]
+size = "64KiB"
+"""
+SHOP = """\
+[Service]
+ExecStart=/bin/sh -c 'while :; do echo the shop is open; sleep 0.1; done'
+ExecReload=/usr/bin/touch /run/shop.reloaded
+"""
+FILL = "yes 0123456789012345678901234567890123456789 | head -c 100000 >> {path}"
+STATUS = "/var/lib/hostward-logs/status.json"
+
+
+def told(host: Host) -> Status:
+    done = host.run(f"cat {STATUS}", check=False)
+    return msgspec.json.decode(done.stdout, type=Status) if done.stdout else Status()
+
+
+def test_logs_are_rotated_by_the_unit(host: Host) -> None:
+    """By size, with the rights and the programs that this takes; elsewhere it may not write, and says so, which the
+    agent tells. The journal's part is known by unit."""
+    host.run("systemctl start hostward-logs")
+    assert host.run("systemctl is-active hostward-logs", check=False).stdout == "inactive\n", "there is no rule"
+    host.write("/etc/hostward/agent.toml", CONFIGURATION)
+    host.write("/etc/systemd/system/shop.service", SHOP)
+    host.run("systemctl daemon-reload && systemctl start shop")
+    host.run("mkdir /var/log/shop && echo begun > /var/log/shop/shop.log && systemctl start hostward-logs")
+    assert host.run("systemctl is-active hostward-logs").stdout == "active\n"
+
+    host.run(FILL.format(path="/var/log/shop/shop.log"))
+    packed = "ls /var/log/shop/shop.log-*.zst"
+    until(lambda: host.run(packed, check=False).returncode == 0, "the old log is compressed")
+    assert host.run("stat -c '%U %s' /var/log/shop/shop.log").stdout == "www-data 0\n"
+    assert host.run("test -e /run/shop.reloaded").returncode == 0
+    until(lambda: told(host).rules["shop"].rotations == 1, "it is told")
+    until(lambda: told(host).rules["shop"].journal.get("shop.service", 0) > 0, "the journal was read")
+
+    host.run(FILL.format(path="/srv/elsewhere.log"))
+    until(lambda: "Read-only file system" in told(host).rules["elsewhere"].trouble, "it may not write there")
+    host.run("systemctl start hostward-agent", timeout=120)
+    until(lambda: check(host).startswith("elsewhere: "), "the agent tells of it")
+    usage = json.loads(host.run("hostward logs usage --json").stdout)
+    assert usage["units"]["shop.service"] > 0
+    assert usage["journal"] >= sum(usage["units"].values())
+
+    said = host.run("systemd-analyze security --no-pager hostward-logs", check=False).stdout
+    score = re.search(r"Overall exposure level for hostward-logs.service: ([0-9.]+)", said)
+    assert score is not None, said
+    assert float(score[1]) <= 2.2
+    host.run("systemctl reload hostward-logs && systemctl stop hostward-logs")
+    assert host.run("systemctl show -P Result hostward-logs").stdout == "success\n"
+
+
+def check(host: Host) -> str:
+    """What the agent says of the rotation."""
+    done = host.run("hostward status --json", check=False)
+    found = {one["name"]: one for one in json.loads(done.stdout)["checks"]} if done.stdout else {}
+    return str(found.get("rotation", {}).get("message", ""))
+
+
+def test_a_backup_s_folders_are_watched_by_the_unit(host: Host) -> None:
+    """A run asks it, and scans only what changed."""
+    host.write("/etc/hostward/password", "secret\n", 0o600)
+    host.write(
+        "/etc/hostward/agent.toml",
+        '[backups.etc]\nrepository = "/srv/backup"\npassword_file = "/etc/hostward/password"\n'
+        'paths = ["/etc"]\nwatch = true\n',
+    )
+    host.run("hostward backup init --job etc && systemctl start hostward-backup-watch@etc", timeout=120)
+    assert host.run("systemctl is-active hostward-backup-watch@etc").stdout == "active\n"
+    host.run("hostward backup run etc", timeout=120)
+    host.run("echo new > /etc/hostward/new")
+    done = host.run("hostward backup run etc", timeout=120)
+    assert re.search("^scanning [1-9][0-9]* folders in which something changed", done.stdout), done.stdout
+    host.run("systemctl stop hostward-backup-watch@etc")
+    assert host.run("systemctl show -P Result hostward-backup-watch@etc").stdout == "success\n"
