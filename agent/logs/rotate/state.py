@@ -34,14 +34,18 @@ _WEIGHTS = tuple(pow(13, place, _BUCKETS) for place in range(_LONGEST_LINE))
 _FIELDS = (
     ("year", 1900, 2100),
     ("month", 1, 12),
-    ("day", 1, 31),
+    ("day", 0, 31),
     ("hour", 0, 23),
     ("minute", 0, 59),
     ("second", 0, 59),
 )
 _DIGITS = frozenset("0123456789")
+_PLAIN = 30
+"""Characters in which a date surely has its place."""
 _MOST_DIGITS = 12
 """Of a number: what is longer is none of a time."""
+_SHORTEST_MONTH = 28
+"""Days: later ones may be of the next month."""
 _ATTRIBUTES = ("system.posix_acl_access", "security.selinux")
 """What a new state file has as the old one had it, besides owner and mode."""
 
@@ -146,7 +150,7 @@ class State:
                 return False
             if wordy and name not in self._entries:
                 self._voice.verbose("Creating new state")
-            self._entries[name] = when
+            self._entries[name] = when if 0 < when[2] <= _SHORTEST_MONTH else _fields(moment.on(*when))
         if unfinished:
             self._voice.error(f"line {len(lines) + 1} too long in state file {self.path}")
         return not unfinished
@@ -170,7 +174,7 @@ class State:
     def rotated(self, log: str, now: Moment) -> None:
         """Note that a log was rotated now."""
         self._considered.add(log)
-        self._entries[log] = (now.year, now.month, now.day, now.hour, now.minute, now.second)
+        self._entries[log] = _fields(now)
 
     def write(self, now: Moment) -> bool:
         """Replace the file, wholly or not at all, and durably. Returns whether that could be done."""
@@ -210,12 +214,17 @@ class State:
         return [log for bucket in buckets for log in bucket]
 
 
+def _fields(when: Moment) -> tuple[int, ...]:
+    return (when.year, when.month, when.day, when.hour, when.minute, when.second)
+
+
 def _parsed(line: str, number: int) -> tuple[str, tuple[int, ...]]:
     """Name and time of a line. Raises ValueError with the message."""
     if "\0" in line or len(os.fsencode(line)) >= _LONGEST_LINE:
         raise ValueError(f"line {number} {'not parsable' if line.startswith(chr(0)) else 'too long'}")
     name, closed, date = line[1:].partition('" ')
-    if not (closed and line.startswith('"') and "\\" not in name and '"' not in name and date.strip() == date):
+    quotes = line.count('"') + date.count("'") + line.count("\\")
+    if not (closed and line.startswith('"') and quotes == 2 and len(date.split()) == 1):
         try:
             name, date = split_names(line)
         except ValueError:
@@ -226,7 +235,8 @@ def _parsed(line: str, number: int) -> tuple[str, tuple[int, ...]]:
     day, _, rest = rest.partition("-")
     hour, _, rest = rest.partition(":")
     minute, _, second = rest.partition(":")
-    if name and date.isascii() and (year + month + day + hour + minute + second).isdigit() and second:
+    is_plain = date.isascii() and (year + month + day + hour + minute + second).isdigit() and len(date) <= _PLAIN
+    if name and is_plain and second:
         return name, (int(year), int(month), int(day), int(hour), int(minute), int(second))
     numbers = _scan(date)
     if not name or len(numbers) < 3:

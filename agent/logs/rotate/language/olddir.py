@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 
 from agent.logs.rotate.language.text import FileMistakeError
 
@@ -48,8 +47,6 @@ def _verify_one(path: str, log: str, device: int, rule: Rule, source: Source, vo
             raise FileMistakeError(f"{source.place} {said}") from None
         make(path, rule.createolddir, rule.su, voice, debug=debug)
         return
-    if not stat.S_ISDIR(status.st_mode):
-        raise FileMistakeError(f"{source.place} olddir path {path} is not a directory")
     if status.st_dev != device and not (rule.copy or rule.copytruncate or rule.renamecopy):
         raise FileMistakeError(f"{source.place} olddir {path} and log file {log} are on different devices")
 
