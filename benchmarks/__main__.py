@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from benchmarks import agent_rest, backup, history, ingest, logs, startup
+from benchmarks.logs import analyse
 from benchmarks.tables import Table, machine
 
 BENCHMARKS: dict[str, Callable[[bool], Iterator[Table]]] = {
@@ -16,6 +17,7 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Table]]] = {
     "ingest": ingest.run,
     "backup": backup.run,
     "logs": logs.run,
+    "logs-analyse": analyse.run,
 }
 
 

@@ -20,6 +20,7 @@ PACKAGES = {
     "dnf": "a package manager to ask, also on Debian",
     "crun": "starts the containers of podman",
     "fuse3": "backups are mounted",
+    "goaccess": "the analysis of logs is measured beside it",
     "iproute2": "namespaces for tests of the network",
     "jq": "commands of the pages ask for JSON",
     "libatomic1": "what drives the browser is linked to it",

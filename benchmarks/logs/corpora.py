@@ -14,22 +14,22 @@ BATCH = 20_000
 """Lines that are written at once."""
 
 
-def access_log(path: Path, size: int) -> None:
-    """What a web server wrote, in the combined format: few visitors and pages come often, many seldom."""
+def access_log(path: Path, size: int, *, number: int = VISITORS) -> None:
+    """What a web server wrote, in the combined format: few visitors, of `number`, and pages come often."""
     source = random.Random(5)
     agents = [_agent(source) for _ in range(AGENTS)]
     visitors = [
-        (".".join(str(source.randrange(1, 255)) for _ in range(4)), source.choice(agents)) for _ in range(VISITORS)
+        (".".join(str(source.randrange(1, 255)) for _ in range(4)), source.choice(agents)) for _ in range(number)
     ]
     pages = [
         (f"/{source.choice(('shop', 'static', 'api/v1', 'img', 'account'))}/{source.randbytes(6).hex()}", length)
         for length in (source.randrange(200, 90_000) for _ in range(PAGES))
     ]
-    often = [1 / (rank + 10) for rank in range(max(VISITORS, PAGES))]
+    often = [1 / (rank + 10) for rank in range(max(number, PAGES))]
     second, shown, stamp = float(START), 0, ""
     with path.open("wb", buffering=1 << 20) as file:
         while file.tell() < size:
-            who = source.choices(visitors, often[:VISITORS], k=BATCH)
+            who = source.choices(visitors, often[:number], k=BATCH)
             what = source.choices(pages, often[:PAGES], k=BATCH)
             codes = source.choices((200, 304, 302, 404, 500), (80, 10, 4, 5, 1), k=BATCH)
             lines = []

@@ -17,6 +17,7 @@ import pytest
         ("history", ["bytes a sample"]),
         ("ingest", ["p99"]),
         ("logs", ["hostward over logrotate", "logrotate over it"]),
+        ("logs-analyse", ["goaccess over it"]),
         ("backup", ["restic over hostward", "hostward over restic", "corpus", "and watched"]),
     ],
 )

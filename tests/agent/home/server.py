@@ -58,8 +58,12 @@ class Marks:
 
 
 def count(report: Report) -> Counter[str]:
-    """What a report brings, and what it says is lost: what was produced is the sum of these."""
-    found = Counter(readings=len(report.readings), events=len(report.events), job_results=len(report.jobs))
+    """What a report brings, and what it says is lost: what was produced is the sum of these.
+
+    A day of logs counts as an event.
+    """
+    events = len(report.events) + len(report.logs)
+    found = Counter(readings=len(report.readings), events=events, job_results=len(report.jobs))
     for gap in report.gaps:
         found += Counter(readings=gap.readings, events=gap.events, job_results=gap.job_results)
     return found

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from agent.home.reporter import ROOM, Reporter, batches
 from agent.home.spool import Spool
 from agent.state import Kind, State, StoredCheck, Waiting
-from tests.wire.reports import FULL
+from tests.wire.reports import FULL, LOGS
 from wire import codec, limits
 from wire.report import CheckState, Event, Gap, JobResult, Reading, Report
 
@@ -53,18 +53,19 @@ def desk(state: State) -> Desk:
 def test_a_report_takes_along_all_that_waits_once(state: State, desk: Desk) -> None:
     with state.transaction():
         state.enqueue(FULL.readings)
-        for item in (*FULL.events, *FULL.jobs):
+        for item in (*FULL.events, *FULL.jobs, *LOGS.logs):
             state.enqueue(item)
         for check in FULL.checks:
             state.save_check(StoredCheck(check, b"", "boot-1"))
         state.add_gap(FULL.gaps[1])
     (report,) = desk.compose(os="Debian")
     assert (report.readings, report.events, report.jobs) == (FULL.readings, FULL.events, FULL.jobs)
+    assert report.logs == LOGS.logs
     assert report.gaps == [FULL.gaps[1]]
     assert sorted(report.checks, key=lambda check: check.name) == sorted(FULL.checks, key=lambda check: check.name)
     assert (report.host, report.epoch, report.boot, report.sequence) == ("host-1", state.epoch, "boot-1", 1)
     (report,) = desk.compose(os="Debian")
-    assert (report.readings, report.events, report.jobs, report.gaps) == ([], [], [], [])
+    assert (report.readings, report.events, report.jobs, report.gaps, report.logs) == ([], [], [], [], [])
     assert len(report.checks) == len(FULL.checks)
 
 
