@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from agent.backup.format.keyfile import Cost
+from agent.cli.main import main
 from agent.config.log_rules import load_log_rules
 from agent.config.logs import CLASSES
 from tests.require import require_program
 
-CODE = """
-import os, sys
-from agent.backup.format.keyfile import Cost
-from agent.backup.repository import keys
-from agent.cli.main import main
-keys.calibrated_cost = lambda: Cost(1024, 8, 1)  # a password that is tried takes half a second otherwise
-if sys.argv[1] == "logs":
-    sys.argv[3:3] = ["--state-dir", os.environ["STATE"]]
-sys.exit(main())
-"""
 PLACES = re.compile(r"(?<![\w.])/(?:srv/|etc/|var/log)")
 """What stands on the page is in the test's own folder."""
 
@@ -59,9 +51,12 @@ def test_its_classes_are_those_of_the_code(page: str) -> None:
     assert {name: int(days.replace(",", "")) for name, days in rows.items()} == CLASSES
 
 
-def test_its_commands_run(page: str, tmp_path: Path, repository: Path) -> None:
+def test_its_commands_run(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     """On a host that has the rules of the page, and logs of a hundred days."""
     require_program("jq")
+    said: dict[str, str] = {}
     for folder in ("srv/shop", "etc/hostward/agent.d", "etc/logrotate.d", "var/log/shop", "bin", "state"):
         (tmp_path / folder).mkdir(parents=True)
     old = tmp_path / "var/log/audit-trail.log-20200101-000000"
@@ -75,26 +70,26 @@ def test_its_commands_run(page: str, tmp_path: Path, repository: Path) -> None:
     tables = [block.replace("nginx.service", "no.service") for block in blocks(page, "toml")]
     rules = PLACES.sub(lambda place: f"{tmp_path}{place[0]}", "\n".join(tables))
     (tmp_path / "etc/hostward/agent.toml").write_text(rules)
-    program = tmp_path / "bin" / "hostward"
-    program.write_text(f"#!{sys.executable}\n{CODE}")
-    program.chmod(0o755)
-    environment = {
-        **os.environ,
-        "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
-        "PYTHONPATH": str(repository),
-        "XDG_CACHE_HOME": str(tmp_path / "cache"),
-        "HOSTWARD_CONFIG": str(tmp_path / "etc/hostward/agent.toml"),
-        "STATE": str(tmp_path / "state"),
-    }
+    monkeypatch.setattr("agent.backup.repository.keys.calibrated_cost", lambda: Cost(1024, 8, 1))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOSTWARD_CONFIG", str(tmp_path / "etc/hostward/agent.toml"))
     # The repository is made in the second of the sections.
-    commands = [*blocks(page.partition("## Retention")[2], "sh"), *blocks(page.partition("## Retention")[0], "sh")]
-    lines = PLACES.sub(lambda place: f"{tmp_path}{place[0]}", "".join(commands))
-    ended = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", lines], env=environment, capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert ended.stderr == ""
-    assert f"rotated {tmp_path}/var/log/shop/shop.log: it was asked for" in ended.stdout
+    first, _, second = page.partition("## Retention")
+    for line in "".join([*blocks(second, "sh"), *blocks(first, "sh")]).splitlines():
+        command, filtered, then = PLACES.sub(lambda place: f"{tmp_path}{place[0]}", line).partition(" | ")
+        command, _, target = command.partition(" > ")
+        words = shlex.split(command)[1:]
+        if words[0] == "logs":
+            words[2:2] = ["--state-dir", str(tmp_path / "state")]
+        assert main(words) == 0, line
+        out, err = capfd.readouterr()
+        assert err == "", line
+        if target:
+            Path(target).write_text(out)
+        if filtered:
+            out = subprocess.run(shlex.split(then), input=out, capture_output=True, text=True, check=True).stdout
+        said[line] = out
+    assert f"rotated {tmp_path}/var/log/shop/shop.log: it was asked for" in said["hostward logs rotate shop --force"]
     assert not old.exists()
-    assert "audit-trail.log-20200101-000000" in ended.stdout
+    assert "audit-trail.log-20200101-000000" in said["hostward backup find --job archive 'audit-trail.log*'"]
     assert (tmp_path / "etc/hostward/agent.d/orders.toml").read_text().count("[[logs]]") == 1
