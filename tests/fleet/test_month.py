@@ -95,7 +95,7 @@ def assert_alike(ours: Night, theirs: Night) -> None:
     day = theirs["day"]
     assert (ours["code"], ours["said"]) == (theirs["code"], theirs["said"]) == (0, ""), day
     assert ours["files"] == theirs["files"], day
-    assert sorted(ours["state"].splitlines()) == sorted(theirs["state"].splitlines()), day
+    assert ours["state"] == theirs["state"], day
     assert ours["dry"].splitlines() == theirs["dry"].splitlines(), day
 
 
