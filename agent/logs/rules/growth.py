@@ -11,6 +11,9 @@ DAY = 86400.0
 FIRST_WORD = 3600.0
 """Seconds of looking before anything is said: a minute's growth says nothing of a day's."""
 
+SOONEST = 1.0
+"""Seconds between two looks that tell anything."""
+
 
 class Look(msgspec.Struct, frozen=True):
     """A log as it was seen last. `at` is seconds since the epoch."""
@@ -36,7 +39,9 @@ def looked(before: Look | None, *, size: int, inode: int, at: float) -> Look:
     if before is None:
         return Look(at, size, inode)
     passed = at - before.at
-    if passed <= 0:  # a clock that went back: nothing can be told of what was in between
+    if 0 <= passed < SOONEST:
+        return before
+    if passed < 0:  # a clock that went back: nothing can be told of what was in between
         return Look(at, size, inode, before.mean, before.weight)
     began_anew = inode != before.inode or size < before.size
     written = size if began_anew else size - before.size

@@ -16,6 +16,7 @@ import zstandard
 from agent.cli.main import main
 from agent.config.log_rules import load_log_rules
 from agent.config.logs import LogOptions
+from agent.logs.rotate.apply import operations
 from agent.logs.rotate.hooks import Hooks
 from agent.logs.rules import place
 from agent.logs.rules.memory import Memory
@@ -374,3 +375,33 @@ def test_copytruncate(rules: Callable[[str], tuple[LogOptions, ...]], take: Turn
     (old,) = logs.glob("web.log-*")
     assert old.read_bytes() == b"first\n"
     assert (logs / "web.log").read_bytes() == b"after\n"
+
+
+@pytest.mark.parametrize("step", ["rename", "create", "unlink", "fsync", "write"])
+def test_a_killed_turn_is_finished(
+    step: str,
+    rules: Callable[[str], tuple[LogOptions, ...]],
+    take: Turn,
+    logs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the next one: no line is lost or doubled, the log is rotated once, and whoever writes is told."""
+    done = tmp_path / "done"
+    web = rules(f'size = "1B"\nthen = {{ command = ["/bin/sh", "-c", "echo then >> {done}"] }}')
+
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(operations, step, lambda *_, **__: os._exit(9))
+        take(web, NOON)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    (outcome,) = take(web, NOON + 1)
+    assert outcome.errors == []
+    (old,) = logs.glob("web.log-*")
+    assert zstandard.ZstdDecompressor().stream_reader(old.read_bytes()).read() == b"first\n"
+    assert names(logs) == ["web.log", old.name]
+    assert (logs / "web.log").read_bytes() == b""
+    assert done.read_text() == "then\n"
+    assert names(tmp_path / "state") == ["growth.json", "lock", "status"]
+    assert take(web, NOON + 2)[0].rotated == []
