@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import datetime
 import grp
+import gzip
 import os
 import pwd
 import stat
 import subprocess
+import zlib
+from contextlib import suppress
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from tests.agent.logs.rotate.differential.case import FOLDER, Entry, Run
 
+GZIP = b"\x1f\x8b"
 LINE = "a line of a log that is not worth keeping\n"
 
 
@@ -111,9 +115,12 @@ def describe(path: Path, written: tuple[float, float], now: int) -> str:
         modified = now
     text = path.read_bytes()
     when = datetime.datetime.fromtimestamp(modified, datetime.UTC)
-    return f"{described} {found.st_nlink} links, {when:%Y-%m-%d %H:%M:%S}Z, {len(text)} bytes: {shown(text)}"
+    return f"{described} {found.st_nlink} links, {when:%Y-%m-%d %H:%M:%S}Z, {shown(text)}"
 
 
 def shown(text: bytes) -> str:
-    """Content, in one line."""
-    return repr(text)[1:] if len(text) <= 4000 else f"{text[:40]!r}… ({hash(text):x})"
+    """Content, in one line; what is compressed by what is in it, since gzip writes down the time."""
+    if text.startswith(GZIP):
+        with suppress(OSError, EOFError, zlib.error):
+            return f"gzip of {shown(gzip.decompress(text))}"
+    return f"{len(text)} bytes: {repr(text)[1:] if len(text) <= 4000 else f'{text[:40]!r}… ({hash(text):x})'}"

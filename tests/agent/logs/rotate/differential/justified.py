@@ -19,12 +19,20 @@ class Justified:
 
 
 TABLE = (
-    Justified(
-        "Version, help and copyright name Hostward and its authors' words.", lambda case, text: is_help(case, text)
-    ),
+    Justified("The texts of --version, --help and the copyright are ours.", lambda case, text: is_help(case, text)),
     Justified("--debug sends no mail. logrotate's does.", lambda case, text: is_mail_in_debug(case, text)),
     Justified(
-        "--debug does not open what it only pretends to have made.", lambda case, text: is_shred_in_debug(case, text)
+        "--debug does not open what it only pretends to have made, to shred it.",
+        lambda case, text: is_shred_in_debug(case, text),
+    ),
+    Justified("--debug makes no folder. logrotate's does.", lambda case, text: is_folder_in_debug(case, text)),
+    Justified(
+        "After a failed preremove script logrotate names the reason of whatever failed before.",
+        lambda case, text: is_stale_reason(text),
+    ),
+    Justified(
+        "A section in a file that is included in a section: logrotate loses the outer one's pattern.",
+        lambda case, text: is_nested(case),
     ),
 )
 """As narrow as can be: what is excused here is looked at by nobody."""
@@ -61,6 +69,35 @@ def is_shred_in_debug(case: Case, text: str) -> bool:
     )
 
 
+def is_folder_in_debug(case: Case, text: str) -> bool:
+    """The folder itself, and the message that would come again."""
+    return (
+        in_debug(case, text)
+        and "createolddir" in configuration_of(case)
+        and (
+            bool(re.search(r"^-d", "\n".join(changed(text)), re.MULTILINE) and "+(missing)" in text)
+            or (what_of(text) == "<errors>" and all("creating new directory" in line for line in changed(text)))
+        )
+    )
+
+
+def is_stale_reason(text: str) -> bool:
+    """The same message but for its end."""
+    lines = changed(text)
+    return what_of(text) == "<errors>" and "Not removing this file." in text and all(map(STALE.match, lines))
+
+
+def is_nested(case: Case) -> bool:
+    """Whether an include stands in braces."""
+    depth = 0
+    for line in next(entry.text for entry in case.runs[0].entries if entry.path == "logrotate.conf").splitlines():
+        if depth > 0 and line.strip().startswith("include"):
+            return any("{" in entry.text for entry in case.runs[0].entries if entry.path.startswith("included.d/"))
+        depth += line.count("{") - line.count("}")
+    return False
+
+
+STALE = re.compile(r"[-+]error: Failed to remove old log [^:]*: ")
 MAILING = re.compile(
     r"^-(error: (cannot execute mail command|(un)?compress command failed mailing|mail command failed).*|"
     r"|gzip: stdin: .*|error: .*(failed to open|opening).*)$"
