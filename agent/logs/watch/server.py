@@ -32,7 +32,7 @@ from agent.logs.watch.status import Danger, RuleStatus, Status
 from agent.logs.watch.work import Answers, Packed, PackedAll, Places, Probed, Told
 from kit.errors import HostwardError
 from kit.terminal import bounded
-from kit.units import format_duration
+from kit.units import Duration, format_duration
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,8 @@ ROTATING, COMPRESSING = "rotating", "compressing"
 """What may go wrong for a rule."""
 WORDS = 400
 """Characters of what is told of a failure."""
+
+_FOR_EVER = Duration(10**11)
 
 Load = Callable[[], tuple[LogOptions, ...]]
 """The rules as they are configured now. Raises HostwardError."""
@@ -100,6 +102,8 @@ class Watcher:
         """Rules whose logs are where a look may hang."""
         self._status = _known(places.folder)
         self._turning: Running | None = None
+        self._archiving: Running | None = None
+        """Like a turn, of rules whose old logs go into an archive first, which may take long."""
         self._packing: Running | None = None
         self._reading: Running | None = None
         self._probing: Running | None = None
@@ -170,7 +174,9 @@ class Watcher:
     def _pause(self) -> float:
         """Seconds until something is to be done that nobody tells of."""
         now, ticks = time.time(), clock.ticks()
-        times = [self._next_look, self._next_forecast, self._next_status, *self._whole.values()]
+        busy = {name for running in (self._turning, self._archiving) if running is not None for name in running.rules}
+        whole = [when for name, when in self._whole.items() if name not in busy]
+        times = [self._next_look, self._next_forecast, self._next_status, *whole]
         if self._observer.unwatched or self._observer.fileno() < 0:
             times.append(self._next_scan)
         if self._remote:
@@ -288,7 +294,7 @@ class Watcher:
     # --- Children ---
 
     def _children(self) -> list[Running]:
-        children = (self._turning, self._packing, self._reading, self._probing)
+        children = (self._turning, self._archiving, self._packing, self._reading, self._probing)
         return [running for running in children if running is not None]
 
     def _start(self, now: float, ticks: float) -> None:
@@ -297,6 +303,10 @@ class Watcher:
         elif ticks > self._turning.since + PATIENCE:
             log.error("a rotation did not end within %s and is given up", format_duration(PATIENCE))
             self._turning.child.kill()
+        if self._archiving is None:
+            names = frozenset(rule.name for rule in self._due(ticks) if rule.archive is not None)
+            if names:
+                self._archiving = self._turn(names, None, {}, now, ticks)
         if self._packing is None:
             self._start_packing(now, ticks)
         if self._remote and self._probing is None and ticks >= self._next_probe:
@@ -313,33 +323,51 @@ class Watcher:
                 )
 
     def _start_turn(self, now: float, ticks: float) -> None:
-        """Of all rules whose turn it is, or else of the logs that want one."""
+        """Of the logs that want one, or else of all rules whose turn it is."""
         dangers = self._dangers(now, ticks)
-        due = frozenset(name for name, when in self._whole.items() if when <= ticks)
-        wanting = self._logs.wanting(now, ticks)
-        if not (dangers or due or wanting):
+        wanting = frozenset([*dangers, *(log.path for log in self._logs.wanting(now, ticks))])
+        if not wanting:
+            names = frozenset(rule.name for rule in self._due(ticks) if rule.archive is None)
+            if names:
+                self._turning = self._turn(names, None, {}, now, ticks)
             return
-        whole = bool(due) and not (dangers or wanting)
-        if whole:
-            wanting = [log for log in self._logs.by_path.values() if log.rule.name in due]
-        paths = frozenset([*dangers, *(log.path for log in wanting)])
-        names = due if whole else frozenset(self._logs.by_path[path].rule.name for path in paths)
-        rules = [rule for rule in self._rules if rule.name in names]
-        journal = {rule.name: sum(self._units.get(unit, 0) for unit in rule.units) for rule in rules}
-        for name in names if whole else ():
-            self._whole[name] = ticks + WHOLE
-        for path in () if whole else paths:
+        for path in wanting:
             self._logs.by_path[path].not_before = ticks + AGAIN
             if path in dangers:
                 self._logs.by_path[path].danger_after = ticks + DANGER_PAUSE
-        # What is known of logs that there are no more is forgotten when all of them are judged.
-        only = None if names == {rule.name for rule in self._rules if rule.enabled} and whole else paths
-        child = Child(
-            lambda: _encode(
-                work.take_turn(rules, self._places, now=now, only=only, force=dangers.keys(), journal=journal)
+        names = frozenset(self._logs.by_path[path].rule.name for path in wanting)
+        self._turning = self._turn(names, wanting, dangers, now, ticks)
+
+    def _due(self, ticks: float) -> list[LogOptions]:
+        """The rules of which all logs are to be judged, and what is kept."""
+        return [rule for rule in self._rules if self._whole.get(rule.name, ticks + 1) <= ticks]
+
+    def _turn(
+        self, names: frozenset[str], only: frozenset[str] | None, dangers: dict[str, Danger], now: float, ticks: float
+    ) -> Running:
+        rules = [rule for rule in self._rules if rule.name in names]
+        if only is None:
+            for name in names:
+                self._whole[name] = ticks + WHOLE
+        else:
+            # What goes into an archive takes its time: the next whole turn does it.
+            rules = [rule if rule.archive is None else keeping_all(rule) for rule in rules]
+        journal = {rule.name: sum(self._units.get(unit, 0) for unit in rule.units) for rule in rules}
+        owners = {path: known.rule.name for path, known in self._logs.by_path.items()}
+
+        def work_of_child() -> bytes:
+            answers = work.take_turn(
+                rules,
+                self._places,
+                now=now,
+                only=only,
+                force=dangers.keys(),
+                journal=journal,
+                owners=owners,
             )
-        )
-        self._turning = Running(child, ticks, names, whole, dangers)
+            return _encode(answers)
+
+        return Running(Child(work_of_child), ticks, names, only is None, dangers)
 
     def _dangers(self, now: float, ticks: float) -> dict[str, Danger]:
         """The logs that are to be rotated before their time."""
@@ -365,6 +393,9 @@ class Watcher:
     def _hear_children(self, now: float, ticks: float) -> None:
         if (done := self._turning) is not None and done.child.read():
             self._turning = None
+            self._turned(done, _decode(done.child.reap(), Answers), now, ticks)
+        if (done := self._archiving) is not None and done.child.read():
+            self._archiving = None
             self._turned(done, _decode(done.child.reap(), Answers), now, ticks)
         if (done := self._packing) is not None and done.child.read():
             self._packing = None
@@ -494,7 +525,7 @@ class Watcher:
 
     def _end(self) -> None:
         """End the children: a rotation may take a moment, the others begin anew next time."""
-        for running in (self._packing, self._reading, self._probing):
+        for running in (self._archiving, self._packing, self._reading, self._probing):
             if running is not None:
                 running.child.kill()
         if self._turning is not None:
@@ -505,6 +536,13 @@ class Watcher:
                     selector.select(left)
             self._turning.child.kill()
         self._observer.close()
+
+
+def keeping_all(rule: LogOptions) -> LogOptions:
+    """The same rule, but it removes nothing."""
+    return msgspec.structs.replace(
+        rule, archive=None, count=None, total_size=None, keep_free=None, budget=None, units=(), max_age=_FOR_EVER
+    )
 
 
 def _make(folder: Path) -> None:

@@ -110,8 +110,10 @@ def take_turn(
     only: Collection[str] | None,
     force: Collection[str],
     journal: Mapping[str, int],
+    owners: Mapping[str, str],
 ) -> Answers:
-    """Judge and rotate logs, and remove what is not to be kept; compress nothing."""
+    """Judge and rotate logs, and remove what is not to be kept; compress nothing. `owners` has all logs that are known,
+    each with the name of its rule."""
     try:
         outcomes = turn(
             rules,
@@ -122,6 +124,7 @@ def take_turn(
             force=force,
             compress=False,
             journal=journal,
+            owners=owners,
         )
         last = last_rotations(places.folder)
     except (HostwardError, OSError) as error:
