@@ -62,7 +62,7 @@ def rotate(
         saved = save()
         well = saved and well
         if journal is not None:
-            journal.settle(saved)
+            well = journal.settle(saved, voice) and well
     return well
 
 
@@ -83,13 +83,19 @@ class _LazyJournal:
             self._journal = Journal(self._path)
         return self._journal
 
-    def settle(self, saved: bool) -> None:
-        """Remove it when the state file knows all; else the next run reads it."""
-        if self._journal is not None:
-            if saved:
-                self._journal.remove()
-            else:
-                self._journal.close()
+    def settle(self, saved: bool, voice: Voice) -> bool:
+        """End it when the state file knows all; else the next run reads it. Whether that went well."""
+        if self._journal is None:
+            return True
+        if not saved:
+            self._journal.close()
+            return True
+        try:
+            self._journal.settle()
+        except OSError as error:
+            voice.error(f"error removing journal {self._path}: {error.strerror}")
+            return False
+        return True
 
 
 class _Run:
@@ -116,6 +122,8 @@ class _Run:
         self._journal = journal
         self._finished: set[str] = set()
         """Logs that a killed run had begun to rotate."""
+        self._stuck: set[str] = set()
+        """Logs of which what is rotated cannot be copied or compressed: rotating again would overwrite that."""
         self._folders: dict[str, OSError | str] = {}
         """What is to be said against the folders of the section's logs; empty for nothing."""
 
@@ -136,10 +144,14 @@ class _Run:
             return False
         well = True
         for begun in sections:
-            self._finished.update(begun.ended, [plan.log for plan in begun.plans])
-            if begun.plans:
+            if begun.plans or begun.left:
                 self._voice.verbose(f"finishing what was interrupted for {begun.pattern}")
-            well = self._as_user(begun.rule, self._finisher(begun)) and well
+            done = self._as_user(begun.rule, self._finisher(begun))
+            well = done and well
+            if begun.left is None:
+                self._finished.update(begun.ended, [plan.log for plan in begun.plans])
+            elif not done:
+                self._stuck.add(begun.left.log)
         return well
 
     def _finisher(self, begun: Begun) -> Callable[[Identity], bool]:
@@ -246,6 +258,7 @@ class _Run:
             last = self._state.seen(log, self._now)
         if status is None:
             return well, None
+        self._state.used(log)
         if stat.S_ISLNK(status.st_mode):
             voice.verbose(
                 f"  log {log} is symbolic link. Rotation of symbolic links is not allowed to avoid security issues "
@@ -261,6 +274,11 @@ class _Run:
         voice.verbose(f"  Now: {self._now}\n  Last rotated at {last}")
         if log in self._finished:
             voice.verbose("  log does not need rotating (its interrupted rotation has just been finished)")
+            return True, None
+        if log in self._stuck:
+            voice.verbose(
+                "  log does not need rotating (what was rotated last could not be copied or compressed yet)"
+            )
             return True, None
         facts = Facts(
             size=status.st_size,

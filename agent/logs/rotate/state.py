@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from operator import mul
 
 from agent.logs.rotate import moment
@@ -29,7 +30,7 @@ _MODE = 0o640
 _KEPT_DAYS = 365
 """Days after which a log is forgotten that was not there in this run."""
 _BUCKETS = 64
-_WEIGHTS = tuple(pow(13, place, _BUCKETS) for place in range(_LONGEST_LINE))
+_WEIGHTS = tuple(pow(13, place, _BUCKETS) for place in range(16)) * 512
 """What each byte of a name counts for its bucket, from the last one on: found by what the real one writes."""
 _FIELDS = (
     ("year", 1900, 2100),
@@ -112,7 +113,7 @@ class State:
         self._voice = voice
         self._entries: dict[str, tuple[int, ...]] = {}
         """Year, month, day, hour, minute and second, as the file has them."""
-        self._considered: set[str] = set()
+        self._used: set[str] = set()
         self._moments: dict[tuple[int, ...], Moment] = {}
         """Of entries that were asked for: many logs are rotated at once."""
 
@@ -157,7 +158,6 @@ class State:
 
     def last(self, log: str) -> Moment | None:
         """When a log was rotated, or seen first; None where it never was."""
-        self._considered.add(log)
         when = self._entries.get(log)
         if when is None:
             return None
@@ -165,15 +165,19 @@ class State:
             self._moments[when] = moment.on(*when)
         return self._moments[when]
 
+    def used(self, log: str) -> None:
+        """Note that a log is there: it is not forgotten, however long ago it was rotated."""
+        self._used.add(log)
+
     def seen(self, log: str, now: Moment) -> Moment:
         """Note a log that was never seen: its first turn is reckoned from the hour that this is. Returns that."""
-        self._considered.add(log)
-        self._entries[log] = (now.year, now.month, now.day, now.hour, 0, 0)
-        return moment.on(*self._entries[log])
+        season = time.localtime(now.seconds).tm_isdst
+        hour = moment.at(time.mktime((now.year, now.month, now.day, now.hour, 0, 0, 0, 0, season)))
+        self._entries[log] = _fields(hour)
+        return hour
 
     def rotated(self, log: str, now: Moment) -> None:
         """Note that a log was rotated now."""
-        self._considered.add(log)
         self._entries[log] = _fields(now)
 
     def write(self, now: Moment) -> bool:
@@ -197,8 +201,7 @@ class State:
         """Drop logs that are gone and were not rotated for a year."""
         oldest = moment.on(now.year, now.month, now.day - _KEPT_DAYS, 12)
         bound = (oldest.year, oldest.month, oldest.day)
-        old = [log for log, when in self._entries.items() if when[:3] < bound]
-        gone = {log for log in old if log not in self._considered or not os.path.lexists(log)}
+        gone = {log for log, when in self._entries.items() if when[:3] < bound} - self._used
         for log in self._in_order() if gone else ():
             if log in gone:
                 self._voice.verbose(

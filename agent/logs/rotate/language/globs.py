@@ -138,9 +138,10 @@ def _tokens(pattern: str) -> list[Callable[[str], bool] | None]:
                 tokens.append(test)
                 at = end
                 continue
-        elif char == "\\" and at < len(text):
-            char = text[at]
+        elif char == "\\":
+            tokens.append(text[at].__eq__ if at < len(text) else _nothing)
             at += 1
+            continue
         tokens.append(char.__eq__)
     return tokens
 

@@ -280,6 +280,8 @@ class Reader:
 
     def _new_scope(self, source: Source, outside: _Scope) -> _Scope:
         rule = outside.rule.copied()
+        # The only directive that says nothing of the sections after it, in logrotate.
+        rule.addextension = None
         section = Section(rule, pattern=_NO_PATTERN, logs=[], place=source.place)
         self.sections.append(section)
         return _Scope(rule, section)

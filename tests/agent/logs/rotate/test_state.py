@@ -269,12 +269,10 @@ def test_the_lock_is_held_while_the_descriptor_is_open(tmp_path: Path) -> None:
 
 
 def test_logs_are_forgotten_a_year_after_they_went(tmp_path: Path) -> None:
-    """Those that were looked at in this run and are there stay, however old."""
-    there = tmp_path / "there.log"
-    there.touch()
-    lines = [f'"{there}" 2024-1-1-0:0:0\n', '"/gone" 2025-11-21-23:0:0\n', '"/just" 2025-11-22-0:0:0\n']
+    """Those that are there stay, however old."""
+    lines = ['"/there" 2024-1-1-0:0:0\n', '"/gone" 2025-11-21-23:0:0\n', '"/just" 2025-11-22-0:0:0\n']
     state, voice = state_of(tmp_path / "st", TWO + "".join(lines))
-    state.last(str(there))
+    state.used("/there")
     state.last("/gone")
     assert state.write(NOW)
     kept = (tmp_path / "st").read_text()
