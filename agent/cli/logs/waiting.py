@@ -19,7 +19,7 @@ class Waiting(Hooks):
     def __init__(self, agent: Path, *, now: float, quiet: bool) -> None:
         """`agent` is the folder of the agent's state. Close it by `close`."""
         self._followers = Followers(str(agent), now=now, say=self._say)
-        self._display = Display(self._status, None) if sys.stderr.isatty() and not quiet else None
+        self._display = Display(self.status, None) if sys.stderr.isatty() and not quiet else None
         self._compressed: tuple[str, int, int] = ("", 0, 0)
         self.left: list[str] = []
         """What was left uncompressed."""
@@ -45,7 +45,7 @@ class Waiting(Hooks):
             self._display.clear()
         print(f"hostward: {text}", file=sys.stderr)
 
-    def _status(self) -> Status:
+    def status(self) -> Status:
         """How far the log that is compressed was read: what its open file says, since the libraries do not."""
         path, device, inode = self._compressed
         with suppress(OSError):
