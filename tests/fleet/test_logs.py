@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import msgspec
 
@@ -40,7 +41,7 @@ def told(host: Host) -> Status:
     return msgspec.json.decode(done.stdout, type=Status) if done.stdout else Status()
 
 
-def test_logs_are_rotated_by_the_unit(host: Host) -> None:
+def test_logs_are_rotated_by_the_unit(host: Host, repository: Path) -> None:
     """By size, with the rights and the programs that this takes; elsewhere it may not write, and says so, which the
     agent tells. The journal's part is known by unit."""
     host.run("systemctl start hostward-logs")
@@ -48,7 +49,9 @@ def test_logs_are_rotated_by_the_unit(host: Host) -> None:
     host.write("/etc/hostward/agent.toml", CONFIGURATION)
     host.write("/etc/systemd/system/shop.service", SHOP)
     host.run("systemctl daemon-reload && systemctl start shop")
-    host.run("mkdir /var/log/shop && echo begun > /var/log/shop/shop.log && systemctl start hostward-logs")
+    host.run("mkdir /var/log/shop && echo begun > /var/log/shop/shop.log")
+    enabled, *usage = commands(repository)
+    host.run(enabled)
     assert host.run("systemctl is-active hostward-logs").stdout == "active\n"
 
     host.run(FILL.format(path="/var/log/shop/shop.log"))
@@ -63,9 +66,14 @@ def test_logs_are_rotated_by_the_unit(host: Host) -> None:
     until(lambda: "Read-only file system" in told(host).rules["elsewhere"].trouble, "it may not write there")
     host.run("systemctl start hostward-agent", timeout=120)
     until(lambda: check(host).startswith("elsewhere: "), "the agent tells of it")
-    usage = json.loads(host.run("hostward logs usage --json").stdout)
-    assert usage["units"]["shop.service"] > 0
-    assert usage["journal"] >= sum(usage["units"].values())
+    host.write("/etc/systemd/system/hostward-logs.service.d/srv.conf", "[Service]\nReadWritePaths=/srv\n")
+    host.run("systemctl daemon-reload && systemctl restart hostward-logs")
+    until(lambda: told(host).rules["elsewhere"].rotations == 1, "now it may write there")
+    for command in usage:
+        shown = host.run(command.partition(" | ")[0]).stdout
+    found = json.loads(shown)
+    assert found["units"]["shop.service"] > 0
+    assert found["journal"] >= sum(found["units"].values())
 
     said = host.run("systemd-analyze security --no-pager hostward-logs", check=False).stdout
     score = re.search(r"Overall exposure level for hostward-logs.service: ([0-9.]+)", said)
@@ -73,6 +81,14 @@ def test_logs_are_rotated_by_the_unit(host: Host) -> None:
     assert float(score[1]) <= 2.2
     host.run("systemctl reload hostward-logs && systemctl stop hostward-logs")
     assert host.run("systemctl show -P Result hostward-logs").stdout == "success\n"
+
+
+def commands(repository: Path) -> list[str]:
+    """Those of docs/logs.md on watching, block by block."""
+    page = (repository / "docs/logs.md").read_text()
+    section = page.partition("\n## By event\n")[2].partition("\n## ")[0]
+    enable, usage = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    return [enable, *usage.splitlines()]
 
 
 def check(host: Host) -> str:
