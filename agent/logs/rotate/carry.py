@@ -10,7 +10,7 @@ from agent.logs.rotate.apply.folders import Folders
 from agent.logs.rotate.journal import Journal
 from agent.logs.rotate.names import Names
 from agent.logs.rotate.plan import Plan, plan
-from agent.logs.rotate.steps import Say
+from agent.logs.rotate.steps import Compress, Copy, Discard, Say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Carrier:
         return self._hooks.may_compress(path, device, inode)
 
     def finish(self, begun: Begun) -> bool:
-        """Do what a killed run had begun and not ended. Whether all went well."""
+        """Do what a killed run had begun and not ended, or what another could not do. Whether all went well."""
         self._is_in_journal = True
         self._applier.resuming = True
         self._applier.marks = begun.made
@@ -176,7 +176,11 @@ class Carrier:
                 well = self._carry_out(begun.plans, script_ran="postrotate" in begun.scripts)
                 if self._journal is not None:
                     self._journal.end()
-            if "lastaction" not in begun.scripts:
+            if begun.left is not None:
+                well = self._do(begun.left.after)
+                if not well:
+                    self._leave(begun.left.log, begun.left.after)
+            elif "lastaction" not in begun.scripts:
                 well = self._last_action() and well
         finally:
             self._folders.forget()
@@ -185,25 +189,45 @@ class Carrier:
     def _carry_out(self, plans: Sequence[Plan], *, script_ran: bool) -> bool:
         """Where scripts are shared, the first log that does not go well ends it for all of them."""
         shared = self._rule.sharedscripts
-        well = True
-        going = list(plans)
-        for part in ("before", "rotate"):
-            for each in list(going):
-                if part == "before":
-                    self._state.rotated(each.log, self._now)
-                if not self._do(getattr(each, part)):
-                    well = False
-                    going.remove(each)
-                    if shared:
-                        return False
-        if not going or not (script_ran or self._postrotate(going)):
+        ready = []
+        for each in plans:
+            self._state.rotated(each.log, self._now)
+            if self._do(each.before):
+                ready.append(each)
+                continue
+            # One that is compressed, but could not be removed, would be compressed again.
+            self._leave(each.log, [step for step in each.before if self._applier.is_compressed(step)])
+            if shared:
+                return False
+        going = []
+        for each in ready:
+            if self._do(each.rotate):
+                going.append(each)
+                continue
+            if self._applier.is_rotated(each.rotate):
+                self._leave(each.log, each.after)
+            if shared:
+                break
+        well = len(going) == len(plans)
+        if not going or (shared and not well) or not (script_ran or self._postrotate(going)):
+            for each in going:
+                self._leave(each.log, each.after)
             return False
-        for each in going:
+        for index, each in enumerate(going):
             if not self._do(each.after):
                 well = False
+                for left in going[index:] if shared else [each]:
+                    self._leave(left.log, left.after)
                 if shared:
-                    return False
+                    break
         return well
+
+    def _leave(self, log: str, steps: Sequence[Step]) -> None:
+        """Let the next run copy and compress what was rotated: it would be overwritten one day."""
+        left = Plan(log)
+        left.after = [step for step in steps if isinstance(step, Copy | Discard | Compress)]
+        if self._journal is not None and left.after:
+            self._journal.leave(self._rule, self._pattern, self._now.seconds, left, self._applier.marks)
 
     def _postrotate(self, plans: Sequence[Plan]) -> bool:
         script = self._rule.postrotate

@@ -7,11 +7,12 @@ Lines of JSON beside the state file, each appended by one write:
 - `["made", PATH, …]`: a file is whole under its temporary name, with its inode and, of a copy, its length; or a mail
   went out;
 - `["postrotate"]`, `["lastaction"]`: that script has run;
-- `["end"]`: nothing is left to do for the last `logs`.
+- `{"left": {…}, "section": …}`: this log is rotated, but could not be copied or compressed: the next run tries again;
+- `["end"]`: nothing else is left to do for the last `logs`.
 
-The next run finishes what is not ended. The file is removed after the state file has been written. Nothing is
-fsynced: a process that is killed leaves its writes to the kernel (docs/decisions/0009-rotation.md says what a power
-cut may do). A last line that is not whole was followed by no change.
+The next run finishes what is not ended. When the state file has been written the file is removed, or holds no more
+than what is left. Nothing is fsynced: a process that is killed leaves its writes to the kernel
+(docs/decisions/0009-rotation.md says what a power cut may do). No change follows a last line that is not whole.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class Journal:
     def __init__(self, path: str) -> None:
         self.path = path
         self._descriptor = -1
+        self._left: list[dict[str, Any]] = []
 
     def open(self) -> None:
         """Make the file, where there is none. What cannot be written later is not: a rotation, which makes room on a
@@ -74,24 +76,16 @@ class Journal:
 
     def section(self, rule: Rule, pattern: str, at: int) -> None:
         """Logs of this section are about to change."""
-        self._write({"section": pattern, "at": at, "rule": _rule_as_plain(rule)})
+        self._write(_section_as_plain(rule, pattern, at))
 
     def begin(self, plans: Sequence[Plan]) -> None:
         """These are about to change."""
-        self._write(
-            {
-                "logs": [
-                    {
-                        "log": plan.log,
-                        "final": plan.final,
-                        "before": [step.plain() for step in plan.before],
-                        "rotate": [step.plain() for step in plan.rotate],
-                        "after": [step.plain() for step in plan.after],
-                    }
-                    for plan in plans
-                ]
-            }
-        )
+        self._write({"logs": [_plan_as_plain(plan) for plan in plans]})
+
+    def leave(self, rule: Rule, pattern: str, at: int, plan: Plan, made: dict[str, list[int]]) -> None:
+        """What could not be done for a log that is rotated is the next run's."""
+        self._left.append({"left": _plan_as_plain(plan), "made": made, **_section_as_plain(rule, pattern, at)})
+        self._write(self._left[-1])
 
     def made(self, path: str, values: list[int]) -> None:
         """A file is whole under its temporary name."""
@@ -111,19 +105,29 @@ class Journal:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def remove(self) -> None:
-        """The state file knows all now. Raises OSError."""
+    def settle(self) -> None:
+        """The state file knows all now: nothing stays but what is left for the next run. Raises OSError."""
         self.close()
+        if not self._left:
+            with contextlib.suppress(FileNotFoundError):
+                operations.unlink(self.path, folder=_HERE)
+            return
+        unfinished = f"{self.path}.new"
         with contextlib.suppress(FileNotFoundError):
-            operations.unlink(self.path, folder=_HERE)
+            operations.unlink(unfinished, folder=_HERE)
+        descriptor = operations.create(unfinished, folder=_HERE)
+        try:
+            for left in self._left:
+                _write_all(descriptor, left)
+        finally:
+            os.close(descriptor)
+        operations.rename(unfinished, self.path, old_folder=_HERE, new_folder=_HERE)
 
     def _write(self, what: Any) -> None:
         if self._descriptor < 0:
             return
-        data = memoryview(json.dumps(what, separators=(",", ":")).encode() + b"\n")
         try:
-            while data:
-                data = data[operations.write(self._descriptor, data) :]
+            _write_all(self._descriptor, what)
         except OSError:
             self.close()
 
@@ -163,6 +167,12 @@ class Journal:
         return begun
 
 
+def _write_all(descriptor: int, what: Any) -> None:
+    data = memoryview(json.dumps(what, separators=(",", ":")).encode() + b"\n")
+    while data:
+        data = data[operations.write(descriptor, data) :]
+
+
 class Begun:
     """A section in which a killed run had begun to change logs."""
 
@@ -175,6 +185,8 @@ class Begun:
         """Logs that nothing is left to do for."""
         self.plans: list[Plan] = []
         """Those that are not done, which were begun together."""
+        self.left: Plan | None = None
+        """What could not be done for a log that is rotated; then nothing else was begun here."""
         self.made: dict[str, list[int]] = {}
         self.scripts: set[str] = set()
         """Those that have run: `postrotate` for `plans`, `lastaction`."""
@@ -183,10 +195,17 @@ class Begun:
 def read(data: bytes) -> list[Begun]:
     """What is in a journal (pure). Raises ValueError, KeyError, TypeError or IndexError where it is none."""
     sections: list[Begun] = []
+    left: list[Begun] = []
     for line in data.splitlines():
         entry = json.loads(line)
         if isinstance(entry, dict) and "section" in entry:
-            sections.append(Begun(_rule_of(entry["rule"]), str(entry["section"]), int(entry["at"])))
+            begun = Begun(_rule_of(entry["rule"]), str(entry["section"]), int(entry["at"]))
+            if "left" in entry:
+                begun.left = _plan_of(entry["left"])
+                begun.made = {str(path): [int(value) for value in values] for path, values in entry["made"].items()}
+                left.append(begun)
+            else:
+                sections.append(begun)
             continue
         section = sections[-1]
         if isinstance(entry, dict):
@@ -200,7 +219,21 @@ def read(data: bytes) -> list[Begun]:
             section.plans = []
         else:
             section.scripts.add(str(entry[0]))
-    return sections
+    return [*sections, *left]
+
+
+def _section_as_plain(rule: Rule, pattern: str, at: int) -> dict[str, Any]:
+    return {"section": pattern, "at": at, "rule": _rule_as_plain(rule)}
+
+
+def _plan_as_plain(plan: Plan) -> dict[str, Any]:
+    return {
+        "log": plan.log,
+        "final": plan.final,
+        "before": [step.plain() for step in plan.before],
+        "rotate": [step.plain() for step in plan.rotate],
+        "after": [step.plain() for step in plan.after],
+    }
 
 
 def _plan_of(entry: dict[str, Any]) -> Plan:

@@ -272,7 +272,7 @@ class _Planner:
         if rule.renamecopy and rule.copy:
             return
         if rule.copy or rule.copytruncate:
-            if rule.rotate == 0:
+            if not self._copies():
                 self._say(f"skip copying {log} to {path}")
             else:
                 self._say(f"copying {log} to {path}")
@@ -280,7 +280,7 @@ class _Planner:
                 self._will_be(final, 0)
             if rule.copytruncate:
                 self._say(f"truncating {log}")
-                self._steps.append(Truncate(log, path if rule.rotate else "", facts.inode))
+                self._steps.append(Truncate(log, path if self._copies() else "", facts.inode))
             else:
                 self._say(f"Not truncating {log}")
             return
@@ -300,6 +300,10 @@ class _Planner:
             self._say(f"creating new {log} mode = 0{mode:o} uid = {uid} gid = {gid}")
             self._steps.append(Create(log, mode, uid, gid, aside if rule.create.mode is None else ""))
 
+    def _copies(self) -> bool:
+        """Whether copying rules make a copy: none that would neither be kept nor sent."""
+        return self._rule.rotate != 0 or bool(self._rule.mail)
+
     # --- After ---
 
     def _finish(self, final: str) -> None:
@@ -312,10 +316,10 @@ class _Planner:
             self._say(f"Not truncating {aside}")
             self._say(f"removing tmp log {aside}", failed=True)
             self._steps.append(Discard(aside, facts.inode))
-        copied = rule.rotate != 0 or not (rule.copy or rule.copytruncate)
-        if rule.compress and not rule.delaycompress and copied:
+        there = self._copies() or not (rule.copy or rule.copytruncate)
+        if rule.compress and not rule.delaycompress and there:
             self._pack(final, facts.modified)
-        if rule.mail and rule.mailfirst and copied:
+        if rule.mail and rule.mailfirst and there:
             packed = rule.compress and not rule.delaycompress
             path = self._path(final)
             self._steps.append(Mail(path + self._packed, log, True) if packed else Mail(path, path, False))

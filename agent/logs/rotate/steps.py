@@ -48,6 +48,15 @@ class Fail(Step):
         self.text = text
 
 
+class Look(Step):
+    """The log has to be there still."""
+
+    __slots__ = fields = ("path",)
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+
 class Shift(Step):
     """Rename an older one; what has the new name goes."""
 
@@ -113,13 +122,13 @@ class Compress(Step):
 
 
 class Mail(Step):
-    """Send a file, unpacked. The subject is the log's name."""
+    """Send a file, unpacked."""
 
-    __slots__ = fields = ("path", "log", "packed")
+    __slots__ = fields = ("path", "subject", "packed")
 
-    def __init__(self, path: str, log: str, packed: bool) -> None:
+    def __init__(self, path: str, subject: str, packed: bool) -> None:
         self.path = path
-        self.log = log
+        self.subject = subject
         self.packed = packed
 
 
@@ -140,7 +149,8 @@ class Discard(Remove):
 
 
 _KINDS = {
-    kind.__name__: kind for kind in (Say, Fail, Shift, Move, Copy, Truncate, Create, Compress, Mail, Remove, Discard)
+    kind.__name__: kind
+    for kind in (Say, Fail, Look, Shift, Move, Copy, Truncate, Create, Compress, Mail, Remove, Discard)
 }
 
 

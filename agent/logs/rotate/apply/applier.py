@@ -25,7 +25,7 @@ from agent.logs.rotate.steps import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from agent.logs.rotate.apply.folders import Folder, Folders
@@ -87,6 +87,23 @@ class Applier:
             # What the plan foresaw is not so.
             self._folders.forget()
         return well
+
+    def is_compressed(self, step: Step) -> bool:
+        """Whether a step has made its compressed file."""
+        return isinstance(step, Compress) and step.path + self._rule.compressext in self.marks
+
+    def is_rotated(self, steps: Sequence[Step]) -> bool:
+        """Whether the log has been taken away, or copied."""
+        for step in steps:
+            try:
+                if isinstance(step, Move):
+                    folder, name = self._folders.of(step.new)
+                    return folder.has(name, step.inode)
+                if isinstance(step, Copy):
+                    return step.target in self.marks
+            except OSError:
+                return False
+        return False
 
     # --- Names ---
 
@@ -186,6 +203,8 @@ class Applier:
             folder, new = self._folders.of(step.target)
             if self._made(folder, new, step.target):
                 return True
+            if self.resuming and not origin.has(name, step.inode):
+                return True
             try:
                 source, status = files.open_same(origin, name, step.inode)
             except OSError as error:
@@ -198,7 +217,7 @@ class Applier:
             self._clear(folder, new)
             inode, length = files.write_copy(source, status, folder, new)
             self._keep(step.target, [inode, length])
-            operations.rename(files.temporary(new), new, old_folder=folder.descriptor, new_folder=folder.descriptor)
+            files.publish(folder, new)
         except OSError as error:
             files.remove_if_there(folder, files.temporary(new))
             self._voice.error(f"error copying {step.source} to {step.target}: {error.strerror}")
@@ -273,9 +292,7 @@ class Applier:
                         identity=self._identity,
                     )
                     self._keep(path, [inode])
-                    operations.rename(
-                        files.temporary(new), new, old_folder=folder.descriptor, new_folder=folder.descriptor
-                    )
+                    files.publish(folder, new)
                 if not self._preremove(step.path):
                     return False
                 self._unlink(*self._folders.of(step.path), step.path, source)

@@ -61,6 +61,16 @@ def remove_if_there(folder: Folder, name: str) -> None:
         return
 
 
+def publish(folder: Folder, name: str) -> None:
+    """Give what was made under a temporary name its own. Raises OSError, and then it is gone."""
+    unfinished = temporary(name)
+    try:
+        operations.rename(unfinished, name, old_folder=folder.descriptor, new_folder=folder.descriptor)
+    except OSError:
+        remove_if_there(folder, unfinished)
+        raise
+
+
 def create_log(folder: Folder, name: str, mode: int, uid: int, gid: int, access_list: bytes | None) -> None:
     """A new, empty log, which is nobody else's before it has its owners. Raises OSError; FileExistsError."""
     descriptor = operations.create(name, folder=folder.descriptor, mode=mode & 0o600)
