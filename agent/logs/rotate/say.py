@@ -13,8 +13,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DEBUG, WARNING, ERROR = 7, 4, 3
+INFO, WARNING, ERROR = 6, 4, 3
 """How grave a message is, as syslog(3) numbers it."""
+_PREFIXES = {WARNING: "warning: ", ERROR: "error: "}
 SHOWN = WARNING
 """What is shown without `--verbose`, and all that is graver."""
 
@@ -51,16 +52,16 @@ class Voice:
 
     def error(self, text: str) -> None:
         """What went wrong."""
-        self._say(ERROR, f"error: {text}\n")
+        self._say(ERROR, f"{_PREFIXES[ERROR]}{text}\n")
 
     def warning(self, text: str) -> None:
         """What may be meant otherwise; it changes no exit code."""
-        self._say(WARNING, f"warning: {text}\n")
+        self._say(WARNING, f"{_PREFIXES[WARNING]}{text}\n")
 
     def verbose(self, text: str) -> None:
         """What is done, for those who asked."""
         if self.wordy:
-            self._say(DEBUG, f"{text}\n")
+            self._say(INFO, f"{text}\n")
 
     def plain(self, text: str) -> None:
         """What a program said, as it said it."""
@@ -74,7 +75,9 @@ class Voice:
         if self._log is not None:
             write_all(self._log, data)
         if self._syslog is not None:
-            self._syslog(level, data.decode(errors="replace").replace("\0", " ").removesuffix("\n"))
+            # It has the gravity beside the text.
+            text = data.decode(errors="replace").replace("\0", " ").removesuffix("\n")
+            self._syslog(level, text.removeprefix(_PREFIXES.get(level, "")))
 
 
 def write_all(descriptor: int, data: bytes) -> None:

@@ -186,7 +186,7 @@ def test_names_are_said_as_the_bytes_that_they_are(tmp_path: Path) -> None:
 
 
 def test_syslog_gets_each_message_with_its_gravity(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Debugging, warning, error."""
+    """As a number beside it, and not in words."""
     sent: list[tuple[int, str]] = []
     monkeypatch.setattr(syslog, "syslog", lambda level, text: sent.append((level, text)))
     voice = Voice(stream=os.open(os.devnull, os.O_WRONLY))
@@ -194,7 +194,7 @@ def test_syslog_gets_each_message_with_its_gravity(monkeypatch: pytest.MonkeyPat
     voice.verbose("a")
     voice.warning("b")
     voice.error("c")
-    assert sent == [(syslog.LOG_DEBUG, "a"), (syslog.LOG_WARNING, "warning: b"), (syslog.LOG_ERR, "error: c")]
+    assert sent == [(syslog.LOG_INFO, "a"), (syslog.LOG_WARNING, "b"), (syslog.LOG_ERR, "c")]
 
 
 def test_nothing_heavy_is_loaded_when_nothing_is_due(tmp_path: Path) -> None:
