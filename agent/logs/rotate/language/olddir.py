@@ -16,8 +16,11 @@ _MODE = 0o755
 """Of a folder for which no mode is said."""
 
 
-def verify(section: Section, source: Source, voice: Voice, *, debug: bool) -> None:
-    """Look at the folder of each log, and make it; with `debug` nothing is made. Raises FileMistakeError."""
+def verify(section: Section, source: Source, voice: Voice, pretended: set[str] | None) -> None:
+    """Look at the folder of each log, and make it. Raises FileMistakeError.
+
+    With `pretended` nothing is made, and what would have been is put there: it is told once.
+    """
     rule = section.rule
     if rule.olddir is None:
         return
@@ -35,23 +38,27 @@ def verify(section: Section, source: Source, voice: Voice, *, debug: bool) -> No
             )
             continue
         path = os.path.join(folder, rule.olddir)
-        _verify_one(path, log, status.st_dev, rule, source, voice, debug=debug)
+        _verify_one(path, log, status.st_dev, rule, source, voice, pretended)
 
 
-def _verify_one(path: str, log: str, device: int, rule: Rule, source: Source, voice: Voice, *, debug: bool) -> None:
+def _verify_one(
+    path: str, log: str, device: int, rule: Rule, source: Source, voice: Voice, pretended: set[str] | None
+) -> None:
+    if pretended is not None and path in pretended:
+        return
     try:
         status = os.stat(path)
     except OSError as error:
         if rule.createolddir is None or not isinstance(error, FileNotFoundError):
             said = f"error verifying olddir path {path}: {error.strerror}"
             raise FileMistakeError(f"{source.place} {said}") from None
-        make(path, rule.createolddir, rule.su, voice, debug=debug)
+        _make(path, rule.createolddir, rule.su, voice, pretended)
         return
     if status.st_dev != device and not (rule.copy or rule.copytruncate or rule.renamecopy):
         raise FileMistakeError(f"{source.place} olddir {path} and log file {log} are on different devices")
 
 
-def make(path: str, wanted: Ownership, su: tuple[int, int] | None, voice: Voice, *, debug: bool) -> None:
+def _make(path: str, wanted: Ownership, su: tuple[int, int] | None, voice: Voice, pretended: set[str] | None) -> None:
     """Make a folder with those that it is in. Raises FileMistakeError."""
     mode = _MODE if wanted.mode is None else wanted.mode
     uid, gid = (-1 if each is None else each for each in (wanted.uid, wanted.gid))
@@ -60,8 +67,10 @@ def make(path: str, wanted: Ownership, su: tuple[int, int] | None, voice: Voice,
         _switch(before, su, voice)
     try:
         voice.verbose(f"creating new directory {path} mode = 0{mode:o} uid = {uid} gid = {gid}")
-        if not debug:
+        if pretended is None:
             _make_all(path, mode, uid, gid)
+        else:
+            pretended.add(path)
     finally:
         if su is not None and su != before:
             _switch(su, before, voice)

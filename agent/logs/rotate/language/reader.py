@@ -66,7 +66,7 @@ class Reader:
     def __init__(self, voice: Voice, *, debug: bool) -> None:
         self.sections: list[Section] = []
         self._voice = voice
-        self._debug = debug
+        self._pretended: set[str] | None = set() if debug else None
         self._outside = _Scope(Rule(), None)
         self._taken: dict[str, Section] = {}
         self._taboo = Taboo()
@@ -157,17 +157,10 @@ class Reader:
 
     def _refusal(self, name: str, status: os.stat_result) -> bool | None:
         """None for what is to be read; else whether leaving it out is no failure."""
-        mode = stat.S_IMODE(status.st_mode)
         if not stat.S_ISREG(status.st_mode):
             self._voice.verbose(f"Ignoring {name} because it's not a regular file.")
             return True
-        if os.getuid() == 0 and status.st_uid != 0:
-            self._voice.error(f"Ignoring {name} because the file owner is wrong (should be root or user with uid 0).")
-            return False
-        if mode & _NOT_EXPECTED_MODE != stat.S_IRUSR:
-            self._voice.warning(f"Potentially dangerous mode on {name}: 0{mode:o}")
-        if mode & (stat.S_IWGRP | stat.S_IWOTH):
-            self._voice.error(f"Ignoring {name} because it is writable by group or others.")
+        if os.getuid() == 0 and not self._is_secure(name, status):
             return False
         if status.st_size == 0:
             self._voice.verbose(f"Ignoring {name} because it's empty.")
@@ -176,6 +169,19 @@ class Reader:
             self._voice.error(f"file {name} too large, probably not a config file.")
             return False
         return None
+
+    def _is_secure(self, name: str, status: os.stat_result) -> bool:
+        """Whether nobody but root could have written what root is to do."""
+        mode = stat.S_IMODE(status.st_mode)
+        if status.st_uid != 0:
+            self._voice.error(f"Ignoring {name} because the file owner is wrong (should be root or user with uid 0).")
+            return False
+        if mode & _NOT_EXPECTED_MODE != stat.S_IRUSR:
+            self._voice.warning(f"Potentially dangerous mode on {name}: 0{mode:o}")
+        if mode & (stat.S_IWGRP | stat.S_IWOTH):
+            self._voice.error(f"Ignoring {name} because it is writable by group or others.")
+            return False
+        return True
 
     def _parse(self, source: Source, outside: _Scope) -> bool:
         """Read a file's text. Returns whether there was no mistake that counts."""
@@ -323,7 +329,7 @@ class Reader:
         """Read the end of a section. Raises FileMistakeError."""
         source.at += 1
         assert scope.section is not None
-        olddir.verify(scope.section, source, self._voice, debug=self._debug)
+        olddir.verify(scope.section, source, self._voice, self._pretended)
         source.at = source.blank_end(source.at)
         if source.line_end(source.at) != source.at:
             self._voice.error(f"{source.place}, unexpected text after }}")
