@@ -6,6 +6,8 @@ from agent.logs.rotate.rule import DAILY, HOURLY, MONTHLY, SIZE, WEEKLY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
+
     from agent.logs.rotate.moment import Moment
     from agent.logs.rotate.rule import Rule
 
@@ -28,6 +30,19 @@ class Facts:
         self.mode = mode
         self.uid = uid
         self.gid = gid
+
+    @staticmethod
+    def of(status: os.stat_result) -> Facts:
+        """What of a status matters."""
+        return Facts(
+            size=status.st_size,
+            modified=status.st_mtime_ns,
+            device=status.st_dev,
+            inode=status.st_ino,
+            mode=status.st_mode,
+            uid=status.st_uid,
+            gid=status.st_gid,
+        )
 
 
 class Verdict:
