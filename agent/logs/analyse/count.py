@@ -39,14 +39,15 @@ def count_access(chunk: bytes, dialect: Dialect, clock: Clock, window: Window, s
     _, times, *_ = columns
     if not times:
         return
-    moments = {text: clock.clf(text) for text in set(times)}
+    seconds = Counter(times)
+    moments = {text: clock.clf(text) for text in seconds}
     within = {text for text, moment in moments.items() if moment is None or window.since <= moment < window.until}
     known = [moment for moment in moments.values() if moment is not None]
     if known:
         earliest = min(known)
         summary.earliest = min(summary.earliest, earliest) if summary.earliest else earliest
     if len(within) < len(moments):
-        for text, number in Counter(times).items():
+        for text, number in seconds.items():
             if text not in within:
                 if (moments[text] or 0.0) < window.since:
                     summary.earlier += number
@@ -56,7 +57,23 @@ def count_access(chunk: bytes, dialect: Dialect, clock: Clock, window: Window, s
             return
         rows = [row for row in zip(*columns, strict=True) if row[1] in within]
         columns = list(zip(*rows, strict=True))
+        seconds = Counter({text: seconds[text] for text in within})
+    _count_seconds(seconds, moments, clock, summary)
     _count_requests(columns, moments, clock, summary)
+
+
+def _count_seconds(
+    seconds: Mapping[bytes, int], moments: Mapping[bytes, float | None], clock: Clock, summary: Summary
+) -> None:
+    hours: defaultdict[bytes, int] = defaultdict(int)
+    for text, count in seconds.items():
+        moment = moments[text]
+        if moment is None:
+            summary.untimed += count
+        else:
+            summary.span.add(moment, moment)
+            hours[b"%d" % clock.hour(moment)] += count
+    summary.hours.update(hours.items())
 
 
 def _count_requests(
@@ -69,15 +86,6 @@ def _count_requests(
     access = summary.access
     summary.lines += len(times)
     access.requests += len(times)
-    hours: defaultdict[bytes, int] = defaultdict(int)
-    for text, count in Counter(times).items():
-        moment = moments[text]
-        if moment is None:
-            summary.untimed += count
-        else:
-            summary.span.add(moment, moment)
-            hours[b"%d" % clock.hour(moment)] += count
-    summary.hours.update(hours.items())
     addresses, paths, agents = _bounded(addresses), _bounded(paths), _bounded(agents)
     access.statuses.add(statuses)
     access.addresses.add(addresses)
@@ -86,10 +94,10 @@ def _count_requests(
     weights = _numbers(sizes)
     access.size += sum(weights)
     access.sent.weigh(paths, weights)
-    if max(statuses) >= b"400":
-        access.failed.add([path for status, path in zip(statuses, paths, strict=True) if status >= b"400"])
-    if max(statuses) >= b"500":
-        bad = Counter([time for status, time in zip(statuses, times, strict=True) if status >= b"500"])
+    failed = [row for row in zip(statuses, paths, times, strict=True) if row[0] >= b"400"]
+    if failed:
+        access.failed.add([path for _, path, _ in failed])
+        bad = Counter([time for status, _, time in failed if status >= b"500"])
         _count_bad_hours(bad, moments, clock, summary)
     if took:
         _count_times(paths, took[0], took[1], access)

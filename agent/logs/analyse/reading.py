@@ -19,8 +19,8 @@ from agent.logs import names
 from agent.logs.names import is_compressed
 from kit.errors import HostwardError
 
-CHUNK = 1 << 20
-"""Bytes that are read at once."""
+CHUNK = 1 << 17
+"""Bytes that are read at once, and of the longest line: what is made of them fits into a processor's cache."""
 BLOCK = 64 << 20
 """Bytes of a plain file that one task counts. Of what does not fit into bounded counts, these are the steps: they
 must not depend on the number of processors."""

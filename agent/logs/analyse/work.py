@@ -114,11 +114,17 @@ class Work:
 
     def outcomes(self) -> Iterator[Outcome]:
         """What each task came to, in their order. Raises WorkError."""
-        if self._processes == 1:
-            for task in self.tasks:
-                yield self._count(task, 0)
-        else:
-            yield from self._shared()
+        enabled = gc.isenabled()
+        gc.disable()  # Nothing here makes cycles; a collection would look at each row and copy a parent's pages.
+        try:
+            if self._processes == 1:
+                for task in self.tasks:
+                    yield self._count(task, 0)
+            else:
+                yield from self._shared()
+        finally:
+            if enabled:
+                gc.enable()
 
     def _shared(self) -> Iterator[Outcome]:
         taking, giving = os.pipe()
@@ -167,7 +173,6 @@ class Work:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             for descriptor in (receiving, giving, *others):
                 os.close(descriptor)
-            gc.disable()  # Nothing here makes cycles, and a collection would copy the parent's pages.
             while token := os.read(taking, _NUMBER.size):
                 (place,) = _NUMBER.unpack(token)
                 body = _ENCODER.encode(self._count(self.tasks[place], number))
