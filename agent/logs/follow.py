@@ -325,6 +325,8 @@ class Follower:
                 place = _content_of(size, lost)
                 if place is not None:
                     lost.remove(place)
+                    if size is None and _was_at_end(place, archive):
+                        continue
                 elif archive.stat.st_mtime < self._looked - OLD:
                     continue  # history
                 read, known = (place.offset, place.size) if place else (0, 0)
@@ -497,6 +499,12 @@ def _content_of(size: int | None, lost: Sequence[Place]) -> Place | None:
     """The place to which an archive's content most likely belonged: of what was read to its end, else of the log."""
     fitting = [place for place in lost if size is None or place.offset <= size]
     return max(fitting, key=lambda place: (place.offset == size, place.name == place.family), default=None)
+
+
+def _was_at_end(place: Place, archive: Seen) -> bool:
+    """Whether all was read that was ever written: an archive has the time at which its content was last written to,
+    and since then it was seen."""
+    return place.offset == place.size and archive.stat.st_mtime_ns <= place.changed
 
 
 def _unpacked_size(archive: Seen) -> int | None:

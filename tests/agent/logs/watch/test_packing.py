@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.config.logs import LogOptions
+from agent.logs import follow
 from agent.logs.rotate.apply import compress
 from agent.logs.rotate.hooks import Hooks
 from agent.logs.rotate.say import Voice
@@ -160,8 +161,10 @@ def test_a_delay_keeps_the_newest_as_it_is(log: Path) -> None:
     assert names(log) == ["app.log", "app.log.1.zst", "app.log.2.zst"]
 
 
-def test_compressing_waits_for_our_own_checks(log: Path, tmp_path: Path) -> None:
-    """A check that stands still finds each line, once, when it goes on; only then is the old one compressed."""
+def test_compressing_waits_for_our_own_checks(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that stands still finds each line, once, when it goes on; only then is the old one compressed, of which
+    the check then knows that nothing in it is new."""
+    monkeypatch.setattr(follow, "RACY", 0.0)  # between a write and a look are not seconds here
     options = rule(log)
     agent = tmp_path / "agent"
     check = Follower(agent, log)
@@ -179,8 +182,9 @@ def test_compressing_waits_for_our_own_checks(log: Path, tmp_path: Path) -> None
     assert take_pack([options], places, at_once=(), now=time.time() + 60).rules["app"].waiting == 0
     assert names(log) == ["app.log", "app.log.1.zst", "app.log.2.zst", "app.log.3.zst"]
     assert check.look(time.time() + 70) == 35
-    loss = {m.name: m.value for m in check.sample.measurements}["log_lost_bytes_total"]
-    assert loss == 0
+    measured = {m.name: m.value for m in check.sample.measurements}
+    assert (measured["log_lost_bytes_total"], measured["log_losses_total"]) == (0, 0)
+    assert check.sample.findings == []
 
 
 def test_after_its_patience_compressing_goes_on_and_says_so(log: Path, tmp_path: Path) -> None:
