@@ -140,18 +140,29 @@ class State:
             self._voice.error(f"bad top line in state file {self.path}")
             return False
         wordy = self._voice.wordy
+        # Many logs are rotated at once, so that most dates were read in a line before.
+        dates: dict[str, tuple[int, ...]] = {}
+        is_plain = "\\" not in text and "\0" not in text and text.isascii()
         for number, line in enumerate(lines[1:], 2):
             if not line:
                 continue
-            try:
-                name, when = _parsed(line, number)
-                _verify(name, when)
-            except ValueError as error:
-                self._voice.error(f"{error} in state file {self.path}")
-                return False
+            parts = line.split('"') if is_plain and len(line) < _LONGEST_LINE else []
+            if len(parts) == 3 and not parts[0] and parts[1] and parts[2] in dates:
+                name, when = parts[1], dates[parts[2]]
+            else:
+                try:
+                    name, when = _parsed(line, number)
+                    _verify(name, when)
+                except ValueError as error:
+                    self._voice.error(f"{error} in state file {self.path}")
+                    return False
+                if not 0 < when[2] <= _SHORTEST_MONTH:
+                    when = _fields(moment.on(*when))
+                if len(parts) == 3 and parts[2].startswith(" "):
+                    dates[parts[2]] = when
             if wordy and name not in self._entries:
                 self._voice.verbose("Creating new state")
-            self._entries[name] = when if 0 < when[2] <= _SHORTEST_MONTH else _fields(moment.on(*when))
+            self._entries[name] = when
         if unfinished:
             self._voice.error(f"line {len(lines) + 1} too long in state file {self.path}")
         return not unfinished
@@ -186,10 +197,13 @@ class State:
             return True
         self._forget(now)
         lines = [_HEADS[-1]]
+        dates: dict[tuple[int, ...], str] = {}
         for log in self._in_order():
-            year, month, day, hour, minute, second = self._entries[log]
-            quoted = log.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-            lines.append(f'"{quoted}" {year}-{month}-{day}-{hour}:{minute}:{second}\n')
+            when = self._entries[log]
+            if when not in dates:
+                year, month, day, hour, minute, second = when
+                dates[when] = f"{year}-{month}-{day}-{hour}:{minute}:{second}"
+            lines.append(f'"{_quoted(log)}" {dates[when]}\n')
         try:
             _replace(self.path, os.fsencode("".join(lines)))
         except _WriteError as error:
@@ -212,8 +226,14 @@ class State:
 
     def _in_order(self) -> list[str]:
         buckets: list[list[str]] = [[] for _ in range(_BUCKETS)]
+        folders: dict[str, int] = {}
+        """What the path before the name counts: the same for many logs."""
         for log in reversed(self._entries):
-            buckets[sum(map(mul, reversed(os.fsencode(log)), _WEIGHTS)) % _BUCKETS].append(log)
+            end = log.rfind("/") + 1
+            folder, data = log[:end], os.fsencode(log[end:])
+            if folder not in folders:
+                folders[folder] = _weight(os.fsencode(folder))
+            buckets[(folders[folder] * _WEIGHTS[len(data)] + _weight(data)) % _BUCKETS].append(log)
         return [log for bucket in buckets for log in bucket]
 
 
@@ -270,6 +290,16 @@ def _verify(name: str, when: tuple[int, ...]) -> None:
     for value, (field, lowest, highest) in zip(when, _FIELDS, strict=True):
         if not lowest <= value <= highest:
             raise ValueError(f"bad {field} {value} for file {name}")
+
+
+def _weight(data: bytes) -> int:
+    return sum(map(mul, reversed(data), _WEIGHTS))
+
+
+def _quoted(log: str) -> str:
+    if "\\" in log or '"' in log or "\n" in log:
+        return log.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return log
 
 
 def _unescaped(name: str) -> str:
