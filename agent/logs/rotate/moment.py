@@ -10,11 +10,12 @@ DAY = 86400
 class Moment:
     """Seconds since 1970, and what a calendar and a clock on the wall show then."""
 
-    __slots__ = ("day", "hour", "minute", "month", "season", "second", "seconds", "weekday", "year")
+    __slots__ = ("_shown", "day", "hour", "minute", "month", "season", "second", "seconds", "weekday", "year")
 
     def __init__(self, seconds: int, wall: time.struct_time) -> None:
         self.seconds = seconds
         self.year, self.month, self.day, self.hour, self.minute, self.second = wall[:6]
+        self._shown = ""
         self.weekday = (wall.tm_wday + 1) % 7
         """0 is Sunday."""
         self.season = wall.tm_isdst
@@ -41,7 +42,9 @@ class Moment:
         return self.seconds - (self.hour * 60 + self.minute) * 60 - self.second
 
     def __str__(self) -> str:
-        return f"{self.year}-{self.month:02}-{self.day:02} {self.hour:02}:{self.minute:02}"
+        if not self._shown:  # for each of a thousand logs it is asked for
+            self._shown = f"{self.year}-{self.month:02}-{self.day:02} {self.hour:02}:{self.minute:02}"
+        return self._shown
 
 
 def in_names(now: Moment, *, yesterday: bool, hour_ago: bool) -> Moment:

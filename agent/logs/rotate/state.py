@@ -11,7 +11,6 @@ import fcntl
 import os
 import stat
 import time
-from operator import mul
 
 from agent.logs.rotate import moment
 from agent.logs.rotate.language.text import split_names
@@ -293,7 +292,7 @@ def _verify(name: str, when: tuple[int, ...]) -> None:
 
 
 def _weight(data: bytes) -> int:
-    return sum(map(mul, reversed(data), _WEIGHTS))
+    return sum(map(int.__mul__, reversed(data), _WEIGHTS))
 
 
 def _quoted(log: str) -> str:
