@@ -11,15 +11,18 @@ import os
 import time
 
 from agent.logs.rotate import language, moment, state
+from agent.logs.rotate.hooks import Hooks
 from agent.logs.rotate.run import MAIL, rotate
 from agent.logs.rotate.say import Voice, write_all
 from kit.version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 STATE = "/var/lib/logrotate/status"
+AGENT = "/var/lib/hostward"
+"""Where the agent's state is, if there is an agent."""
 COMPATIBLE = "3.22.0"
 """The version of logrotate that this does the same as; what scripts look for."""
 USAGE_CODE, LOCK_CODE = 2, 3
@@ -118,6 +121,7 @@ def run(words: Sequence[str]) -> int:
             return LOCK_CODE
     failed |= not known.read()
     voice.verbose(f"\nHandling {len(sections)} logs")
+    journal_path = "" if options.state == state.NO_STATE else f"{options.state}.journal"
     failed |= not rotate(
         sections,
         known,
@@ -126,10 +130,33 @@ def run(words: Sequence[str]) -> int:
         force="force" in options.flags,
         debug=debug,
         mail_command=options.mail,
-        journal_path="" if options.state == state.NO_STATE else f"{options.state}.journal",
+        # What is left for the next run stands in the journal.
+        hooks=_UntilRead(voice) if journal_path and not debug else None,
+        journal_path=journal_path,
         save=lambda: known.write(now),
     )
     return int(failed)
+
+
+class _UntilRead(Hooks):
+    """Leaves a rotated log uncompressed while a check of our own agent, if there is one, has not read it to its end.
+
+    The next run compresses it. Where no check follows logs all is as with logrotate.
+    """
+
+    def __init__(self, voice: Voice) -> None:
+        self._voice = voice
+        self._has_agent = os.path.lexists(f"{AGENT}/agent.db")
+        self._ask: Callable[[str, int, int], bool] | None = None
+
+    def may_compress(self, path: str, device: int, inode: int) -> bool:
+        if not self._has_agent:
+            return True
+        if self._ask is None:
+            from agent.logs.followers import Followers  # where there is no agent nothing of it is loaded
+
+            self._ask = Followers(AGENT, now=time.time(), say=self._voice.verbose).may_compress
+        return self._ask(path, device, inode)
 
 
 def _parsed(words: Sequence[str]) -> _Options:

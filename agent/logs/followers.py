@@ -123,8 +123,9 @@ def follows(pattern: str, path: str) -> bool:
 def _ask(state: str, say: Callable[[str], None]) -> list[Followed]:
     """Every check that follows files, of the agent's state. Where that cannot be read nobody is waited for."""
     try:
-        owner = os.lstat(state)
         os.lstat(f"{state}/agent.db")
+    except PermissionError:
+        pass  # for who rotates as another user at the moment
     except OSError:
         return []  # there is no agent here
     reader, writer = os.pipe2(os.O_CLOEXEC)
@@ -132,7 +133,7 @@ def _ask(state: str, say: Callable[[str], None]) -> list[Followed]:
     if child == 0:
         try:
             os.close(reader)
-            _become(owner.st_uid, owner.st_gid)
+            _become_owner(state)
             # SQLite and msgspec: only this child pays for them.
             from agent.logs.followed import tell
 
@@ -168,14 +169,17 @@ def _ask(state: str, say: Callable[[str], None]) -> list[Followed]:
         return []
 
 
-def _become(user: int, group: int) -> None:
+def _become_owner(path: str) -> None:
     """Give up all rights but those of whose files are read."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
-    if os.geteuid() == 0 and user != 0:
+    if os.getuid() == 0 and os.geteuid() != 0:
+        os.seteuid(0)
+    owner = os.lstat(path)
+    if os.geteuid() == 0 and owner.st_uid != 0:
         os.setgroups([])
-        os.setresgid(group, group, group)
-        os.setresuid(user, user, user)
+        os.setresgid(owner.st_gid, owner.st_gid, owner.st_gid)
+        os.setresuid(owner.st_uid, owner.st_uid, owner.st_uid)
 
 
 def _read(reader: int) -> bytes | None:

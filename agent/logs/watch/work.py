@@ -112,8 +112,8 @@ def take_turn(
     journal: Mapping[str, int],
     owners: Mapping[str, str],
 ) -> Answers:
-    """Judge and rotate logs, and remove what is not to be kept; compress nothing. `owners` has all logs that are known,
-    each with the name of its rule."""
+    """Judge and rotate logs, and remove what is not to be kept; compress nothing. `owners` has all logs that are
+    known, each with the name of its rule."""
     try:
         outcomes = turn(
             rules,

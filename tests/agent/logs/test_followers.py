@@ -182,8 +182,9 @@ def test_a_state_that_cannot_be_read_keeps_nobody_waiting(state: Path, log: Path
     assert asked.said == ["how far the checks of logs have read cannot be told: they are not waited for"]
 
 
+@pytest.mark.parametrize("as_another", [False, True], ids=["as root", "by su of a rule"])
 def test_the_state_is_read_with_its_owners_rights_and_left_as_it_is(
-    state: Path, log: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    state: Path, log: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, as_another: bool
 ) -> None:
     """Root opens no database that another user made, and makes no file that the agent then cannot use."""
     require_root()
@@ -193,15 +194,21 @@ def test_the_state_is_read_with_its_owners_rights_and_left_as_it_is(
     for path in [state, *state.iterdir()]:
         os.chown(path, 65534, 65534)
     witness = os.open(tmp_path / "who", os.O_RDWR | os.O_CREAT)
-    real = followers._become
+    real = followers._become_owner
 
-    def become(user: int, group: int) -> None:
-        real(user, group)
+    def become(path: str) -> None:
+        real(path)
         os.write(witness, f"{os.geteuid()} {os.getegid()} {os.getgroups()}".encode())
 
-    monkeypatch.setattr(followers, "_become", become)
+    monkeypatch.setattr(followers, "_become_owner", become)
     before = sorted(path.name for path in state.iterdir())
-    Asked(state, log)  # whose answer says nothing here: that user reaches no folder of a test
+    if as_another:
+        os.seteuid(65533)
+    try:
+        # What it answers says nothing here: that user reaches no folder of a test.
+        followers._ask(str(state), lambda text: None)
+    finally:
+        os.seteuid(0)
     assert os.pread(witness, 100, 0) == b"65534 65534 []"
     os.close(witness)
     assert sorted(path.name for path in state.iterdir()) == before
