@@ -8,7 +8,7 @@ import lzma
 import os
 import stat
 import zlib
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, NamedTuple, cast
@@ -21,9 +21,11 @@ from kit.errors import HostwardError
 
 CHUNK = 1 << 17
 """Bytes that are read at once, and of the longest line: what is made of them fits into a processor's cache."""
-BLOCK = 64 << 20
-"""Bytes of a plain file that one task counts. Of what does not fit into bounded counts, these are the steps: they
-must not depend on the number of processors."""
+BLOCKS = 8
+"""Parts that a plain file is cut into, unless they become too small or too large."""
+BLOCK = (4 << 20, 64 << 20)
+"""Bytes of a part, least and most. Of what does not fit into bounded counts, parts are the steps: they must depend on
+nothing but the log, and above all not on the number of processors."""
 
 _WINDOW = 1 << 27
 """Bytes that a frame of zstd may make its reader keep: those of `zstd --long`."""
@@ -96,6 +98,13 @@ def _piece(path: Path) -> Piece | None:
     if stat.S_ISDIR(about.st_mode) or stat.S_ISSOCK(about.st_mode) or stat.S_ISBLK(about.st_mode):
         return None
     return Piece(str(path), about.st_size if stat.S_ISREG(about.st_mode) else 0, about.st_mtime)
+
+
+def blocks(size: int) -> Iterator[tuple[int, int]]:
+    """The parts of a file: where each begins and ends."""
+    step = min(max(BLOCK[0], -(-size // BLOCKS)), BLOCK[1])
+    for start in range(0, size, step):
+        yield start, min(start + step, size)
 
 
 def chunks(piece: Piece, start: int = 0, end: int | None = None) -> Generator[tuple[bytes, int], None, None]:

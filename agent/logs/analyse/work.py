@@ -82,10 +82,7 @@ def tasks_of(source: int, piece: Piece, zone: tzinfo) -> list[Task]:
     format_ = recognise(sample, clock)
     if piece.is_compressed:
         return [Task(source, piece, None, 0, None, format_, sample)]
-    return [
-        Task(source, piece, None, start, min(start + reading.BLOCK, piece.size), format_, sample)
-        for start in range(0, piece.size, reading.BLOCK)
-    ]
+    return [Task(source, piece, None, start, end, format_, sample) for start, end in reading.blocks(piece.size)]
 
 
 class Work:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import pty
@@ -12,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.logs.analyse.result import Analysis
+from agent.logs.analyse.result import Analysis, Requests, Shape
 
 LINES = """\
 2026-11-21T10:00:00+00:00 web app[1]: error: job 1 failed \x1b[2J\x07
@@ -54,11 +55,44 @@ def test_a_log_is_summed_up(log: Path, tmp_path: Path) -> None:
     assert shown.isascii() or "\N{REPLACEMENT CHARACTER}" in shown
 
 
-def test_json_is_as_documented(log: Path, tmp_path: Path) -> None:
+def test_json_is_as_documented(log: Path, tmp_path: Path, repository: Path) -> None:
     done = analyse(tmp_path, "--json", log)
     analysis = msgspec.json.decode(done.stdout, type=Analysis)
     assert analysis.lines == 3
     assert set(json.loads(done.stdout)) == set(Analysis.__struct_fields__)
+    text = (repository / "docs/logs.md").read_text().partition("## Analysis")[2]
+    for name in (*Analysis.__struct_fields__, *Requests.__struct_fields__, *Shape.__struct_fields__):
+        assert f"`{name}`" in text, name
+
+
+def test_the_commands_of_the_page_work(tmp_path: Path, repository: Path) -> None:
+    """As they stand there, with logs of the test's own in place of the host's."""
+    text = (repository / "docs/logs.md").read_text().partition("\n## Analysis\n")[2]
+    commands = text.partition("```sh\n")[2].partition("```")[0]
+    assert commands.count("hostward logs analyse") == 6
+    logs = tmp_path / "var/log"
+    (logs / "nginx").mkdir(parents=True)
+    (logs / "nginx/access.log").write_text(REQUEST)
+    for name in ("syslog", "auth.log"):
+        (logs / name).write_text(LINES)
+    (tmp_path / "old.log.gz").write_bytes(gzip.compress(LINES.encode()))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/journalctl").write_text("#!/bin/sh\n")
+    (tmp_path / "bin/hostward").write_text(
+        f'#!/bin/sh\nexec {Path(sys.executable).with_name("hostward")} --state-dir {tmp_path} "$@"\n'
+    )
+    for program in ("journalctl", "hostward"):
+        (tmp_path / "bin" / program).chmod(0o755)
+    done = subprocess.run(
+        ["/bin/bash", "-e", "-o", "pipefail", "-c", commands.replace("/var/log", str(logs))],
+        cwd=tmp_path,
+        env={**os.environ, "TZ": "UTC", "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "10.0.0.1" in done.stdout
 
 
 def test_nothing_of_a_log_steers_the_terminal(log: Path, tmp_path: Path) -> None:
@@ -90,12 +124,6 @@ def test_nothing_of_a_log_steers_the_terminal(log: Path, tmp_path: Path) -> None
         shown = shown.replace(ours, b"")
     assert b"\x1b" not in shown
     assert max(map(len, shown.decode().splitlines())) <= 60
-
-
-def test_standard_input_is_read(tmp_path: Path) -> None:
-    done = analyse(tmp_path, "-", "--json", given=LINES.encode())
-    assert json.loads(done.stdout)["lines"] == 3
-    assert json.loads(done.stdout)["sources"][0]["name"] == "-"
 
 
 def test_times_are_taken_as_ages_and_as_moments(log: Path, tmp_path: Path) -> None:
