@@ -7,7 +7,9 @@ from functools import partial
 from agent.logs.rotate import moment
 from agent.logs.rotate.apply.applier import Applier
 from agent.logs.rotate.apply.folders import Folders
+from agent.logs.rotate.facts import Facts
 from agent.logs.rotate.journal import Journal
+from agent.logs.rotate.listing import nothing
 from agent.logs.rotate.names import Names
 from agent.logs.rotate.plan import Plan, plan
 from agent.logs.rotate.steps import Compress, Copy, Discard, Say
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent.logs.rotate.apply.su import Identity
-    from agent.logs.rotate.due import Facts
     from agent.logs.rotate.hooks import Hooks
     from agent.logs.rotate.journal import Begun
     from agent.logs.rotate.moment import Moment
@@ -128,19 +129,7 @@ class Carrier:
         well = True
         for log, facts in due:
             try:
-                folder = self._folders.at(Names(rule, log).folder)
-                plans.append(
-                    plan(
-                        rule,
-                        log,
-                        facts,
-                        folder.listing(),
-                        self._now,
-                        self._named,
-                        may_compress=partial(self._may_compress, folder.device),
-                        pretend=self._pretend,
-                    )
-                )
+                plans.append(self._plan(log, facts))
             except OSError as error:
                 self._state.rotated(log, self._now)
                 self._voice.error(f"cannot read the folder of the old logs of {log}: {error.strerror}")
@@ -160,6 +149,36 @@ class Carrier:
         self._applier.marks = {}
         return well
 
+    def _plan(self, log: str, facts: Facts) -> Plan:
+        """Raises OSError."""
+        place = Names(self._rule, log).folder
+        try:
+            folder = self._folders.at(place)
+            listing, device = folder.listing(), folder.device
+        except FileNotFoundError:
+            if not self._pretend:
+                raise
+            listing, device = nothing(), 0  # `createolddir` would have made it
+        return plan(
+            self._rule,
+            log,
+            self._as_it_is(log, facts),
+            listing,
+            self._now,
+            self._named,
+            may_compress=partial(self._may_compress, device),
+            wordy=self._voice.wordy,
+            pretend=self._pretend,
+        )
+
+    def _as_it_is(self, log: str, facts: Facts) -> Facts:
+        """A log may be another one by now: of a pattern that means rotated ones, too, or by a script."""
+        try:
+            folder, name = self._folders.of(log)
+            return Facts.of(folder.look(name))
+        except OSError:
+            return facts  # It is told when it is to be renamed or opened.
+
     def _may_compress(self, device: int, path: str, inode: int) -> bool:
         return self._hooks.may_compress(path, device, inode)
 
@@ -178,7 +197,7 @@ class Carrier:
                     self._journal.end()
             if begun.left is not None:
                 well = self._do(begun.left.after)
-                if not well:
+                if not well or self._applier.postponed:
                     self._leave(begun.left.log, begun.left.after)
             elif "lastaction" not in begun.scripts:
                 well = self._last_action() and well
@@ -214,7 +233,11 @@ class Carrier:
                 self._leave(each.log, each.after)
             return False
         for index, each in enumerate(going):
-            if not self._do(each.after):
+            done = self._do(each.after)
+            if not self._rule.codec:  # Native rules have others that compress what is left.
+                self._leave(each.log, self._applier.postponed)
+            self._applier.postponed = []
+            if not done:
                 well = False
                 for left in going[index:] if shared else [each]:
                     self._leave(left.log, left.after)

@@ -26,12 +26,14 @@ import stat
 from agent.logs.rotate.apply import operations
 from agent.logs.rotate.plan import Plan
 from agent.logs.rotate.rule import Rule, Script
-from agent.logs.rotate.steps import step_of
+from agent.logs.rotate.steps import Say, step_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
+
+    from agent.logs.rotate.steps import Plain, Step
 
 _KEPT = (
     "codec",
@@ -230,10 +232,15 @@ def _plan_as_plain(plan: Plan) -> dict[str, Any]:
     return {
         "log": plan.log,
         "final": plan.final,
-        "before": [step.plain() for step in plan.before],
-        "rotate": [step.plain() for step in plan.rotate],
-        "after": [step.plain() for step in plan.after],
+        "before": _steps_as_plain(plan.before),
+        "rotate": _steps_as_plain(plan.rotate),
+        "after": _steps_as_plain(plan.after),
     }
+
+
+def _steps_as_plain(steps: Sequence[Step]) -> list[list[Plain]]:
+    # What was said need not be said again.
+    return [step.plain() for step in steps if not isinstance(step, Say)]
 
 
 def _plan_of(entry: dict[str, Any]) -> Plan:

@@ -52,3 +52,12 @@ class Listing:
         """There will be none any more."""
         if self._names.pop(name, None) is not None and self._sorted is not None:
             del self._sorted[bisect_left(self._sorted, name)]
+
+
+def nothing() -> Listing:
+    """What is in a folder that is not there."""
+
+    def look(name: str) -> os.stat_result:
+        raise FileNotFoundError(name)
+
+    return Listing({}, look)

@@ -28,7 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent.logs.rotate.due import Facts
+    from agent.logs.rotate.facts import Facts
     from agent.logs.rotate.listing import Listing
     from agent.logs.rotate.moment import Moment
     from agent.logs.rotate.rule import Rule
@@ -60,13 +60,14 @@ def plan(
     *,
     may_compress: Callable[[str, int], bool],
     pretend: bool,
+    wordy: bool = True,
 ) -> Plan:
     """What is done to `log`, with the folder of its older ones as `listing`, which becomes as it will be then.
 
     `named` is the time that goes into names by date. `may_compress` is asked about a path and its inode. `pretend`:
-    nothing will be done, and `listing` stays.
+    nothing will be done, and `listing` stays. Without `wordy` it has no words.
     """
-    return _Planner(rule, log, facts, listing, now, named, may_compress, pretend).plan()
+    return _Planner(rule, log, facts, listing, now, named, may_compress, wordy, pretend).plan()
 
 
 class _Planner:
@@ -79,6 +80,7 @@ class _Planner:
         now: Moment,
         named: Moment,
         may_compress: Callable[[str, int], bool],
+        wordy: bool,
         pretend: bool,
     ) -> None:
         self._rule = rule
@@ -88,6 +90,7 @@ class _Planner:
         self._now = now
         self._named = named
         self._may_compress = may_compress
+        self._wordy = wordy
         self._pretend = pretend
         self._names = Names(rule, log)
         self._packed = rule.compressext if rule.compress else ""
@@ -96,6 +99,8 @@ class _Planner:
         self._kept = rule.rotate or 1
         self._doomed: list[str] = []
         """Names of older ones that go at the end."""
+        self._refused: list[str] = []
+        """Names of older ones that may not be compressed yet."""
 
     def plan(self) -> Plan:
         rule = self._rule
@@ -114,6 +119,8 @@ class _Planner:
             final = self._names.numbered(rule.start)
             if rule.compress and (rule.delaycompress or rule.codec):
                 self._pack_previous(final)
+            elif rule.compress and self._waits(final):
+                self._refused.append(final)
             self._make_room_by_number()
         self._plan.final = self._path(final)
         self._steps = self._plan.rotate
@@ -155,11 +162,18 @@ class _Planner:
         else:
             self._pack_if_allowed(name)
 
+    def _waits(self, name: str) -> bool:
+        """Whether there is one of that name that may not be compressed yet. Others are overwritten, as logrotate has
+        it."""
+        inode = self._listing.inode(name)
+        return inode is not None and not self._may_compress(self._path(name), inode)
+
     def _pack_if_allowed(self, name: str) -> None:
         """Compress one of which it is known beforehand whether that is allowed: what is not stays as it is called."""
         if self._may_compress(self._path(name), self._listing.inode(name) or 0):
             self._pack(name)
         else:
+            self._refused.append(name)
             self._say(f"leaving {self._path(name)} as it is until it has been read to its end")
 
     def _pack(self, name: str, modified: int = 0) -> None:
@@ -212,8 +226,10 @@ class _Planner:
             return
         if self._listing.inode(name) is None:
             self._say(missing, failed=True)
-        else:
-            self._doomed = [name]
+        beyond = self._names.numbered(last + 1)
+        self._doomed = [
+            beyond + behind for behind in self._behind() if self._listing.inode(beyond + behind) is not None
+        ]
 
     def _shift(self, number: int, kept: int) -> None:
         rule = self._rule
@@ -221,6 +237,8 @@ class _Planner:
             name = self._names.numbered(number) + behind
             following = self._names.numbered(number + 1) + behind
             inode = self._listing.inode(name)
+            if inode is None and behind != self._packed:
+                continue
             if rule.maxage:
                 if inode is None:
                     self._say(f"old log {self._path(name)} does not exist")
@@ -229,21 +247,25 @@ class _Planner:
                     self._mail_last(name)
                     self._remove(name)
                     continue
-            self._say(
-                f"renaming {self._path(name)} to {self._path(following)} "
-                f"(rotatecount {kept}, logstart {rule.start}, i {number}), "
-            )
+            if self._wordy:
+                self._say(
+                    f"renaming {self._path(name)} to {self._path(following)} "
+                    f"(rotatecount {kept}, logstart {rule.start}, i {number}), "
+                )
+                if inode is None:
+                    self._steps.append(Say(f"old log {self._path(name)} does not exist", pretended=False))
             if inode is None:
-                self._steps.append(Say(f"old log {self._path(name)} does not exist", pretended=False))
                 continue
             self._steps.append(Shift(self._path(name), self._path(following), inode))
+            if name in self._refused:
+                self._refused = [following if each == name else each for each in self._refused]
             if not self._pretend:
                 self._listing.drop(name)
                 self._listing.add(following, inode)
 
     def _behind(self) -> tuple[str, ...]:
-        """What names of older ones may have behind them: where somebody else compresses, some are not yet."""
-        return ("", self._packed) if self._rule.codec and self._packed else (self._packed,)
+        """What names of older ones may have behind them: some may not be compressed yet."""
+        return ("", self._packed) if self._packed and (self._rule.codec or self._refused) else (self._packed,)
 
     def _is_old(self, name: str) -> bool:
         """Whether it has the age at which older ones go."""
@@ -276,7 +298,7 @@ class _Planner:
                 self._say(f"skip copying {log} to {path}")
             else:
                 self._say(f"copying {log} to {path}")
-                self._steps.append(Copy(log, path, facts.inode))
+                self._steps.append(Copy(log, path, facts.inode, rule.copytruncate))
                 self._will_be(final, 0)
             if rule.copytruncate:
                 self._say(f"truncating {log}")
@@ -326,6 +348,12 @@ class _Planner:
         for name in self._doomed:
             self._mail_last(name)
             self._remove(name)
+        # Not compressing them now is told whoever does it later.
+        self._steps += [
+            Compress(self._path(name), inode)
+            for name in self._refused
+            if (inode := self._listing.inode(name)) is not None
+        ]
 
     # --- All parts ---
 
@@ -333,7 +361,7 @@ class _Planner:
         if self._rule.mail and not self._rule.mailfirst:
             packed = bool(self._packed) and name.endswith(self._packed)
             path = self._path(name)
-            self._steps.append(Mail(path, self._log if packed else path, packed))
+            self._steps.append(Mail(path, path, packed))
 
     def _remove(self, name: str) -> None:
         inode = self._listing.inode(name) or 0
@@ -346,7 +374,8 @@ class _Planner:
             self._listing.add(name, inode)
 
     def _say(self, text: str, *, failed: bool = False) -> None:
-        self._steps.append(Say(text, failed=failed))
+        if self._wordy:
+            self._steps.append(Say(text, failed=failed))
 
     def _path(self, name: str) -> str:
         return f"{self._names.folder}/{name}"

@@ -9,7 +9,8 @@ import os
 import stat
 
 from agent.logs.rotate.apply.su import Identity
-from agent.logs.rotate.due import Facts, judge
+from agent.logs.rotate.due import judge
+from agent.logs.rotate.facts import Facts
 from agent.logs.rotate.hooks import Hooks
 from agent.logs.rotate.rule import DAILY, HOURLY, MONTHLY, SIZE, WEEKLY
 
@@ -280,15 +281,7 @@ class _Run:
                 "  log does not need rotating (what was rotated last could not be copied or compressed yet)"
             )
             return True, None
-        facts = Facts(
-            size=status.st_size,
-            modified=status.st_mtime_ns,
-            device=status.st_dev,
-            inode=status.st_ino,
-            mode=status.st_mode,
-            uid=status.st_uid,
-            gid=status.st_gid,
-        )
+        facts = Facts.of(status)
         verdict = self._judge(rule, log, facts, last, self._now, self._force)
         if verdict.alarm:
             voice.error(verdict.alarm)
@@ -299,7 +292,7 @@ class _Run:
     def _look(self, rule: Rule, log: str) -> tuple[os.stat_result | None, bool]:
         """The status of a log, or None where it is passed over; and whether that is no error."""
         folder = log.rpartition("/")[0]
-        if rule.su is None:
+        if rule.su is None and os.geteuid() == 0:
             if folder not in self._folders:
                 self._folders[folder] = _objection(folder)
             objection = self._folders[folder]
@@ -342,7 +335,7 @@ def _objection(folder: str) -> OSError | str:
         status = os.stat(folder or "/")
     except OSError as error:
         return error
-    if os.geteuid() == 0 and (status.st_mode & stat.S_IWOTH or (status.st_mode & stat.S_IWGRP and status.st_gid)):
+    if status.st_mode & stat.S_IWOTH or (status.st_mode & stat.S_IWGRP and status.st_gid):
         return (
             "parent directory has insecure permissions (It's world writable or writable by group which is not "
             '"root") Set "su" directive in config file to tell logrotate which user/group should be used for '

@@ -75,14 +75,15 @@ class Move(Shift):
 
 
 class Copy(Step):
-    """Copy a log to a new file that has its mode, owners and attributes."""
+    """Copy a log to a new file that has its mode, owners and access list. `emptied`: it is truncated then."""
 
-    __slots__ = fields = ("source", "target", "inode")
+    __slots__ = fields = ("source", "target", "inode", "emptied")
 
-    def __init__(self, source: str, target: str, inode: int) -> None:
+    def __init__(self, source: str, target: str, inode: int, emptied: bool = False) -> None:
         self.source = source
         self.target = target
         self.inode = inode
+        self.emptied = emptied
 
 
 class Truncate(Step):

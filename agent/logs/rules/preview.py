@@ -10,7 +10,7 @@ import msgspec
 from agent.config.logs import LogOptions
 from agent.logs.rotate import moment
 from agent.logs.rotate.apply.folders import Folder
-from agent.logs.rotate.due import Facts
+from agent.logs.rotate.facts import Facts
 from agent.logs.rotate.listing import Listing
 from agent.logs.rotate.names import Names
 from agent.logs.rotate.plan import plan

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agent.config.logs import LogOptions
 from agent.logs.rotate import due, moment
+from agent.logs.rotate.facts import Facts
 from agent.logs.rotate.hooks import Hooks
 from agent.logs.rotate.moment import Moment
 from agent.logs.rotate.names import Names
@@ -219,7 +220,7 @@ class _Run:
             options = plan.options
             yield Section(plan.rule, pattern=" ".join(options.paths), logs=plan.logs, place=options.name)
 
-    def judge(self, rule: Rule, log: str, found: due.Facts, last: Moment, now: Moment, force: bool) -> due.Verdict:
+    def judge(self, rule: Rule, log: str, found: Facts, last: Moment, now: Moment, force: bool) -> due.Verdict:
         """By the rule's own options."""
         plan = self.current
         assert plan is not None and plan.rule is rule

@@ -72,6 +72,8 @@ class Applier:
         self.mark: Mark = _no_mark
         self.marks: Marks = {}
         self.resuming = False
+        self.postponed: list[Step] = []
+        """What was not allowed yet."""
 
     def do(self, step: Step) -> bool:
         """Whether it went well; what went wrong has been told."""
@@ -206,7 +208,8 @@ class Applier:
             if self.resuming and not origin.has(name, step.inode):
                 return True
             try:
-                source, status = files.open_same(origin, name, step.inode)
+                flags = os.O_RDWR if step.emptied else os.O_RDONLY
+                source, status = files.open_same(origin, name, step.inode, flags=flags)
             except OSError as error:
                 self._voice.error(f"error opening {step.source}: {error.strerror}")
                 return False
@@ -271,6 +274,7 @@ class Applier:
             if not self._pretend and self.resuming and not self._is_there(folder, name, step.inode):
                 return True
             if not self._pretend and not self._may_compress(folder, name, step):
+                self.postponed.append(step)
                 return True
             self._voice.verbose(f"compressing log with: {rule.codec or rule.compresscmd}")
             if self._pretend:
@@ -357,7 +361,7 @@ class Applier:
         try:
             folder, name = self._folders.of(step.path)
             if self._is_there(folder, name, step.inode):
-                self._unlink(folder, name, step.path, None)
+                operations.unlink(name, folder=folder.descriptor)  # and not shred it, as logrotate does
         except OSError as error:
             self._voice.error(f"error removing {step.path}: {error.strerror}")
             return False

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from agent.config.log_rules import load_log_rules
 from agent.config.logs import LogOptions
 from agent.logs.rotate import due
+from agent.logs.rotate.facts import Facts
 from agent.logs.rotate.language import read
 from agent.logs.rotate.moment import at
 from agent.logs.rotate.rule import Section
@@ -159,7 +160,7 @@ def test_the_same_days(text: str, imported: Import) -> None:
             wall = (begin.replace(tzinfo=None) + timedelta(days=number, seconds=number * 37 % 3000)).astimezone()
             now = wall.timestamp()
             size = max(size, 1) if rule.weekly else size
-            facts = due.Facts(size=size, modified=0, device=1, inode=1, mode=0o644, uid=0, gid=0)
+            facts = Facts(size=size, modified=0, device=1, inode=1, mode=0o644, uid=0, gid=0)
             expected = due.judge(section.rule, "/log", facts, at(theirs), at(now), force=False).due
             found = judge(rule, Log(size), ours, now, host="h")
             # logrotate's maxsize is the last byte that may be; here it is the first that may not.
