@@ -26,8 +26,9 @@ _HEADS = ("logrotate state -- version 1\n", "logrotate state -- version 2\n")
 _LONGEST_LINE = 8191
 """Characters, with the newline."""
 _MODE = 0o640
-_KEPT_DAYS = 365
-"""Days after which a log is forgotten that was not there in this run."""
+_KEPT = 31_556_926
+"""Seconds, of a tropical year, after which a log is forgotten that was not there in this run."""
+_DAY = 86400
 _BUCKETS = 64
 _WEIGHTS = tuple(pow(13, place, _BUCKETS) for place in range(16)) * 512
 """What each byte of a name counts for its bucket, from the last one on: found by what the real one writes."""
@@ -212,9 +213,14 @@ class State:
 
     def _forget(self, now: Moment) -> None:
         """Drop logs that are gone and were not rotated for a year."""
-        oldest = moment.on(now.year, now.month, now.day - _KEPT_DAYS, 12)
-        bound = (oldest.year, oldest.month, oldest.day)
-        gone = {log for log, when in self._entries.items() if when[:3] < bound} - self._used
+        bound = now.seconds - _KEPT
+        # Most are told by the calendar, which costs nothing.
+        about = _fields(moment.at(bound + _DAY))
+        gone = {
+            log
+            for log, when in self._entries.items()
+            if when < about and log not in self._used and moment.on(*when).seconds < bound
+        }
         for log in self._in_order() if gone else ():
             if log in gone:
                 self._voice.verbose(
