@@ -98,7 +98,11 @@ def show(twins: Twins, number: int, case: Case, kind: str, keep: Path) -> None:
     """Make a case small and keep it."""
 
     def shows(smaller: Case) -> bool:
-        return kind in map(signature, unjustified(smaller, twins.differences(smaller)))
+        try:
+            differences = twins.differences(smaller)
+        except OSError:  # a link to what is no longer there
+            return False
+        return kind in map(signature, unjustified(smaller, differences))
 
     small = reduced(case, shows)
     differences = "\n".join(unjustified(small, twins.differences(small)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -85,8 +85,9 @@ def dump(case: Case) -> str:
     return "\n".join(lines) + "\n"
 
 
-def quoted(value: object) -> str:
+def quoted(value: Any) -> str:
     """A value in TOML, of whose strings JSON's are a part; text of several lines is set as such."""
-    if isinstance(value, str) and "\n" in value[:-1] and "'''" not in value and value.replace("\n", "").isprintable():
+    is_lines = isinstance(value, str) and "\n" in value[:-1]
+    if is_lines and "'''" not in value and value.replace("\n", "").replace("\t", "").isprintable():
         return f"'''\n{value}'''"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

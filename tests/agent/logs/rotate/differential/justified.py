@@ -27,6 +27,10 @@ TABLE = (
     ),
     Justified("--debug makes no folder. logrotate's does.", lambda case, text: is_folder_in_debug(case, text)),
     Justified(
+        "The next run compresses and copies what could not be, by a journal, before it would be lost.",
+        lambda case, text: what_of(text) == "status.journal" and bool(changed(text)[1].startswith("+-rw-------")),
+    ),
+    Justified(
         "After a failed preremove script logrotate names the reason of whatever failed before.",
         lambda case, text: is_stale_reason(text),
     ),
@@ -88,19 +92,24 @@ def is_stale_reason(text: str) -> bool:
 
 
 def is_nested(case: Case) -> bool:
-    """Whether an include stands in braces."""
-    depth = 0
-    for line in next(entry.text for entry in case.runs[0].entries if entry.path == "logrotate.conf").splitlines():
-        if depth > 0 and line.strip().startswith("include"):
-            return any("{" in entry.text for entry in case.runs[0].entries if entry.path.startswith("included.d/"))
-        depth += line.count("{") - line.count("}")
+    """Whether an include stands in braces, of a file with braces."""
+    texts = {entry.path: entry.text for entry in case.runs[0].entries}
+    included = [text for path, text in texts.items() if path.startswith("included.d/")]
+    if not any("{" in text for text in included):
+        return False
+    for text in (texts.get("logrotate.conf", ""), *included):
+        depth = 0
+        for line in text.splitlines():
+            if depth > 0 and line.strip().startswith("include"):
+                return True
+            depth += line.count("{") - line.count("}")
     return False
 
 
 STALE = re.compile(r"[-+]error: Failed to remove old log [^:]*: ")
 MAILING = re.compile(
     r"^-(error: (cannot execute mail command|(un)?compress command failed mailing|mail command failed).*|"
-    r"|gzip: stdin: .*|error: .*(failed to open|opening).*)$"
+    r"|gzip: stdin: .*|error: .*(failed to open|opening).*)$|^\+removing old log "
 )
 OPENING = re.compile(r"^-error: error opening .*: No such file or directory$")
 
