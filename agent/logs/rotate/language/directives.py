@@ -11,6 +11,7 @@ from agent.logs.rotate.language.text import (
     FileMistakeError,
     MissingValueError,
     MistakeError,
+    last_byte,
     split_names,
     split_quoted,
     until_nul,
@@ -94,7 +95,8 @@ def _age(attribute: str, called: str, bad: str) -> Directive:
         value = numbers.whole(_required(source, called))
         if value is None or value < 0:
             # logrotate shows the text from the end of the value on.
-            raise MistakeError(f"bad {bad} age '{_from(source, source.at - 1)}'")
+            shown = last_byte(source.text[: source.at]) + source.text[source.at :]
+            raise MistakeError(f"bad {bad} age '{until_nul(shown)}'")
         setattr(rule, attribute, value)
 
     return directive
@@ -221,7 +223,7 @@ def _mail(rule: Rule, source: Source, voice: Voice) -> None:
             raise _NoWordError
         rule.mail = value
     except _NoWordError:
-        raise MistakeError(f"bad mail address {_from(source, start)}") from None
+        raise MistakeError(f"bad mail address {until_nul(source.text[start:])}") from None
 
 
 def _dateformat(rule: Rule, source: Source, voice: Voice) -> None:
@@ -260,11 +262,6 @@ def _word(source: Source, called: str, bad: str) -> str:
     if any(char in SPACE or char < " " or char == "\x7f" for char in value):
         raise _NoWordError(f"{bad} {value}")
     return value
-
-
-def _from(source: Source, start: int) -> str:
-    """The text from there on, as far as C would show it."""
-    return source.text[start:].partition("\0")[0]
 
 
 def expand_home(path: str, voice: Voice) -> str:

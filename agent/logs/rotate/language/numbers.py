@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.logs.rotate.language.text import SPACE, MistakeError
+from agent.logs.rotate.language.text import SPACE, MistakeError, last_byte
 
 LONG = 2**64
 """How many values an unsigned long has."""
@@ -61,9 +61,7 @@ def size(text: str) -> int:
     unit, number = 1, text
     if text[-1:] not in _DIGITS:
         if text[-1] not in _UNITS:
-            # C sees the last byte of a character, not all of it.
-            last = text[-1].encode(errors="surrogateescape")[-1:].decode(errors="surrogateescape")
-            raise MistakeError(f"unknown unit '{last}'")
+            raise MistakeError(f"unknown unit '{last_byte(text)}'")
         unit, number = _UNITS[text[-1]], text[:-1]
     value = unsigned(number)
     if value is None or (number.startswith("-") and value) or value > LONG // unit or value == LONG:

@@ -6,6 +6,7 @@ rest of the file is left out, and what it set is taken back.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 
@@ -145,6 +146,7 @@ class Reader:
             said = self._refusal(name, status)
             if said is not None:
                 return said
+            self._lock(descriptor, name)
             self._voice.verbose(f"reading config file {name}")
             with open(descriptor, "rb", buffering=0, closefd=False) as file:
                 data = file.read(TOO_LARGE)
@@ -154,6 +156,13 @@ class Reader:
         finally:
             os.close(descriptor)
         return os.fsdecode(data)
+
+    def _lock(self, descriptor: int, name: str) -> None:
+        """Tell of somebody who writes the file just now and says so; it is read all the same."""
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            self._voice.error(f"Could not lock file {name} for reading")
 
     def _refusal(self, name: str, status: os.stat_result) -> bool | None:
         """None for what is to be read; else whether leaving it out is no failure."""
@@ -272,7 +281,8 @@ class Reader:
             raise MistakeError(str(missing)) from None
         self._voice.verbose(f"including {path}")
         if self._depth > DEEPEST:
-            raise MistakeError("include nesting too deep")
+            self._voice.error(f"{source.place} include nesting too deep")
+            return False
         return self._read(path, scope)
 
     def _change_taboo(self, word: str, source: Source, *, inside: bool) -> None:

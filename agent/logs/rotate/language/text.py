@@ -121,6 +121,11 @@ class Source:
         return None
 
 
+def last_byte(text: str) -> str:
+    """What C takes for the last character."""
+    return os.fsdecode(os.fsencode(text[-1:])[-1:])
+
+
 def until_nul(text: str) -> str:
     """As much as C would see of it."""
     return text.partition("\0")[0] if "\0" in text else text
