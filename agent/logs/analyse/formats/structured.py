@@ -50,7 +50,8 @@ def _journal(row: Mapping[str, Any]) -> Entry:
         whole = all(isinstance(byte, int) and 0 <= byte < 256 for byte in message)
         text = bytes(message) if whole else _bytes(message[0] if message else "")
     else:
-        text = b"" if message is None else _bytes(message)
+        # journalctl shows no text of 4 KiB and more.
+        text = b"<long message>" if message is None else _bytes(message)
     program = row.get("SYSLOG_IDENTIFIER") or row.get("_COMM") or row.get("_SYSTEMD_UNIT") or ""
     return Entry(int(stamp) / 1e6 if known else None, severity.of_name(row.get("PRIORITY")), _bytes(program), text)
 

@@ -6,14 +6,17 @@ import gzip
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from agent.logs.analyse.result import Analysis, Requests, Shape
+from tests.agent.checks.journals import BEGAN, write_journal
 
 LINES = """\
 2026-11-21T10:00:00+00:00 web app[1]: error: job 1 failed \x1b[2J\x07
@@ -156,22 +159,33 @@ def test_exit_codes_tell_what_could_not_be_read(log: Path, tmp_path: Path) -> No
 
 
 def test_a_unit_is_read_from_the_journal(tmp_path: Path) -> None:
-    """By journalctl, whose stand-in says what it was asked for."""
-    row = {
-        "__CURSOR": "a",
-        "__REALTIME_TIMESTAMP": "1795350000000000",
-        "PRIORITY": "3",
-        "SYSLOG_IDENTIFIER": "nginx",
-        "MESSAGE": "no 1",
-    }
+    """A real one, to which a wrapper leads journalctl; what is long or no text counts too."""
+    rows: list[dict[str, str | bytes]] = [
+        {"MESSAGE": "no 1", "PRIORITY": "3"},
+        {"MESSAGE": "no 22", "PRIORITY": "3"},
+        {"MESSAGE": b"bytes \xff\n", "PRIORITY": "6"},
+        {"MESSAGE": "long " * 2000, "PRIORITY": "6"},
+    ]
+    unit = {"_SYSTEMD_UNIT": "nginx.service", "SYSLOG_IDENTIFIER": "nginx", "_UID": "0"}
+    others = [{"MESSAGE": "other", "_SYSTEMD_UNIT": "other.service"}]
+    write_journal(tmp_path / "journal", [*({**unit, **row} for row in rows), *others])
     program = tmp_path / "bin/journalctl"
     program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > {tmp_path}/asked\necho '{json.dumps(row)}'\n")
+    program.write_text(f'#!/bin/sh\nexec {shutil.which("journalctl")} --directory={tmp_path}/journal "$@"\n')
     program.chmod(0o755)
+    since = datetime.fromtimestamp(BEGAN + 1, UTC).isoformat()
     done = analyse(
-        tmp_path, "nginx.service", "--since", "2026-11-01", "--json", PATH=f"{program.parent}:{os.environ['PATH']}"
+        tmp_path, "nginx.service", "--since", since, "--json", PATH=f"{program.parent}:{os.environ['PATH']}"
     )
     found = json.loads(done.stdout)
-    assert (found["lines"], found["severities"]["error"]) == (1, 1)
-    assert found["shapes"][0]["shape"] == "nginx: no <n>"
-    assert "--unit=nginx.service" in (tmp_path / "asked").read_text().split()
+    assert (found["lines"], found["earlier"], found["errors"]) == (3, 1, [])
+    assert (found["severities"]["error"], found["severities"]["info"]) == (1, 2)
+    assert found["shapes"][0] | {"example": ""} == {
+        "shape": "nginx: <long message>",
+        "count": 1,
+        "severity": "info",
+        "first": BEGAN + 3,
+        "last": BEGAN + 3,
+        "example": "",
+    }
+    assert found["sources"] == [{"name": "journal: nginx.service", "files": 0, "lines": 3}]
