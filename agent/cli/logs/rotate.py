@@ -82,14 +82,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _journal(folder: Path, rules: Sequence[LogOptions]) -> dict[str, int]:
-    """What the journal takes of each budget, as the watcher of logs has found; nothing where none runs."""
+    """What counts of the journal into each budget, as the watcher of logs has found; nothing where none runs."""
     if not any(rule.units for rule in rules):
         return {}
     try:
         found = status.read(folder / status.NAME, owners=frozenset({0, os.geteuid()}))
     except (OSError, status.StatusError):
         return {}
-    return {name: sum(rule.journal.values()) for name, rule in found.rules.items()}
+    return {name: rule.counted for name, rule in found.rules.items()}
 
 
 def _tell(rules: Sequence[LogOptions], outcomes: Sequence[Outcome], left: Sequence[str], *, quiet: bool) -> None:

@@ -6,6 +6,7 @@ compresses, one reads the journal, and one looks where a look may hang.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import selectors
@@ -95,7 +96,7 @@ class Watcher:
         self._seen_config = fingerprint(config)
         self._config_folders: set[str] = set()
         self._rules = load()
-        _make(places.folder)
+        self._lock = _lock(places.folder)
         self._logs = Logs()
         self._observer = Observer()
         self._remote: frozenset[str] = frozenset()
@@ -352,7 +353,7 @@ class Watcher:
         else:
             # What goes into an archive takes its time: the next whole turn does it.
             rules = [rule if rule.archive is None else keeping_all(rule) for rule in rules]
-        journal = {rule.name: sum(self._units.get(unit, 0) for unit in rule.units) for rule in rules}
+        journal = {rule.name: self._status.rules[rule.name].counted for rule in rules}
         owners = {path: known.rule.name for path, known in self._logs.by_path.items()}
 
         def work_of_child() -> bytes:
@@ -503,6 +504,7 @@ class Watcher:
             log.warning("what the journal takes is not known: %s", told.error if told else "reading it was cut off")
             return
         self._units = told.units
+        self._reckon()
         self._is_news = True
 
     # --- What is told ---
@@ -512,16 +514,20 @@ class Watcher:
         self._next_status = ticks + EVERY
         self._status.written = now
         self._status.scanned = sorted(self._remote)
+        self._reckon()
+        try:
+            status.write(self._places.folder, self._status)
+        except OSError as error:
+            log.error("%s cannot be written: %s", self._places.folder / status.NAME, error.strerror)
+
+    def _reckon(self) -> None:
+        """What rules take now."""
         for rule in self._rules:
             if (told := self._status.rules.get(rule.name)) is not None:
                 logs = [log for log in self._logs.of(rule.name) if log.seen]
                 told.logs, told.size = len(logs), sum(log.size for log in logs)
                 told.budget = None if rule.budget is None else int(rule.budget)
                 told.journal = {unit: self._units.get(unit, 0) for unit in rule.units}
-        try:
-            status.write(self._places.folder, self._status)
-        except OSError as error:
-            log.error("%s cannot be written: %s", self._places.folder / status.NAME, error.strerror)
 
     def _end(self) -> None:
         """End the children: a rotation may take a moment, the others begin anew next time."""
@@ -536,6 +542,7 @@ class Watcher:
                     selector.select(left)
             self._turning.child.kill()
         self._observer.close()
+        os.close(self._lock)
 
 
 def keeping_all(rule: LogOptions) -> LogOptions:
@@ -545,11 +552,19 @@ def keeping_all(rule: LogOptions) -> LogOptions:
     )
 
 
-def _make(folder: Path) -> None:
+def _lock(folder: Path) -> int:
+    """Keeps others from watching: a descriptor of the folder of the state, which is made. Raises HostwardError."""
     try:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise HostwardError(f"{folder} cannot be made: {error.strerror}") from error
+        raise HostwardError(f"{folder} cannot be used: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise HostwardError(f"another process watches logs already, with its state in {folder}") from None
+    return descriptor
 
 
 def _known(folder: Path) -> Status:

@@ -72,6 +72,12 @@ class RuleStatus(msgspec.Struct):
     """Old ones that stay uncompressed until a check has read them."""
 
     @property
+    def counted(self) -> int:
+        """Bytes of the journal that count when old logs are removed for the budget: half of it at most. Removing logs
+        makes no journal smaller, and who floods it shall not cost an application all that it has kept."""
+        return min(sum(self.journal.values()), (self.budget or 0) // 2)
+
+    @property
     def used(self) -> int:
         """Bytes that count into the budget."""
         return self.size + self.kept_size + sum(self.journal.values())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import os
+import signal
 import time
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +14,7 @@ import pytest
 
 from agent.config.logs import LogOptions
 from agent.logs import follow
-from agent.logs.rotate.apply import compress
+from agent.logs.rotate.apply import compress, operations
 from agent.logs.rotate.hooks import Hooks
 from agent.logs.rotate.say import Voice
 from agent.logs.rules import place
@@ -200,3 +203,52 @@ def test_after_its_patience_compressing_goes_on_and_says_so(log: Path, tmp_path:
     answer = take_pack([options], places, at_once=(), now=time.time() + LATER)
     assert names(log) == ["app.log", "app.log.1.zst"]
     assert "has not been read to its end by the check errors" in answer.said[0]
+
+
+def changes() -> list[str]:
+    """The names of all that changes something in a folder."""
+    return [name for name, doing in vars(operations).items() if inspect.isfunction(doing)]
+
+
+def killed(log: Path, options: LogOptions, number: int) -> bool:
+    """Compress in a child that is killed before so many changes; whether it was."""
+    child = os.fork()
+    if child == 0:
+        left = [number]
+
+        def counted(do: Callable[..., object]) -> Callable[..., object]:
+            def instead(*given: object, **more: object) -> object:
+                if not left[0]:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                left[0] -= 1
+                return do(*given, **more)
+
+            return instead
+
+        for name in changes():
+            setattr(operations, name, counted(getattr(operations, name)))
+        packed(log, options)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def test_a_kill_at_any_change_loses_nothing(log: Path) -> None:
+    """The next one finishes the work, also where the log was rotated in between."""
+    options = rule(log)
+    number = 0
+    while True:
+        for path in log.parent.iterdir():
+            path.unlink()
+        log.write_text("one\n")
+        rotate(log, options)
+        was_killed = killed(log, options, number)
+        log.write_text("two\n")
+        rotate(log, options)
+        assert packed(log, options).errors == []
+        old = sorted(path for path in log.parent.iterdir() if path != log)
+        assert {path.suffix for path in old} == {".zst"}
+        assert lines_of(old) == ["two", "one"], number
+        if not was_killed:
+            break
+        number += 1
+    assert number >= 6

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from agent.logs.watch.server import REST
+from tests.agent.daemon.daemons import HOSTWARD
 from tests.agent.logs.watch.watching import Host, lines_of, until, writing
 from tests.agent.tmpfs import small_disk
 from tests.require import require_root
@@ -101,6 +103,35 @@ def test_it_ends_at_once_whatever_a_rule_runs(host: Host) -> None:
         assert watcher.wait(60) == 0
     process = int(pid.read_text())
     until(lambda: not Path(f"/proc/{process}/cmdline").exists() or not Path(f"/proc/{process}/cmdline").read_text())
+
+
+def test_nobody_else_watches_meanwhile(host: Host) -> None:
+    """Two would compress the same logs."""
+    host.configure(size='"1MiB"')
+    with host.watching():
+        words = ["logs", "watch", "--config", str(host.file), "--state-dir", str(host.state)]
+        done = subprocess.run([HOSTWARD, *words], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1
+        assert "another process watches logs already" in done.stderr
+
+
+def test_a_budget_counts_the_journal_and_leaves_something(host: Host) -> None:
+    """A flooded journal takes half of the budget at most; how much it is in truth is told."""
+    host.configure(size='"1MiB"', budget='"40KiB"', units='["app.service"]')
+    (host.logs / "app.log").touch()
+    for day in range(1, 6):
+        old = host.logs / f"app.log-2026010{day}-000000.zst"
+        old.write_bytes(b"x" * 9000)
+        os.utime(old, (time.time() - 86400 * (9 - day),) * 2)
+    patch = (
+        "from agent.logs.watch import server, work\nserver.EVERY = 0.5\nserver.WHOLE = 1.0\n"
+        "work.take_journal = lambda places: work.Told({'app.service': 10**6, 'other.service': 10**9})"
+    )
+    with host.watching(patch=patch):
+        until(lambda: host.told().kept == 2)
+        assert host.told().journal == {"app.service": 10**6}
+        assert host.told().used == 10**6 + 18_000
+    assert [path.name for path in host.old()] == [f"app.log-2026010{day}-000000.zst" for day in (4, 5)]
 
 
 def test_what_cannot_be_rotated_is_told_until_it_can(host: Host) -> None:
