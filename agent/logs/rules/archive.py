@@ -7,6 +7,7 @@ by SHA-256. What is not proved stays.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -139,11 +140,14 @@ class Archive:
 def proof_of(path: str) -> Proof:
     """Read a file to its end. Raises OSError, for what is no regular file too."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb", buffering=0) as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(0, "it is no regular file", path)
-        digest = _digest(file)
+            raise OSError(errno.EINVAL, "it is no regular file", path)
+        with open(descriptor, "rb", buffering=0, closefd=False) as file:
+            digest = _digest(file)
+    finally:
+        os.close(descriptor)
     return Proof(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, digest)
 
 

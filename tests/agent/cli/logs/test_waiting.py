@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +11,20 @@ import pytest
 
 from agent.cli.logs.waiting import Waiting
 from agent.logs.followers import Followers
+
+WORK = """
+import os, sys
+from pathlib import Path
+from agent.cli.logs.waiting import Waiting
+hooks = Waiting(Path(sys.argv[1]).parent, now=0, quiet=False)
+file = os.open(sys.argv[1], os.O_RDONLY)
+os.read(file, 500)
+status = os.fstat(file)
+hooks.may_compress(sys.argv[1], status.st_dev, status.st_ino)
+sys.stdin.read()
+hooks.close()
+"""
+"""Something that compresses a file until its standard input ends."""
 
 
 def test_how_far_it_is(tmp_path: Path) -> None:
@@ -42,25 +57,13 @@ def test_a_line_on_a_terminal(tmp_path: Path) -> None:
     waits, goes_on = os.pipe()
     log = tmp_path / "log.1"
     log.write_bytes(bytes(1000))
-    child = os.fork()
-    if child == 0:
+    with subprocess.Popen([sys.executable, "-c", WORK, str(log)], stdin=waits, stderr=inside) as child:
+        os.close(waits)
+        said = b""
+        while b"500B of 1000B" not in said:
+            said += os.read(terminal, 4096)
         os.close(goes_on)
-        os.dup2(inside, 2)
-        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115  # for the child's life
-        hooks = Waiting(tmp_path, now=0, quiet=False)
-        file = os.open(log, os.O_RDONLY)
-        os.read(file, 500)
-        status = os.fstat(file)
-        hooks.may_compress(str(log), status.st_dev, status.st_ino)
-        os.read(waits, 1)
-        hooks.close()
-        os._exit(0)
-    os.close(waits)
-    said = b""
-    while b"500B of 1000B" not in said:
-        said += os.read(terminal, 4096)
-    os.close(goes_on)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert child.wait(60) == 0
     os.set_blocking(terminal, False)
     said += os.read(terminal, 65536)
     assert said.endswith(b"\r\x1b[K")

@@ -69,4 +69,5 @@ def test_what_is_no_file_is_not_saved(config: Path, tmp_path: Path) -> None:
     (tmp_path / "log.2").mkdir()
     proved, errors = Archive("old", config=config, tags=[]).save([f"{tmp_path}/log.1", f"{tmp_path}/log.2"])
     assert proved == {}
+    assert errors[1] == f"{tmp_path}/log.2: it is no regular file"
     assert len(errors) == 2
