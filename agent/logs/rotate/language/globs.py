@@ -29,7 +29,10 @@ _CLASSES = {
 
 
 def expand(pattern: str) -> list[str]:
-    """The paths of a pattern in the order of their bytes; the pattern itself where there is none."""
+    """The paths of a pattern in the order of their bytes; the pattern itself where there is none.
+
+    Raises PermissionError for a folder that may not be read.
+    """
     pattern_here = _home(pattern) if pattern.startswith("~") else pattern
     if not _has_magic(pattern_here):
         return [pattern_here if pattern_here == pattern or os.path.lexists(pattern_here) else pattern]
@@ -76,6 +79,8 @@ def _next(folders: list[str], part: str, *, last: bool) -> list[str]:
     for folder in folders:
         try:
             names = os.listdir(folder or ".")
+        except PermissionError:
+            raise
         except OSError:
             continue
         if part.startswith("."):

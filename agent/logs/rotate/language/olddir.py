@@ -71,6 +71,10 @@ def _make(path: str, wanted: Ownership, su: tuple[int, int] | None, voice: Voice
             _make_all(path, mode, uid, gid)
         else:
             pretended.add(path)
+    except FileMistakeError as mistake:
+        voice.error(str(mistake))
+        mistake.is_told = True
+        raise
     finally:
         if su is not None and su != before:
             _switch(su, before, voice)

@@ -54,11 +54,13 @@ _NO_PATTERN = "(null)"
 class _Scope:
     """What is in force where a file is read: outside of sections, or in one."""
 
-    __slots__ = ("rule", "section")
+    __slots__ = ("failure", "rule", "section")
 
     def __init__(self, rule: Rule, section: Section | None) -> None:
         self.rule = rule
         self.section = section
+        self.failure = ""
+        """Why the section's last pattern could not be looked up."""
 
 
 class Reader:
@@ -222,7 +224,8 @@ class Reader:
                     source.at += 1
                     raise MistakeError("unexpected log filename" if char in _BEGIN_NAMES else _EXPECTED)
             except FileMistakeError as mistake:
-                self._voice.error(str(mistake))
+                if not mistake.is_told:
+                    self._voice.error(str(mistake))
                 if scope is not outside:
                     self._remove_last()
                 return False
@@ -319,11 +322,18 @@ class Reader:
         if not names:
             raise FileMistakeError(f"{source.place} error parsing filename")
         # No shorter with all(): each name is to be looked at.
-        return not [name for name in names if not self._take(name, section, source)]
+        return not [name for name in names if not self._take(name, section, source, scope)]
 
-    def _take(self, name: str, section: Section, source: Source) -> bool:
+    def _take(self, name: str, section: Section, source: Source, scope: _Scope) -> bool:
         """Add what a name means to a section's logs, up to the first that another has."""
-        for log in globs.expand(name):
+        scope.failure = ""
+        try:
+            logs = globs.expand(name)
+        except PermissionError as error:
+            scope.failure = f"{source.place} glob failed for {name}: {error.strerror}"
+            self._voice.verbose(f"{scope.failure}\n{source.place} no matches for glob '{name}', skipping")
+            return True
+        for log in logs:
             other = self._taken.get(log)
             if other is not None:
                 if not other.rule.ignoreduplicates:
@@ -339,6 +349,8 @@ class Reader:
         """Read the end of a section. Raises FileMistakeError."""
         source.at += 1
         assert scope.section is not None
+        if scope.failure and not scope.rule.missingok:
+            raise FileMistakeError(scope.failure)
         olddir.verify(scope.section, source, self._voice, self._pretended)
         source.at = source.blank_end(source.at)
         if source.line_end(source.at) != source.at:

@@ -16,7 +16,9 @@ class MistakeError(Exception):
 
 
 class FileMistakeError(MistakeError):
-    """What makes the whole rest of a file unusable. Its text is the whole message."""
+    """What makes the whole rest of a file unusable. Its text is the whole message, which may be told already."""
+
+    is_told = False
 
 
 class MissingValueError(Exception):
