@@ -270,7 +270,7 @@ def test_the_lock_is_held_while_the_descriptor_is_open(tmp_path: Path) -> None:
 
 def test_logs_are_forgotten_a_year_after_they_went(tmp_path: Path) -> None:
     """Those that are there stay, however old."""
-    lines = ['"/there" 2024-1-1-0:0:0\n', '"/gone" 2025-11-21-23:0:0\n', '"/just" 2025-11-22-0:0:0\n']
+    lines = ['"/there" 2024-1-1-0:0:0\n', '"/gone" 2025-11-22-8:41:18\n', '"/just" 2025-11-22-8:41:19\n']
     state, voice = state_of(tmp_path / "st", TWO + "".join(lines))
     state.used("/there")
     state.last("/gone")
