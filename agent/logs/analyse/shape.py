@@ -20,7 +20,10 @@ _IPV6 = re.compile(
 _MAC = re.compile(rb"(?<![\w:])[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5,}(?![\w:])")
 _IPV4 = re.compile(rb"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w.]*[\w])")
 _HEX = re.compile(rb"\b0[xX][0-9a-fA-F]+\b|\b(?=[0-9a-fA-F]*[0-9])(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{6,}\b")
-_NUMBER = re.compile(rb"[0-9]+(?:[.,][0-9]+)*")
+_USER = re.compile(rb"\b(for(?: invalid user)?|(?:[Ii]nvalid|authenticating) user) [^\s<]{1,64} (?=(?:from )?<ip>)")
+"""Names that sshd tells of: whoever guesses them would make a shape of each."""
+_NUMBER = re.compile(rb"(?<![A-Za-z])[0-9]+(?:[.,][0-9]+)*|[0-9]{2,}(?:[.,][0-9]+)*")
+"""A single digit behind a letter is a part of a word: `ssh2`, `sda1`."""
 
 
 def fold(messages: Sequence[bytes]) -> list[bytes]:
@@ -41,6 +44,8 @@ def fold(messages: Sequence[bytes]) -> list[bytes]:
         text = _MAC.sub(b"<mac>", text)
         text = _IPV6.sub(b"<ip>", text)
     text = _IPV4.sub(b"<ip>", text)
+    if b"<ip>" in text:
+        text = _USER.sub(rb"\1 <user> ", text)
     text = _HEX.sub(b"<hex>", text)
     text = _NUMBER.sub(b"<n>", text)
     return text.split(b"\n") if messages else []

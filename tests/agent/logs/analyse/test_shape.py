@@ -24,6 +24,13 @@ CASES = [
     ("mail to jo.smith+x@mail.example.org sent", "mail to <mail> sent"),
     ("GET /users/123/orders/9f86d081884c", "GET /users/<n>/orders/<hex>"),
     ("dev 52:54:00:12:34:56 up", "dev <mac> up"),
+    ("Failed password for root from 10.0.0.1 port 2 ssh2", "Failed password for <user> from <ip> port <n> ssh2"),
+    (
+        "Connection closed by invalid user x 10.0.0.1 port 2",
+        "Connection closed by invalid user <user> <ip> port <n>",
+    ),
+    ("Invalid user admin from ::1 port 22", "Invalid user <user> from <ip> port <n>"),
+    ("EXT4-fs on sda1, user12 on amd64", "EXT4-fs on sda1, user<n> on amd<n>"),
     ("two\nlines 1", "two lines <n>"),
     ("", ""),
 ]
