@@ -13,7 +13,7 @@ import pytest
 from agent.cli.main import main
 from agent.logs.rotate.say import Voice
 from kit.version import __version__
-from tests.agent.logs.rotate.twins import OURS, both, run
+from tests.agent.logs.rotate.twins import both, command, ours
 from tests.require import require_root
 
 COMMAND_LINES = [
@@ -86,8 +86,8 @@ def test_options_are_taken_as_by_the_real_one(tmp_path: Path) -> None:
     """Each way to write them, and what is wrong with them: output, exit code, files of --log and the state."""
     require_root()
     for number, line in enumerate(COMMAND_LINES):
-        real, ours = both(tmp_path / str(number), line.split(), prepare)
-        assert (ours.code, ours.out, ours.said) == (real.code, real.out, of_ours(real.said)), line
+        real, own = both(tmp_path / str(number), line.split(), prepare)
+        assert (own.code, own.out, own.said) == (real.code, real.out, of_ours(real.said)), line
         made = [
             {path.name: condensed(path) for path in (tmp_path / str(number) / name).iterdir()}
             for name in ("one", "two")
@@ -143,9 +143,9 @@ def test_it_is_a_command_among_the_others(capsys: pytest.CaptureFixture[str], tm
 def test_closed_streams_end_up_in_no_file(tmp_path: Path) -> None:
     """What is said would be written into the state file, which gets the number of standard error."""
     prepare(tmp_path)
-    command = f"exec {sys.executable} {' '.join(map(quoted, OURS[1:]))} -v -s st c 0<&- 1>&- 2>&-"
+    line = f"exec {' '.join(map(quoted, command()))} -v -s st c 0<&- 1>&- 2>&-"
     done = subprocess.run(
-        ["/bin/sh", "-c", command],
+        ["/bin/sh", "-c", line],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
@@ -165,7 +165,7 @@ def test_nobody_who_listens_changes_nothing(tmp_path: Path) -> None:
     os.close(reading)
     try:
         done = subprocess.run(
-            [*OURS, "-v", "-s", "st", "c"],
+            [*command(), "-v", "-s", "st", "c"],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             stderr=writing,
@@ -181,7 +181,7 @@ def test_names_are_said_as_the_bytes_that_they_are(tmp_path: Path) -> None:
     name = os.fsdecode(b"\xff\xfe")
     (tmp_path / name).write_text("rotate x\n")
     (tmp_path / name).chmod(0o644)
-    ended = run(OURS, ["-s", "/dev/null", name], tmp_path)
+    ended = ours(["-s", "/dev/null", name], tmp_path)
     assert ended.said == f"error: {name}:1 bad rotation count 'x'\n"
 
 
