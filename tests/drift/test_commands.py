@@ -23,7 +23,7 @@ COMMANDS = [
     (program, before + name, place, summary)
     for program, before, commands in PROGRAMS
     for name, (place, summary) in commands.items()
-    if name not in ("backup", "logs")  # which are programs of their own
+    if name not in ("backup", "logs", "logrotate")  # programs of their own, and one whose help is logrotate's
 ]
 
 
