@@ -12,7 +12,7 @@ from agent.config.logs import LogOptions
 from agent.logs import journal_usage
 from agent.logs.journal import JournalError
 from agent.logs.rules import place
-from agent.logs.rules.sections import logs_of, old_of, rule_of
+from agent.logs.rules.sections import all_old, logs_of, rule_of
 from agent.logs.rules.sweep import used_by
 from agent.logs.watch.work import read_weights
 from kit.commands import Command
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _of(rule: LogOptions, units: dict[str, int], is_known: bool) -> RuleUsage:
     form, logs = rule_of(rule), logs_of(rule)
-    used = used_by(logs, {log: old_of(rule, form, log) for log in logs})
+    used = used_by(logs, all_old(rule, form, logs))
     budget = None if rule.budget is None else int(rule.budget)
     journal = sum(units.get(unit, 0) for unit in rule.units) if rule.units and is_known else None
     return RuleUsage(rule=rule.name, logs=used, journal=journal, budget=budget)

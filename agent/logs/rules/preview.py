@@ -19,7 +19,7 @@ from agent.logs.rotate.steps import Compress, Copy, Create, Fail, Move, Shift, S
 from agent.logs.rules.facts import UnfitError, host, is_short, look
 from agent.logs.rules.judge import Log, Verdict, judge, next_turn
 from agent.logs.rules.retention import Old
-from agent.logs.rules.sections import logs_of, namesake, old_of, rule_of, then_in_words
+from agent.logs.rules.sections import all_old, logs_of, namesake, rule_of, then_in_words
 from agent.logs.rules.sweep import decide, used_by
 
 LastOf = Callable[[str], float | None]
@@ -65,7 +65,7 @@ def previews(
     """
     logs = [log for log in logs_of(options) if owners.get(log, options.name) == options.name]
     rule = rule_of(options, compress_now=is_short(options, logs))
-    old = {log: old_of(options, rule, log) for log in logs}
+    old = all_old(options, rule, logs)
     looked = {log: _look(options, log) for log in logs}
     lasts = {log: last_of(log) for log in logs}
     verdicts = {}

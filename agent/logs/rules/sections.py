@@ -8,6 +8,7 @@ import os
 import pwd
 import stat
 import sys
+from bisect import bisect_left
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Final
@@ -126,16 +127,29 @@ def owners_of(rules: Iterable[LogOptions]) -> dict[str, str]:
     return owners
 
 
+def all_old(options: LogOptions, rule: Rule, logs: Iterable[str]) -> dict[str, list[Old]]:
+    """The old ones of each log, the newest first. Each folder is read once: many logs may lie in it. Raises OSError."""
+    listed: dict[str, list[str]] = {}
+    found = {}
+    for log in logs:
+        names = Names(rule, log)
+        if names.folder not in listed:
+            try:
+                listed[names.folder] = sorted(os.listdir(names.folder or "/"))  # noqa: PTH208  # names are enough
+            except FileNotFoundError:
+                listed[names.folder] = []
+        found[log] = _old(options, names, listed[names.folder])
+    return found
+
+
 def old_of(options: LogOptions, rule: Rule, log: str) -> list[Old]:
-    """The old ones of a log, the newest first. Raises OSError."""
-    names = Names(rule, log)
-    try:
-        entries = sorted(os.listdir(names.folder))  # noqa: PTH208  # names are all that is asked for
-    except FileNotFoundError:
-        return []
-    found = _numbered(names, entries) if options.names == "number" else _dated(names, options, entries)
+    """The old ones of one log, the newest first. Raises OSError."""
+    return all_old(options, rule, [log])[log]
+
+
+def _old(options: LogOptions, names: Names, entries: list[str]) -> list[Old]:
     old = []
-    for name in found:
+    for name in _numbered(names, entries) if options.names == "number" else _dated(names, options, entries):
         path = f"{names.folder}/{name}"
         try:
             status = os.lstat(path)
@@ -143,8 +157,8 @@ def old_of(options: LogOptions, rule: Rule, log: str) -> list[Old]:
             continue
         if stat.S_ISREG(status.st_mode):
             old.append(Old(path, status.st_size, status.st_mtime))
-    order = {f"{names.folder}/{name}": number for number, name in enumerate(found)}
-    return sorted(old, key=lambda one: (-one.modified, order[one.path]))
+    # Sorting keeps the order of names where times are the same.
+    return sorted(old, key=lambda one: -one.modified)
 
 
 def namesake(rule: Rule, log: str, now: Moment) -> str | None:
@@ -158,8 +172,12 @@ def namesake(rule: Rule, log: str, now: Moment) -> str | None:
 
 def _numbered(names: Names, entries: list[str]) -> list[str]:
     found = []
-    for behind in EXTENSIONS.values():
-        for name in entries:
+    head = f"{names.stem}."
+    for index in range(bisect_left(entries, head), len(entries)):
+        name = entries[index]
+        if not name.startswith(head):
+            break
+        for behind in EXTENSIONS.values():
             if (number := names.number_of(name, behind)) is not None:
                 found.append((number, name))
     return [name for _, name in sorted(found)]

@@ -16,7 +16,7 @@ from agent.logs.rotate.rule import Rule
 from agent.logs.rotate.say import Voice
 from agent.logs.rules.archive import Archive, Proof
 from agent.logs.rules.retention import Old, Removal, over_budget, surplus, to_free
-from agent.logs.rules.sections import old_of
+from agent.logs.rules.sections import all_old
 
 Free = Callable[[str], int]
 """Bytes that are free in the file system of a folder. Raises OSError."""
@@ -27,11 +27,8 @@ class Swept(NamedTuple):
 
     removed: list[Removal]
     errors: list[str]
-
-    @property
-    def freed(self) -> int:
-        """Bytes."""
-        return sum(removal.old.size for removal in self.removed)
+    used: int
+    """Bytes that logs and old ones take now."""
 
 
 def free_in(folder: str) -> int:
@@ -110,20 +107,21 @@ def sweep(
     saving them before takes long, and nobody has to wait for that.
     """
     try:
-        old = {log: old_of(options, rule, log) for log in logs}
-        removals = decide(options, old, now=now, used=used_by(logs, old) + journal)
+        old = all_old(options, rule, logs)
+        used = used_by(logs, old)
+        removals = decide(options, old, now=now, used=used + journal)
     except OSError as error:
-        return Swept([], [f"{options.name}: {error.filename or 'old logs'}: {error.strerror}"])
+        return Swept([], [f"{error.filename or 'old logs'} cannot be looked at: {error.strerror}"], 0)
     proved: dict[str, Proof] | None = None
     errors: list[str] = []
     if archive is not None and removals:
         proved, errors = archive.save([removal.old.path for removal in removals])
         removals = [removal for removal in removals if removal.old.path in proved]
     if not removals:
-        return Swept([], errors)
+        return Swept([], errors, used)
     with guard or nullcontext():
         removed, more = _remove_all(removals, proved, rule, voice)
-    return Swept(removed, [*errors, *more])
+    return Swept(removed, [*errors, *more], used - sum(removal.old.size for removal in removed))
 
 
 def _remove_all(

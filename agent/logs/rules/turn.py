@@ -27,7 +27,7 @@ from agent.logs.rules.judge import Log, Verdict, judge
 from agent.logs.rules.lasts import read_state
 from agent.logs.rules.memory import Memory
 from agent.logs.rules.retention import Removal
-from agent.logs.rules.sections import logs_of, namesake, old_of, owners_of, rule_of
+from agent.logs.rules.sections import all_old, logs_of, namesake, owners_of, rule_of
 from agent.logs.rules.sweep import sweep, used_by
 from kit.errors import ConfigurationError, HostwardError
 
@@ -186,11 +186,11 @@ class _Plan:
         )
         outcome.removed += swept.removed
         outcome.errors += swept.errors
-        outcome.freed = max(self._used - self._takes(), 0)
+        outcome.freed = max(self._used - swept.used, 0)
 
     def _takes(self) -> int:
         try:
-            return used_by(self.all, {log: old_of(self.options, self.rule, log) for log in self.all})
+            return used_by(self.all, all_old(self.options, self.rule, self.all))
         except OSError:
             return 0
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ from agent.logs.rotate.names import Names
 from agent.logs.rotate.rule import Rule
 from agent.logs.rotate.say import Voice
 from agent.logs.rules.retention import Old
-from agent.logs.rules.sections import logs_of, old_of, rule_of
+from agent.logs.rules.sections import all_old, logs_of, old_of, rule_of
 from kit.errors import HostwardError
 
 QUIET = 5.0
@@ -51,20 +51,21 @@ def pack(options: LogOptions, *, at_once: bool, now: float, lock: Lock, hooks: H
         return packed
     try:
         rule = rule_of(options, compress_now=at_once)
-        for log in logs_of(options):
-            packer = _Packer(options, rule, log, lock, hooks, voice, packed)
-            packer.pack(now + QUIET if at_once else now)
+        for log, old in all_old(options, rule, logs_of(options)).items():
+            if waiting := unpacked(rule, old):
+                packer = _Packer(options, rule, log, lock, hooks, voice, packed)
+                packer.pack(waiting, now + QUIET if at_once else now)
+    except OSError as error:
+        packed.errors.append(f"{error.filename}: {error.strerror}")
     except HostwardError as error:
         packed.errors.append(str(error))
     return packed
 
 
-def unpacked(options: LogOptions, rule: Rule, log: str) -> list[Old]:
-    """The old ones of a log that should be compressed and are not, oldest first. Raises OSError."""
-    old = old_of(options, rule, log)
-    if rule.delaycompress:
-        old = old[1:]
-    return [one for one in reversed(old) if not is_compressed(os.fsencode(one.path))]
+def unpacked(rule: Rule, old: Sequence[Old]) -> list[Old]:
+    """Those old ones of a log, given the newest first, that should be compressed and are not, oldest first."""
+    kept = old[1:] if rule.delaycompress else old
+    return [one for one in reversed(kept) if not is_compressed(os.fsencode(one.path))]
 
 
 class _Packer:
@@ -89,13 +90,10 @@ class _Packer:
         self._identity = Identity(voice)
         self._packed = packed
 
-    def pack(self, now: float) -> None:
-        """Compress its old ones, but for those that were written to just now."""
+    def pack(self, waiting: Sequence[Old], now: float) -> None:
+        """Compress these of its old ones, but for those that were written to just now."""
         path = Names(self._rule, self._log).folder
         try:
-            waiting = unpacked(self._options, self._rule, self._log)
-            if not waiting:
-                return
             folder = Folder(path)
         except OSError as error:
             self._packed.errors.append(f"{path}: {error.strerror}")

@@ -22,7 +22,7 @@ from agent.logs.rules.facts import booted, host
 from agent.logs.rules.judge import next_turn
 from agent.logs.rules.lasts import last_rotations
 from agent.logs.rules.memory import Memory
-from agent.logs.rules.sections import logs_of, old_of, rule_of
+from agent.logs.rules.sections import all_old, logs_of, rule_of
 from agent.logs.rules.turn import turn
 from agent.logs.watch.logs import expand
 from agent.logs.watch.packing import pack
@@ -149,10 +149,9 @@ def take_turn(
 def _measure(rule: LogOptions, turned: Turned, last: Callable[[str], float | None], now: float) -> None:
     try:
         form = rule_of(rule)
-        for log in logs_of(rule):
-            for old in old_of(rule, form, log):
-                turned.kept += 1
-                turned.kept_size += old.size
+        for log, found in all_old(rule, form, logs_of(rule)).items():
+            turned.kept += len(found)
+            turned.kept_size += sum(old.size for old in found)
             when = last(log)
             turned.turns[os.fsencode(log)] = (
                 None if when is None else next_turn(rule, when, now, host=host(), booted=booted())
