@@ -17,6 +17,8 @@ from agent.logs.rotate.language.text import split_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.logs.rotate.moment import Moment
     from agent.logs.rotate.say import Voice
 
@@ -123,7 +125,9 @@ class State:
         voice.verbose(f"Reading state from file: {self.path}")
         data = b""
         try:
-            with open(self.path, "rb", buffering=0) as file:
+            # Whatever else has that name must not keep us waiting.
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(descriptor, "rb", buffering=0) as file:
                 if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                     data = file.readall()
         except FileNotFoundError:
@@ -195,6 +199,14 @@ class State:
         """Replace the file, wholly or not at all, and durably. Returns whether that could be done."""
         if self.path == NO_STATE:
             return True
+        try:
+            _replace(self.path, lambda: self._text(now))
+        except _WriteError as error:
+            self._voice.error(str(error))
+            return False
+        return True
+
+    def _text(self, now: Moment) -> bytes:
         self._forget(now)
         lines = [_HEADS[-1]]
         dates: dict[tuple[int, ...], str] = {}
@@ -204,12 +216,7 @@ class State:
                 year, month, day, hour, minute, second = when
                 dates[when] = f"{year}-{month}-{day}-{hour}:{minute}:{second}"
             lines.append(f'"{_quoted(log)}" {dates[when]}\n')
-        try:
-            _replace(self.path, os.fsencode("".join(lines)))
-        except _WriteError as error:
-            self._voice.error(str(error))
-            return False
-        return True
+        return os.fsencode("".join(lines))
 
     def _forget(self, now: Moment) -> None:
         """Drop logs that are gone and were not rotated for a year."""
@@ -323,8 +330,11 @@ class _WriteError(Exception):
     """The state file cannot be written. The text is the whole message."""
 
 
-def _replace(path: str, data: bytes) -> None:
-    """Write a file beside it, with its owner, mode and access list, and put that in its place. Raises _WriteError."""
+def _replace(path: str, text: Callable[[], bytes]) -> None:
+    """Write a file beside it, with its owner, mode and access list, and put that in its place. Raises _WriteError.
+
+    `text` is asked for when there is a file to write it to.
+    """
     temporary = f"{path}.tmp"
     if os.path.exists(path) and not os.path.isfile(path):
         raise _WriteError(f"not writing state to {path} because it is not a regular file")
@@ -343,7 +353,7 @@ def _replace(path: str, data: bytes) -> None:
         try:
             _adopt(path, descriptor)
             with open(descriptor, "wb", buffering=0, closefd=False) as file:
-                rest = memoryview(data)
+                rest = memoryview(text())
                 while rest:
                     rest = rest[file.write(rest) :]
             os.fsync(descriptor)
