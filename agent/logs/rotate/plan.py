@@ -338,7 +338,7 @@ class _Planner:
             self._say(f"Not truncating {aside}")
             self._say(f"removing tmp log {aside}", failed=True)
             self._steps.append(Discard(aside, facts.inode))
-        there = self._copies() or not (rule.copy or rule.copytruncate)
+        there = self._copies() or rule.renamecopy or not (rule.copy or rule.copytruncate)
         if rule.compress and not rule.delaycompress and there:
             self._pack(final, facts.modified)
         if rule.mail and rule.mailfirst and there:
@@ -359,9 +359,9 @@ class _Planner:
 
     def _mail_last(self, name: str) -> None:
         if self._rule.mail and not self._rule.mailfirst:
-            packed = bool(self._packed) and name.endswith(self._packed)
             path = self._path(name)
-            self._steps.append(Mail(path, path, packed))
+            # That one is not packed yet, with `rotate 0` and `delaycompress`, logrotate does not know either.
+            self._steps.append(Mail(path, path, bool(self._packed)))
 
     def _remove(self, name: str) -> None:
         inode = self._listing.inode(name) or 0
