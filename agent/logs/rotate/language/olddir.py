@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from agent.logs.rotate.language.text import FileMistakeError
@@ -70,6 +71,7 @@ def _make(path: str, wanted: Ownership, su: tuple[int, int] | None, voice: Voice
         if pretended is None:
             _make_all(path, mode, uid, gid)
         else:
+            _look_for_hindrance(path)
             pretended.add(path)
     except FileMistakeError as mistake:
         voice.error(str(mistake))
@@ -96,6 +98,19 @@ def _switch(now: tuple[int, int], then: tuple[int, int], voice: Voice) -> None:
             f"error switching euid from {now[0]} to {then[0]} and egid from {now[1]} to {then[1]}: {error.strerror}"
         )
         raise FileMistakeError(f"{said} (pid {os.getpid()})") from None
+
+
+def _look_for_hindrance(path: str) -> None:
+    """Raises FileMistakeError where `_make_all` would, as far as can be told without trying."""
+    made = "/" if path.startswith("/") else ""
+    for part in filter(None, path.split("/")):
+        folder, made = made or ".", os.path.join(made, part)
+        if not os.path.lexists(made):
+            if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+                raise FileMistakeError(f"error creating {made}: {os.strerror(errno.EACCES)}")
+            return
+        if not os.path.isdir(made):
+            raise FileMistakeError(f"path {made} already exists, but it is not a directory")
 
 
 def _make_all(path: str, mode: int, uid: int, gid: int) -> None:
