@@ -21,13 +21,16 @@ MIB = 1 << 20
 GIB = 1 << 30
 LONG_AGO = "2020-1-1-0:0:0"
 FOUND = [*os.environ.get("PATH", os.defpath).split(":"), "/usr/sbin", "/sbin"]
+KEPT = 7
+"""Old ones of each log."""
 BUDGETS = {
     "nothing due, one pattern": "≤ 0.1 s",
     "due, create": "≤ 2 × logrotate",
+    f"due, create, {KEPT} old ones each": "≤ 2 × logrotate",
     "zstd 3": "≥ 8 ×, size within 7 %",
     "zstd 6": "≥ 2.3 ×, smaller",
 }
-RULE = "{\n  daily\n  rotate 7\n  missingok\n  create 0640 root root\n}\n"
+RULE = f"{{\n  daily\n  rotate {KEPT}\n  missingok\n  create 0640 root root\n}}\n"
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def run(quick: bool) -> Iterator[Table]:
     with tempfile.TemporaryDirectory(prefix="hostward-bench-", dir="/var/tmp") as name:
         place = Path(name)
         yield _nights(Bench(place, 0, 100) if quick else Bench(place, 9, 1000))
-        compressing = Bench(place, 0 if quick else 3)
+        compressing = Bench(place, 0 if quick else 2)
         yield _compressing(compressing, LOG_TEXTS[:1], MIB) if quick else _compressing(compressing, LOG_TEXTS, GIB)
 
 
@@ -95,7 +98,8 @@ def _nights(bench: Bench) -> Table:
     cases = {
         "nothing due, one pattern": _quiet(bench, f"{bench.place}/logs/*.log {RULE}"),
         "nothing due, a section each": _quiet(bench, "".join(f"{path} {RULE}" for path in bench.names)),
-        "due, create": _due(bench),
+        "due, create": _due(bench, 0),
+        f"due, create, {KEPT} old ones each": _due(bench, KEPT),
     }
     rows = []
     for case, ways in cases.items():
@@ -135,12 +139,12 @@ def _quiet(bench: Bench, configuration: str) -> list[Way]:
     return [Way(name, partial(prepare, name, command)) for name, command in bench.rotating()]
 
 
-def _due(bench: Bench) -> list[Way]:
-    """None has been rotated for years."""
+def _due(bench: Bench, old: int) -> list[Way]:
+    """None has been rotated for years, and `old` older ones are there of each."""
 
     def prepare(name: str, command: list[object]) -> Sequence[object]:
         state = bench.place / f"{name}.state"
-        _fill(bench)
+        _fill(bench, old)
         lines = "".join(f'"{path}" {LONG_AGO}\n' for path in bench.names)
         state.write_text(f"logrotate state -- version 2\n{lines}")
         rules = _written(bench.place / "rules", f"{bench.place}/logs/*.log {RULE}")
@@ -155,13 +159,15 @@ def _due(bench: Bench) -> list[Way]:
     return [Way(name, partial(prepare, name, command), left) for name, command in bench.rotating()]
 
 
-def _fill(bench: Bench) -> None:
-    """Logs of a few lines, and nothing else."""
+def _fill(bench: Bench, old: int = 0) -> None:
+    """Logs of a few lines, each with `old` older ones, and nothing else."""
     shutil.rmtree(bench.place / "logs", ignore_errors=True)
     (bench.place / "logs").mkdir()
     for path in bench.names:
         path.write_bytes(b"a line of the log\n" * 40)
         path.chmod(0o640)
+        for number in range(1, old + 1):
+            path.with_name(f"{path.name}.{number}").touch(0o640)
 
 
 def _written(path: Path, text: str) -> Path:
