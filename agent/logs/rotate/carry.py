@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 
 from agent.logs.rotate import moment
 from agent.logs.rotate.apply.applier import Applier
 from agent.logs.rotate.apply.folders import Folders
-from agent.logs.rotate.facts import Facts
 from agent.logs.rotate.journal import Journal
 from agent.logs.rotate.listing import nothing
 from agent.logs.rotate.names import Names
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent.logs.rotate.apply.su import Identity
+    from agent.logs.rotate.facts import Facts
     from agent.logs.rotate.hooks import Hooks
     from agent.logs.rotate.journal import Begun
     from agent.logs.rotate.moment import Moment
@@ -172,12 +173,11 @@ class Carrier:
         )
 
     def _as_it_is(self, log: str, facts: Facts) -> Facts:
-        """A log may be another one by now: of a pattern that means rotated ones, too, or by a script."""
-        try:
+        """By its name it may be another file by now: a pattern may mean rotated ones, too, and scripts do much."""
+        with suppress(OSError):  # It is told when it is to be renamed or opened.
             folder, name = self._folders.of(log)
-            return Facts.of(folder.look(name))
-        except OSError:
-            return facts  # It is told when it is to be renamed or opened.
+            facts.inode = folder.look(name).st_ino
+        return facts
 
     def _may_compress(self, device: int, path: str, inode: int) -> bool:
         return self._hooks.may_compress(path, device, inode)

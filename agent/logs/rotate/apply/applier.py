@@ -221,6 +221,9 @@ class Applier:
             inode, length = files.write_copy(source, status, folder, new)
             self._keep(step.target, [inode, length])
             files.publish(folder, new)
+        except files.OutputError as error:
+            self._voice.error(f"error creating output file {step.target}: {error.strerror}")
+            return False
         except OSError as error:
             files.remove_if_there(folder, files.temporary(new))
             self._voice.error(f"error copying {step.source} to {step.target}: {error.strerror}")
@@ -303,6 +306,9 @@ class Applier:
             finally:
                 os.close(source)
         except compress.CompressError:
+            return False
+        except files.OutputError as error:
+            self._voice.error(f"error creating output file {step.path}{rule.compressext}: {error.strerror}")
             return False
         except OSError as error:
             self._voice.error(f"failed to compress log {step.path}: {error.strerror}")

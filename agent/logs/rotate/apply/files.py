@@ -19,6 +19,10 @@ _NO_COLLAPSE = frozenset((errno.EPERM, errno.EINVAL, errno.ETXTBSY, errno.ENOSYS
 _NO_COPY_RANGE = frozenset((errno.EPERM, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP))
 
 
+class OutputError(OSError):
+    """A file cannot be made."""
+
+
 def temporary(name: str) -> str:
     """The name, in the same folder, under which something is made that is to have this name when it is whole."""
     return f".{name[:200]}.hostward"
@@ -45,12 +49,15 @@ def open_same(folder: Folder, name: str, inode: int, *, flags: int = os.O_RDONLY
 
 
 def create_anew(folder: Folder, name: str, *, flags: int = os.O_WRONLY) -> int:
-    """A descriptor of a new file, which is nobody else's yet; what a killed run left of it goes. Raises OSError."""
+    """A descriptor of a new file, nobody else's yet; what a killed run left of it goes. Raises OutputError."""
     try:
+        try:
+            return operations.create(name, folder=folder.descriptor, flags=flags)
+        except FileExistsError:
+            operations.unlink(name, folder=folder.descriptor)
         return operations.create(name, folder=folder.descriptor, flags=flags)
-    except FileExistsError:
-        operations.unlink(name, folder=folder.descriptor)
-    return operations.create(name, folder=folder.descriptor, flags=flags)
+    except OSError as error:
+        raise OutputError(error.errno, error.strerror) from error
 
 
 def remove_if_there(folder: Folder, name: str) -> None:
