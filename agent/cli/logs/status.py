@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     owners = owners_of(chosen.every)
     found = []
     for rule in chosen.rules:
-        for log in previews(rule, last_of, now, owners=owners):
+        for log in previews(rule, last_of, now, owners=owners, steps=False):
             look = memory.look(log.log)
             found.append(
                 LogStatus(

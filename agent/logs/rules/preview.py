@@ -57,9 +57,15 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def previews(
-    options: LogOptions, last_of: LastOf, now: float, *, owners: Mapping[str, str], force: bool = False
+    options: LogOptions,
+    last_of: LastOf,
+    now: float,
+    *,
+    owners: Mapping[str, str],
+    force: bool = False,
+    steps: bool = True,
 ) -> list[Preview]:
-    """One for each log; `owners` are those of `owners_of`, of all rules.
+    """One for each log; `owners` are those of `owners_of`, of all rules. Without `steps` these are left out.
 
     Raises ConfigurationError, and OSError where a folder cannot be read.
     """
@@ -76,12 +82,15 @@ def previews(
             if verdicts[log].due and (taken := namesake(rule, log, moment.at(now))) is not None:
                 verdicts[log] = Verdict(False, f"there is {taken} already, which has the name of this moment")
     coming = [log for log, verdict in verdicts.items() if verdict.due]
-    removals = decide(options, old, now=now, used=used_by(logs, old), coming=coming)
+    removals = {
+        removal.old.path: Gone(removal.old.path, removal.old.size, removal.reason)
+        for removal in decide(options, old, now=now, used=used_by(logs, old), coming=coming)
+    }
     found = []
+    listings: dict[str, Listing | None] = {}
     for log in logs:
         known, status, trouble = looked[log]
         last, verdict = lasts[log], verdicts.get(log)
-        gone = {one.path for one in old[log]}
         found.append(
             Preview(
                 rule=options.name,
@@ -98,8 +107,8 @@ def previews(
                     booted=known.booted if known is not None else 0.0,
                 ),
                 old=old[log],
-                steps=_steps(options, rule, log, status, now) if known is not None and status is not None else [],
-                removals=[Gone(r.old.path, r.old.size, r.reason) for r in removals if r.old.path in gone],
+                steps=_steps(options, rule, log, status, now, listings) if known and status and steps else [],
+                removals=[removals[one.path] for one in reversed(old[log]) if one.path in removals],
                 trouble=trouble,
             )
         )
@@ -118,7 +127,15 @@ def _look(options: LogOptions, log: str) -> tuple[Log | None, os.stat_result | N
     return known, status, ""
 
 
-def _steps(options: LogOptions, rule: Rule, log: str, status: os.stat_result, now: float) -> list[str]:
+def _steps(
+    options: LogOptions,
+    rule: Rule,
+    log: str,
+    status: os.stat_result,
+    now: float,
+    listings: dict[str, Listing | None],
+) -> list[str]:
+    """`listings` are those of folders, each read once and kept as it becomes: many logs may lie in one."""
     facts = Facts(
         size=status.st_size,
         modified=status.st_mtime_ns,
@@ -129,22 +146,31 @@ def _steps(options: LogOptions, rule: Rule, log: str, status: os.stat_result, no
         gid=status.st_gid,
     )
     at = moment.at(now)
+    folder = Names(rule, log).folder
     said = [f"run {' '.join(options.before)}"] if options.before else []
-    try:
-        folder = Folder(Names(rule, log).folder)
-    except FileNotFoundError:
-        said.append(f"make the folder {Names(rule, log).folder}")
+    if folder not in listings:
+        listings[folder] = _listing(folder)
+    listing = listings[folder]
+    if listing is None:
+        said.append(f"make the folder {folder}")
         listing = Listing({}, os.lstat)
-    else:
-        try:
-            listing = folder.listing()
-        finally:
-            folder.close()
     planned = plan(rule, log, facts, listing, at, at, may_compress=lambda _path, _inode: True, pretend=False)
     said += _in_words([*planned.before, *planned.rotate], rule)
     if options.then is not None:
         said += then_in_words(options.then)
     return said + _in_words(planned.after, rule)
+
+
+def _listing(path: str) -> Listing | None:
+    """What a folder holds; None where there is none. Raises OSError."""
+    try:
+        folder = Folder(path)
+    except FileNotFoundError:
+        return None
+    try:
+        return folder.listing()
+    finally:
+        folder.close()
 
 
 def _in_words(steps: Sequence[Step], rule: Rule) -> list[str]:

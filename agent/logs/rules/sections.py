@@ -128,7 +128,10 @@ def owners_of(rules: Iterable[LogOptions]) -> dict[str, str]:
 
 
 def all_old(options: LogOptions, rule: Rule, logs: Iterable[str]) -> dict[str, list[Old]]:
-    """The old ones of each log, the newest first. Each folder is read once: many logs may lie in it. Raises OSError."""
+    """The old ones of each log, the newest first. Each folder is read once, since many logs may lie in it.
+
+    Raises OSError.
+    """
     listed: dict[str, list[str]] = {}
     found = {}
     for log in logs:
