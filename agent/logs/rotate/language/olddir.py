@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from agent.logs.rotate.language.text import FileMistakeError
 
@@ -114,21 +115,47 @@ def _look_for_hindrance(path: str) -> None:
 
 
 def _make_all(path: str, mode: int, uid: int, gid: int) -> None:
-    """Each folder that is not there gets the mode and the owners. Raises FileMistakeError."""
+    """Each folder that is not there gets the mode and the owners. Raises FileMistakeError.
+
+    Goes by descriptors: whoever may write where a folder is made must not have root give away what took its place.
+    """
     made = "/" if path.startswith("/") else ""
-    for part in filter(None, path.split("/")):
-        made = os.path.join(made, part)
+    try:
+        folder = os.open(made or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise FileMistakeError(f"error creating {path}: {error.strerror}") from None
+    try:
+        for part in filter(None, path.split("/")):
+            made = os.path.join(made, part)
+            folder, before = _enter(folder, part, made, mode, uid, gid), folder
+            os.close(before)
+    finally:
+        os.close(folder)
+
+
+def _enter(folder: int, part: str, path: str, mode: int, uid: int, gid: int) -> int:
+    """A descriptor of a part of the path, which is made where it is not there. Raises FileMistakeError."""
+    try:
+        os.mkdir(part, stat.S_IRWXU, dir_fd=folder)
+    except FileExistsError:
         try:
-            os.mkdir(made, mode)
-        except FileExistsError:
-            if not os.path.isdir(made):
-                raise FileMistakeError(f"path {made} already exists, but it is not a directory") from None
-            continue
-        except OSError as error:
-            raise FileMistakeError(f"error creating {made}: {error.strerror}") from None
-        try:
-            # The umask took some of the mode.
-            os.chmod(made, mode)
-            os.chown(made, uid, gid)
-        except OSError as error:
-            raise FileMistakeError(f"error setting owner of {made}: {error.strerror}") from None
+            return os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
+        except OSError:
+            raise FileMistakeError(f"path {path} already exists, but it is not a directory") from None
+    except OSError as error:
+        raise FileMistakeError(f"error creating {path}: {error.strerror}") from None
+    try:
+        made = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    except OSError as error:
+        raise FileMistakeError(f"error opening {path}: {error.strerror}") from None
+    try:
+        if os.fstat(made).st_uid != os.geteuid():
+            raise FileMistakeError(f"{path} is not the directory that was made")
+        os.fchown(made, uid, gid)
+        os.fchmod(made, mode)
+    except BaseException as error:
+        os.close(made)
+        if isinstance(error, OSError):
+            raise FileMistakeError(f"error setting owner of {path}: {error.strerror}") from None
+        raise
+    return made

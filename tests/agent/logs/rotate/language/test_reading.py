@@ -180,6 +180,24 @@ def test_folders_for_old_logs_are_made(tmp_path: Path) -> None:
     assert [oct((tmp_path / name).stat().st_mode) for name in ("old", "old/er")] == [oct(0o40750)] * 2
 
 
+def test_what_takes_the_place_of_a_new_folder_is_not_given_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may write where it is made could put a link there, to have root change what it leads to."""
+    (tmp_path / "other").mkdir(0o700)
+    make = os.mkdir
+
+    def swapped(name: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+        make(name, mode, dir_fd=dir_fd)
+        os.rmdir(name, dir_fd=dir_fd)
+        os.symlink(tmp_path / "other", name, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "mkdir", swapped)
+    _, failed, said = read_text(tmp_path, f"{tmp_path}/a.log {{\nolddir old\ncreateolddir 0777\n}}\n")
+    assert failed and "error opening" in said
+    assert oct((tmp_path / "other").stat().st_mode) == oct(0o40700)
+
+
 def test_a_pipe_among_the_files_is_passed_over(tmp_path: Path) -> None:
     """The real one waits for ever; so does whoever waits for it."""
     folder = tmp_path / "d"
