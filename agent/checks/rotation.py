@@ -147,4 +147,6 @@ def _judge(name: str, rule: RuleStatus, now: float) -> Iterator[Finding]:
         units = [f"the journal of {unit} {format_size(size)}" for unit, size in sorted(rule.journal.items())]
         parts = ", ".join([f"logs {format_size(rule.size)}", f"old ones {format_size(rule.kept_size)}", *units])
         used, budget = format_size(rule.used), format_size(rule.budget)
-        yield Finding("warning", f"{name} takes {used} of a budget of {budget}: {parts}")
+        # Removing old logs is not enough then, and journald cannot remove the entries of one unit.
+        advice = "; `hostward logs usage` says what helps" if rule.journal else ""
+        yield Finding("warning", f"{name} takes {used} of a budget of {budget}: {parts}{advice}")

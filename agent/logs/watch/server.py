@@ -219,6 +219,7 @@ class Watcher:
             self._next_look = ticks + EVERY
             self._expansion_wanted = True
             self._reload()
+            self._look_at_mounts()
             self._look_at(log for log in self._logs.by_path.values() if log.rule.name not in self._remote)
         if self._expansion_wanted and ticks >= self._next_expansion:
             self._expand(ticks)
@@ -230,6 +231,13 @@ class Watcher:
                 for log in self._logs.by_path.values()
                 if log.rule.name not in self._remote and (log.path.rpartition("/")[0] or "/") in blind
             )
+
+    def _look_at_mounts(self) -> None:
+        """See which rules have logs where a look may hang."""
+        blind = self._observer.blind(path for rule in self._rules for path in rule.paths)
+        self._remote = frozenset(
+            rule.name for rule in self._rules if rule.enabled and any(path in blind for path in rule.paths)
+        )
 
     def _look_at(self, logs: Iterable[Log]) -> None:
         ticks = clock.ticks()
@@ -276,8 +284,7 @@ class Watcher:
         """Begin with the rules that there are now."""
         ticks = clock.ticks()
         names = {rule.name for rule in self._rules if rule.enabled}
-        blind = self._observer.blind(path for rule in self._rules for path in rule.paths)
-        self._remote = frozenset(rule.name for rule in self._rules if any(path in blind for path in rule.paths))
+        self._look_at_mounts()
         known = self._status.rules
         self._status.rules = {name: known.get(name, RuleStatus()) for name in sorted(names)}
         self._logs.become({}, {log.rule.name for log in self._logs.by_path.values()} - names, ticks)

@@ -97,7 +97,8 @@ def test_a_budget_that_is_exceeded_is_told_with_what_takes_how_much() -> None:
     assert state(told(budget=10 * MiB, journal={"web.service": 2 * MiB}))[0] == "ok"
     assert state(told(budget=10 * MiB, journal={"web.service": 4 * MiB})) == (
         "warning",
-        "web takes 12MiB of a budget of 10MiB: logs 3MiB, old ones 5MiB, the journal of web.service 4MiB",
+        "web takes 12MiB of a budget of 10MiB: logs 3MiB, old ones 5MiB, the journal of web.service 4MiB; "
+        "`hostward logs usage` says what helps",
     )
 
 
