@@ -25,6 +25,8 @@ BEFORE, WITHIN, AFTER = "killed before", "killed within", "killed after"
 FULL = "full"
 """From that call on there is no room on the disk."""
 NEED_ROOM = ("create", "write", "copy_range", "set_attribute", "state open", "state fsync")
+PATIENCE = 60
+"""Seconds after which a life ends that hangs."""
 OF_STATE = ("open", "fchmod", "fchown", "fsync", "rename", "unlink")
 MEANWHILE = "meanwhile "
 """Begins what somebody else does before the call, `module:function TEXT`; the call goes on."""
@@ -37,6 +39,7 @@ def live(words: list[str], said: str, now: float, fault: list[Any] | None) -> No
     and what happens at it. What is printed goes into the file `said`; the names of the calls, and of the files
     that were made, to one beside it, unless the process ends before.
     """
+    signal.alarm(PATIENCE)
     output = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.dup2(output, 1)
     os.dup2(output, 2)
@@ -48,7 +51,7 @@ def live(words: list[str], said: str, now: float, fault: list[Any] | None) -> No
     for name, operation in list(vars(operations).items()):
         if callable(operation) and getattr(operation, "__module__", "") == operations.__name__:
             setattr(operations, name, _counted(name, operation, calls, names, at, what))
-    state.os = _CountedOS(calls, names, at, what)  # type: ignore[assignment]
+    state.os = _CountedOS(calls, names, at, what)  # type: ignore[assignment, attr-defined]
     try:
         code = main(["logrotate", *words])
     except SystemExit as end:
