@@ -35,6 +35,10 @@ TABLE = (
         lambda case, text: is_stale_reason(text),
     ),
     Justified(
+        "A link among the older ones is what it is: logrotate's maxage looks at what it points to.",
+        lambda case, text: is_link_with_maxage(case),
+    ),
+    Justified(
         "A section in a file that is included in a section: logrotate loses the outer one's pattern.",
         lambda case, text: is_nested(case),
     ),
@@ -89,6 +93,11 @@ def is_stale_reason(text: str) -> bool:
     """The same message but for its end."""
     lines = changed(text)
     return what_of(text) == "<errors>" and "Not removing this file." in text and all(map(STALE.match, lines))
+
+
+def is_link_with_maxage(case: Case) -> bool:
+    """Whether there is such a link."""
+    return "maxage" in configuration_of(case) and any(entry.kind == "link" for entry in case.runs[0].entries)
 
 
 def is_nested(case: Case) -> bool:

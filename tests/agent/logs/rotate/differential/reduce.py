@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -60,8 +59,9 @@ def reductions(case: Case) -> Iterator[Case]:
 
 def reductions_of_run(run: Run) -> Iterator[Run]:
     """With an entry, a line of a text, an option less."""
-    for number in range(len(run.entries)):
-        yield with_(run, entries=[*run.entries[:number], *run.entries[number + 1 :]])
+    for number, entry in enumerate(run.entries):
+        if not entry.path.startswith("bin/"):
+            yield with_(run, entries=[*run.entries[:number], *run.entries[number + 1 :]])
     for number, entry in enumerate(run.entries):
         for smaller in reductions_of_entry(entry):
             yield with_(run, entries=[*run.entries[:number], smaller, *run.entries[number + 1 :]])
@@ -81,7 +81,7 @@ def reductions_of_entry(entry: Entry) -> Iterator[Entry]:
         yield with_(entry, text="".join([*lines[:number], *lines[number + 1 :]]))
     for name in ("mode", "owner", "size", "age"):
         default: object = "" if name in ("mode", "owner") else 0
-        if getattr(entry, name) != default and not Path(entry.path).match("bin/*"):
+        if getattr(entry, name) != default and not entry.path.startswith("bin/"):
             yield with_(entry, **{name: default})
 
 
