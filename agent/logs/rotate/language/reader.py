@@ -44,6 +44,7 @@ TOO_LARGE = 2**24
 _NOT_EXPECTED_MODE = 0o7533
 """Bits of which a file of configuration should have one: that its owner may read it."""
 _KNOWN = {*FLAGS, *CRITERIA, *DIRECTIVES, *TABOO, "errors", "include"}
+_LONGEST = max(map(len, _KNOWN)) + 1
 _BEGIN_NAMES = "\"'/~"
 """With what the names of a section's logs begin."""
 _EXPECTED = "lines must begin with a keyword or a filename (possibly in double quotes)"
@@ -245,7 +246,7 @@ class Reader:
         """Read one. Returns whether what it includes was well. Raises MistakeError."""
         text = source.text
         # What nearly always stands there is a directive by itself; letter by letter takes three times as long.
-        word = text[source.at : source.line_end(source.at)].split(None, 1)[0]
+        word = text[source.at : source.at + _LONGEST].split(None, 1)[0]
         if word not in _KNOWN:
             word = text[source.at : source.word_end(source.at)]
         end = source.at + len(word)

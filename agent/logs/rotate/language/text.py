@@ -90,7 +90,8 @@ class Source:
 
         Comments take up lines of their own and are left out. Lines are not counted, as logrotate has it.
         """
-        text, start, names = self.text, self.at, ""
+        text, start = self.text, self.at
+        names: list[str] = []
         while start < len(text):
             end = self.line_end(start)
             line = text[start:end]
@@ -102,10 +103,10 @@ class Source:
                 break
             if brace:
                 self.at = start + brace
-                return names + line[: brace - 1], line[brace - 1]
-            names += f"{line}\n"
+                return "".join([*names, line[: brace - 1]]), line[brace - 1]
+            names.append(f"{line}\n")
             start = end + 1
-        return names, ""
+        return "", ""
 
     def script(self) -> str | None:
         """The text up to the line of `endscript`, which is read with one character more; None where there is none."""
@@ -119,7 +120,9 @@ class Source:
                 self.at = end if text.startswith("\n", end) else end + 1
                 self.line += text.count("\n", start, word)
                 return until_nul(text[start:line])
-            word = text.find(_END, end)
+            # None that comes later in this line is the first word of it.
+            after = text.find("\n", word)
+            word = text.find(_END, after) if after >= 0 else -1
         return None
 
 
