@@ -20,7 +20,9 @@ EXTENSIONS = {"zstd": ".zst", "gzip": ".gz", "xz": ".xz"}
 _LIBRARIES = {"zstd": "zstandard", "gzip": "zlib", "xz": "lzma"}
 _PIECE = 1 << 20
 _MOST_THREADS = 4
-"""Each thread of zstd has a piece of the file in its hands; four stay below 80 MB at the usual levels."""
+_THREADED = 7
+"""The highest level of zstd that has more than one thread: each holds a piece of the file, and above that level two of
+them take more than 80 MB."""
 
 
 def load(codec: str) -> None:
@@ -49,7 +51,7 @@ class _Writer:
 def _zstd(source: int, target: int, level: int | None, threads: int) -> None:
     import zstandard
 
-    count = min(threads or len(os.sched_getaffinity(0)), _MOST_THREADS)
+    count = 1 if (level or 0) > _THREADED else min(threads or len(os.sched_getaffinity(0)), _MOST_THREADS)
     parameters = zstandard.ZstdCompressionParameters.from_level(
         3 if level is None else level, threads=count if count > 1 else 0, write_checksum=True
     )
