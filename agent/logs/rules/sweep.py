@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
@@ -18,6 +18,8 @@ from agent.logs.rules.archive import Archive, Proof
 from agent.logs.rules.retention import Old, Removal, over_budget, surplus, to_free
 from agent.logs.rules.sections import all_old
 
+PATIENCE = 300.0
+"""Seconds for which a fresh old log may wait for somebody to compress it before it goes for want of room."""
 Free = Callable[[str], int]
 """Bytes that are free in the file system of a folder. Raises OSError."""
 
@@ -56,18 +58,20 @@ def decide(
     used: int = 0,
     free: Free = free_in,
     coming: Collection[str] = (),
+    spared: Container[str] = (),
 ) -> list[Removal]:
     """What goes of the old ones of each log, each once, with the first reason that there is.
 
-    `used` is what files and journal take, for the budget. Each log in `coming` gets one more. Raises OSError.
+    `used` is what files and journal take, for the budget. Each log in `coming` gets one more. What is `spared` does
+    not go for want of room. Raises OSError.
     """
     removals: dict[str, Removal] = {}
     for log, found in old.items():
         for removal in surplus(options, found, now, coming=int(log in coming)):
             removals.setdefault(removal.old.path, removal)
     if options.keep_free is not None:
-        _decide_by_disk(options, old, removals, free)
-    rest = [one for found in old.values() for one in found if one.path not in removals]
+        _decide_by_disk(options, old, removals, free, spared)
+    rest = [one for found in old.values() for one in found if one.path not in removals and one.path not in spared]
     gone = sum(removal.old.size for removal in removals.values())
     for removal in over_budget(options, rest, used - gone):
         removals.setdefault(removal.old.path, removal)
@@ -75,7 +79,11 @@ def decide(
 
 
 def _decide_by_disk(
-    options: LogOptions, old: Mapping[str, Sequence[Old]], removals: dict[str, Removal], free: Free
+    options: LogOptions,
+    old: Mapping[str, Sequence[Old]],
+    removals: dict[str, Removal],
+    free: Free,
+    spared: Container[str],
 ) -> None:
     """Old ones of one file system free that one and no other."""
     devices: dict[int, tuple[str, list[Old]]] = {}
@@ -84,7 +92,7 @@ def _decide_by_disk(
             folder = one.path.rpartition("/")[0] or "/"
             devices.setdefault(os.statvfs(folder).f_fsid, (folder, []))[1].append(one)
     for folder, ones in devices.values():
-        rest = [one for one in ones if one.path not in removals]
+        rest = [one for one in ones if one.path not in removals and one.path not in spared]
         gone = sum(one.size for one in ones if one.path in removals)
         for removal in to_free(options, rest, free(folder) + gone):
             removals[removal.old.path] = removal
@@ -98,18 +106,21 @@ def sweep(
     now: float,
     voice: Voice,
     journal: int = 0,
+    compress: bool = True,
     archive: Archive | None = None,
     guard: AbstractContextManager[None] | None = None,
 ) -> Swept:
     """Remove what is not to be kept. With an `archive` only what was proved to be there.
 
-    `journal` is what the journal takes of the budget. `guard` keeps others from rotating while files are removed;
+    `journal` is what the journal takes of the budget. Without `compress` somebody else makes fresh ones small, who is
+    waited for. `guard` keeps others from rotating while files are removed;
     saving them before takes long, and nobody has to wait for that.
     """
     try:
         old = all_old(options, rule, logs)
         used = used_by(logs, old)
-        removals = decide(options, old, now=now, used=used + journal)
+        spared = () if compress or not rule.compress else _to_be_packed(rule, old, now)
+        removals = decide(options, old, now=now, used=used + journal, spared=spared)
     except OSError as error:
         return Swept([], [f"{error.filename or 'old logs'} cannot be looked at: {error.strerror}"], 0)
     proved: dict[str, Proof] | None = None
@@ -122,6 +133,21 @@ def sweep(
     with guard or nullcontext():
         removed, more = _remove_all(removals, proved, rule, voice)
     return Swept(removed, [*errors, *more], used - sum(removal.old.size for removal in removed))
+
+
+def _to_be_packed(rule: Rule, old: Mapping[str, Sequence[Old]], now: float) -> set[str]:
+    """What was rotated just now and is about to become small: it would be a pity to remove it instead."""
+    found = set()
+    for ones in old.values():
+        for one in ones:
+            if not one.path.endswith(rule.compressext):
+                try:
+                    rotated = os.lstat(one.path).st_ctime
+                except OSError:
+                    continue
+                if abs(now - rotated) < PATIENCE:
+                    found.add(one.path)
+    return found
 
 
 def _remove_all(

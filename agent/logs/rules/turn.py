@@ -96,11 +96,12 @@ def turn(
         for plan in plans:
             plan.see_again(memory)
             if plan.options.archive is None:
-                plan.sweep(config, listening, taken.get(plan.options.name, 0))
+                plan.sweep(config, listening, taken.get(plan.options.name, 0), compress=compress)
         memory.keep(owners)
     for plan in plans:
         if plan.options.archive is not None:
-            plan.sweep(config, listening, taken.get(plan.options.name, 0), place.locked(folder))
+            guard = place.locked(folder)
+            plan.sweep(config, listening, taken.get(plan.options.name, 0), compress=compress, guard=guard)
     if plans:
         plans[0].outcome.errors[:0] = general  # what a killed run had begun may be of any rule
     return [plan.outcome for plan in plans]
@@ -173,7 +174,13 @@ class _Plan:
             memory.see_again(log)
 
     def sweep(
-        self, config: Path | None, voice: Voice, journal: int, guard: AbstractContextManager[None] | None = None
+        self,
+        config: Path | None,
+        voice: Voice,
+        journal: int,
+        *,
+        compress: bool,
+        guard: AbstractContextManager[None] | None = None,
     ) -> None:
         """Remove what is not to be kept."""
         outcome, options = self.outcome, self.options
@@ -182,7 +189,15 @@ class _Plan:
             tags = ["logs", f"rule:{options.name}", f"class:{options.retention or 'application'}"]
             archive = Archive(options.archive, config=config, tags=tags)
         swept = sweep(
-            options, self.rule, self.all, now=self._now, voice=voice, journal=journal, archive=archive, guard=guard
+            options,
+            self.rule,
+            self.all,
+            now=self._now,
+            voice=voice,
+            journal=journal,
+            compress=compress,
+            archive=archive,
+            guard=guard,
         )
         outcome.removed += swept.removed
         outcome.errors += swept.errors

@@ -326,6 +326,18 @@ def test_compression_can_be_left_for_later(
     assert len(list(logs.glob("*.zst"))) == 3
 
 
+def test_what_is_about_to_be_compressed_is_not_removed_for_room(
+    rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, logs: Path
+) -> None:
+    """Whoever compresses makes room by that; after some minutes nobody waits for it any more."""
+    web = rules('size = "1B"\nkeep_free = "900TiB"\nbudget = "1B"')
+    now = time.time()
+    (outcome,) = take(web, now, compress=False)
+    assert (len(outcome.rotated), outcome.removed) == (1, [])
+    (outcome,) = take(web, now + 301, compress=False)
+    assert len(outcome.removed) == 1
+
+
 def test_a_damaged_state(
     rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, logs: Path, tmp_path: Path
 ) -> None:
