@@ -40,8 +40,8 @@ class Packed:
     """Bytes."""
     errors: list[str] = field(default_factory=list)
     """A sentence for each."""
-    left: int = 0
-    """Old ones that were written to just now."""
+    left: list[str] = field(default_factory=list)
+    """Old ones that were written to just now, or while they were compressed."""
 
 
 def pack(options: LogOptions, *, at_once: bool, now: float, lock: Lock, hooks: Hooks, voice: Voice) -> Packed:
@@ -110,7 +110,7 @@ class _Packer:
                 self._clear(folder)
             for old in waiting:
                 if now - old.modified < QUIET:
-                    self._packed.left += 1
+                    self._packed.left.append(old.path)
                 else:
                     self._try(folder, old)
         except OSError as error:
@@ -162,7 +162,7 @@ class _Packer:
             if not folder.has(name, status.st_ino):
                 continue
             if os.fstat(source).st_size != status.st_size:
-                self._packed.errors.append(f"{old.path} was rotated and is written to all the same")
+                self._packed.left.append(old.path)
                 return
             self._packed.freed += (status.st_blocks - folder.look(unfinished).st_blocks) * 512
             final = name + self._rule.compressext

@@ -49,6 +49,8 @@ EVERY = status.EVERY
 """Seconds between two looks at everything, since events get lost."""
 WHOLE = 3600.0
 """Seconds between two turns of all rules, which remove what has become too old."""
+TOLD_WITHIN = 60.0
+"""Seconds after which whoever writes a log must have opened the new one."""
 MOMENT = 10.0
 """Seconds until the first one after a log has come."""
 MEND = 300.0
@@ -114,6 +116,8 @@ class Watcher:
         """Of those, rules whose disk is about to be full."""
         self._whole: dict[str, float] = {}
         """When each rule has its next whole turn, in ticks."""
+        self._written: dict[str, dict[str, float]] = {}
+        """By rule, old ones that are written to, and since when that is known."""
         self._trouble: dict[tuple[str, str], list[str]] = {}
         """By rule, and what it is about."""
         self._units: dict[str, int] = {}
@@ -485,16 +489,27 @@ class Watcher:
             found = packed.rules.get(name, Packed(errors=["compressing was cut off"]))
             told.freed += max(0, found.freed)
             told.waiting = found.waiting
-            self._went(told, name, COMPRESSING, found.errors, now, ticks)
-            if found.errors:
+            errors = found.errors + self._still_written(name, [os.fsdecode(path) for path in found.left], ticks)
+            self._went(told, name, COMPRESSING, errors, now, ticks)
+            if found.left or found.waiting:
+                self._pack.setdefault(name, ticks + (QUIET if found.left else EVERY / 2))
+            elif errors:
                 self._pack.setdefault(name, ticks + MEND)
-            elif found.waiting or found.left:
-                self._pack.setdefault(name, ticks + (EVERY / 2 if found.waiting else QUIET))
             if found.freed:
                 # What is kept takes less now; where the disk is full it may still be too much.
                 soon = ticks if name in self._hurried else ticks + EVERY
                 self._whole[name] = min(self._whole.get(name, soon), soon)
-            self._hurried.discard(name)
+            if not found.left:
+                self._hurried.discard(name)
+
+    def _still_written(self, name: str, paths: list[str], ticks: float) -> list[str]:
+        """A sentence for each old one to which somebody writes who must have been told long ago."""
+        self._written[name] = {path: self._written.get(name, {}).get(path, ticks) for path in paths}
+        return [
+            f"{path} was rotated and is written to all the same"
+            for path, since in self._written[name].items()
+            if ticks - since >= TOLD_WITHIN
+        ]
 
     def _probed(self, probed: Probed | None, ticks: float) -> None:
         if probed is None:

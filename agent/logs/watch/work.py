@@ -69,7 +69,7 @@ class Packed(msgspec.Struct):
     errors: list[str] = []
     waiting: int = 0
     """Old ones that a check has not read yet."""
-    left: int = 0
+    left: list[bytes] = []
     """Old ones that were written to just now."""
 
 
@@ -172,7 +172,7 @@ def take_pack(rules: Sequence[LogOptions], places: Places, *, at_once: Collectio
         found = pack(rule, at_once=rule.name in at_once, now=now, lock=lock, hooks=hooks, voice=voice)
         errors = [bounded(text, LONGEST) for text in found.errors]
         waiting = len(hooks.followers.waiting) - before
-        answers.rules[rule.name] = Packed(found.freed, errors, waiting, found.left)
+        answers.rules[rule.name] = Packed(found.freed, errors, waiting, [os.fsencode(path) for path in found.left])
     answers.said = [bounded(text, LONGEST) for text in said]
     return answers
 

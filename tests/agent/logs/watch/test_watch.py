@@ -105,6 +105,27 @@ def test_it_ends_at_once_whatever_a_rule_runs(host: Host) -> None:
     until(lambda: not Path(f"/proc/{process}/cmdline").exists() or not Path(f"/proc/{process}/cmdline").read_text())
 
 
+def test_an_old_log_that_is_written_to_for_long_is_told(host: Host) -> None:
+    """Its writer has not been told of the rotation; it is compressed as soon as that ends."""
+    host.configure(size='"10KiB"')
+    log = host.logs / "app.log"
+    with log.open("w") as stream:
+        stream.write("x" * 20_000)
+        stream.flush()
+        with host.watching(patch="from agent.logs.watch import server\nserver.TOLD_WITHIN = 0.5\nserver.QUIET = 0.2"):
+            until(host.old)
+
+            def is_told() -> bool:
+                stream.write("late\n")
+                stream.flush()
+                return host.told().trouble == f"{host.old()[0]} was rotated and is written to all the same"
+
+            until(is_told)
+            old = host.old()[0]
+            os.utime(old, (0, 0))
+            until(lambda: not old.exists() and not host.told().trouble)
+
+
 def test_nobody_else_watches_meanwhile(host: Host) -> None:
     """Two would compress the same logs."""
     host.configure(size='"1MiB"')
