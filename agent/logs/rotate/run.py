@@ -140,7 +140,7 @@ class _Run:
             sections = self._journal.get().unfinished()
         except JournalError as error:
             self._voice.error(str(error))
-            # Nothing must be rotated that may be half rotated; whoever looks at it removes it.
+            # Logs are rotated all the same, as logrotate would; whoever reads this looks at it and removes it.
             self._journal = None
             return False
         well = True
