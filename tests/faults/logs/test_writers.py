@@ -14,9 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from agent.logs.rotate.apply import files, operations
+from agent.logs.rotate.apply.folders import Folder
 from tests.faults.logs import writer
 from tests.faults.logs.ground import Place, Way, unpacked, wait_until
 from tests.faults.logs.trial import Trials
+from tests.require import require
 
 ROTATIONS = 4
 _REOPEN = "postrotate\nkill -HUP $(cat {top}/pid)\nendscript\n"
@@ -33,7 +36,7 @@ WAYS = {
 @contextmanager
 def writing(place: Place) -> Iterator[subprocess.Popen[bytes]]:
     """A program that writes to the log of a place. Afterwards it has ended."""
-    (place.logs / "app.log").unlink()
+    (place.logs / "app.log").unlink(missing_ok=True)
     ready = place.top / "ready"
     command = [sys.executable, writer.__file__, str(place.logs / "app.log"), str(ready)]
     with subprocess.Popen(command) as process:
@@ -51,6 +54,23 @@ def grown(place: Place) -> None:
     wait_until(lambda: log.exists() and log.stat().st_size > 3000)
 
 
+def ended(place: Place, process: subprocess.Popen[bytes]) -> int:
+    """How many lines it wrote, after some more."""
+    grown(place)
+    (place.top / "ready").unlink()
+    process.send_signal(signal.SIGTERM)
+    wait_until((place.top / "ready").exists)
+    return int((place.top / "ready").read_text())
+
+
+def numbers_in(logs: list[Path]) -> list[int]:
+    """Of the lines in them. Fails where one is torn."""
+    text = b"".join(map(unpacked, logs))
+    found = re.findall(rb"(?m)^line (\d{6})$", text)
+    assert len(text.splitlines()) == len(found), "a line is torn"
+    return [int(number) for number in found]
+
+
 def rotated(trials: Trials, way: str) -> tuple[list[int], int]:
     """The numbers of the lines that are in all files, the oldest first, and how many were written."""
     with trials.of(WAYS).trial(way) as trial:
@@ -60,17 +80,10 @@ def rotated(trials: Trials, way: str) -> tuple[list[int], int]:
                 grown(place)
                 outcome = trial.run(words=("-f",))
                 assert outcome.code == 0, outcome.said
-            grown(place)
-            (place.top / "ready").unlink()
-            process.send_signal(signal.SIGTERM)
-            wait_until((place.top / "ready").exists)
-            count = int((place.top / "ready").read_text())
-        files = sorted(place.files(), key=age)
-        assert len(files) == ROTATIONS + 1
-        text = b"".join(map(unpacked, files))
-        found = re.findall(rb"(?m)^line (\d{6})$", text)
-        assert len(text.splitlines()) == len(found), "a line is torn"
-        return [int(number) for number in found], count
+            count = ended(place, process)
+        found = sorted(place.files(), key=age)
+        assert len(found) == ROTATIONS + 1
+        return numbers_in(found), count
 
 
 def age(path: Path) -> tuple[int, str]:
@@ -99,9 +112,42 @@ def test_a_program_that_never_does(trials: Trials) -> None:
     assert numbers[0] == 0 and numbers[-1] == count - 1
 
 
-def more(text: str) -> None:
-    """What a program writes to a log: a path and a text."""
-    path, _, line = text.partition("|")
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
-    os.write(descriptor, f"{line}\n".encode())
-    os.close(descriptor)
+def collapses(folder: Path) -> bool:
+    """Whether the file system there can take blocks out of a file."""
+    path = folder / "probe"
+    path.write_bytes(bytes(1 << 20))
+    with path.open("r+b") as file:
+        try:
+            operations.collapse(file.fileno(), os.fstatvfs(file.fileno()).f_bsize)
+        except OSError:
+            return False
+    path.unlink()
+    return True
+
+
+def test_a_log_of_which_the_tail_is_kept(place: Path) -> None:
+    """What was copied is taken out of it while its program writes on: each line is there once."""
+    require(collapses(place), f"a file system below {place} that takes blocks out of files, as ext4 and XFS do")
+    here = Place(place, place / "far", Way(""))
+    here.logs.mkdir()
+    with writing(here) as process:
+        for turn in range(ROTATIONS):
+            wait_until(lambda: (here.logs / "app.log").stat().st_size > 50_000)
+            take(here.logs, f"app.log.{ROTATIONS - turn}")
+        count = ended(here, process)
+    assert numbers_in(sorted(here.files(), key=age)) == list(range(count))
+
+
+def take(logs: Path, name: str) -> None:
+    """Rotate as rules of ours with `copytruncate` do."""
+    folder = Folder(str(logs))
+    log, status = files.open_same(folder, "app.log", 0, flags=os.O_RDWR)
+    files.write_copy(log, status, folder, name)
+    (logs / files.temporary(name)).rename(logs / name)
+    copy, _ = files.open_same(folder, name, 0, flags=os.O_RDWR)
+    try:
+        assert files.empty_copied(log, copy, keep_tail=True) is None
+    finally:
+        os.close(copy)
+        os.close(log)
+        folder.close()
