@@ -26,6 +26,7 @@ RULES: dict[tuple[str, str], str] = {
     ("POST", "/api/v1/enroll"): "signature",
     ("GET", "/api/v1/hosts"): "viewer",
     ("GET", "/api/v1/hosts/{host}"): "viewer",
+    ("GET", "/api/v1/hosts/{host}/logs"): "viewer",
     ("GET", "/api/v1/hosts/{host}/readings"): "viewer",
     ("GET", "/api/v1/audit"): "admin",
     ("GET", "/api/v1/openapi.json"): "anyone",
