@@ -12,7 +12,7 @@ from agent.logs.rotate.journal import Journal
 from agent.logs.rotate.listing import nothing
 from agent.logs.rotate.names import Names
 from agent.logs.rotate.plan import Plan, plan
-from agent.logs.rotate.steps import Compress, Copy, Discard, Say
+from agent.logs.rotate.steps import Compress, Copy, Discard, Fail, Say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -278,6 +278,6 @@ class Carrier:
             if isinstance(step, Say):
                 if step.well if well else step.failed:
                     self._applier.do(step)
-            elif well:
+            elif well or isinstance(step, Fail):
                 well = self._applier.do(step)
         return well

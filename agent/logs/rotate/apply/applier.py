@@ -284,7 +284,14 @@ class Applier:
                 return True
             new = name + rule.compressext
             path = step.path + rule.compressext
-            source, status = files.open_same(folder, name, step.inode, flags=os.O_RDWR if rule.shred else os.O_RDONLY)
+            try:
+                source, status = files.open_same(
+                    folder, name, step.inode, flags=os.O_RDWR if rule.shred else os.O_RDONLY
+                )
+            except OSError as error:
+                how = "read-write" if rule.shred else "read-only"
+                self._voice.error(f"unable to open {step.path} ({how}) for compression: {error.strerror}")
+                return False
             try:
                 if not self._made(folder, new, path):
                     self._clear(folder, new)
@@ -335,19 +342,32 @@ class Applier:
         return False
 
     def _remove(self, step: Remove) -> bool:
+        opened: int | None = None
         try:
             if self.resuming and not self._is_there(*self._folders.of(step.path), step.inode):
                 return True
             self._voice.verbose(f"removing old log {step.path}")
             if self._pretend:
                 return True
+            if self._rule.shred:
+                try:
+                    opened, _ = files.open_same(*self._folders.of(step.path), 0, flags=os.O_WRONLY)
+                except OSError as error:
+                    self._voice.error(f"error opening {step.path}: {error.strerror}")
+                    return False
             if not self._preremove(step.path):
                 self._voice.error(f"Failed to remove old log {step.path}: {os.strerror(errno.ENOENT)}")
                 return False
-            self._unlink(*self._folders.of(step.path), step.path, None)
+            self._unlink(*self._folders.of(step.path), step.path, opened)
+        except FileNotFoundError as error:
+            # It is gone, which is what was wanted.
+            self._voice.error(f"error unlinking log file {step.path}: {error.strerror}")
         except OSError as error:
             self._voice.error(f"Failed to remove old log {step.path}: {error.strerror}")
             return False
+        finally:
+            if opened is not None:
+                os.close(opened)
         return True
 
     def _preremove(self, path: str) -> bool:
@@ -373,19 +393,14 @@ class Applier:
             return False
         return True
 
-    def _unlink(self, folder: Folder, name: str, path: str, descriptor: int | None) -> None:
-        """Raises OSError."""
-        if self._rule.shred:
+    def _unlink(self, folder: Folder, name: str, path: str, opened: int | None) -> None:
+        """Remove a file, which is open where it is to be shredded. Raises OSError."""
+        if opened is not None and self._rule.shred:
             from agent.logs.rotate.apply import shred  # few rules have it
 
             self._voice.verbose(f"Using shred to remove the file {path}")
-            opened = files.open_same(folder, name, 0, flags=os.O_WRONLY)[0] if descriptor is None else descriptor
-            try:
-                if not shred.overwrite(opened, self._rule.shredcycles):
-                    raise OSError(errno.EIO, "shred failed")
-            finally:
-                if descriptor is None:
-                    os.close(opened)
+            if not shred.overwrite(opened, self._rule.shredcycles, self._identity):
+                raise OSError(errno.EIO, "shred failed")
         operations.unlink(name, folder=folder.descriptor)
 
     def _mail(self, step: Mail) -> bool:
