@@ -85,7 +85,7 @@ def test_a_log_that_is_a_link_is_left(attacked: Trials, way: str, kind: str) -> 
         assert victim.path.read_bytes() == SECRET and victim.path.stat().st_mode == stat.S_IFREG | 0o600
 
 
-@pytest.mark.parametrize(("way", "mode"), zip(WAYS, itertools.cycle([0o777, 0o775, 0o1777]), strict=False))
+@pytest.mark.parametrize(("way", "mode"), list(zip(WAYS, itertools.cycle([0o777, 0o775, 0o1777]), strict=False)))
 def test_a_folder_that_others_can_write_to_is_refused(attacked: Trials, way: str, mode: int) -> None:
     """Unless `su` says as whom to rotate there."""
     with attacked.trial(way) as trial:
