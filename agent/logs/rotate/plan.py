@@ -301,7 +301,8 @@ class _Planner:
                 self._steps.append(Copy(log, path, facts.inode, rule.copytruncate))
                 self._will_be(final, 0)
             if rule.copytruncate:
-                self._say(f"truncating {log}")
+                if self._copies():
+                    self._say(f"truncating {log}")
                 self._steps.append(Truncate(log, path if self._copies() else "", facts.inode))
             else:
                 self._say(f"Not truncating {log}")

@@ -238,6 +238,8 @@ class Applier:
 
     def _truncate(self, step: Truncate) -> bool:
         if self._pretend:
+            if not step.copy:
+                self._voice.verbose(f"truncating {step.path}")
             return True
         try:
             folder, name = self._folders.of(step.path)
@@ -247,6 +249,8 @@ class Applier:
             return False
         try:
             if not step.copy:
+                # Where there is a copy it was open before, and this was said.
+                self._voice.verbose(f"truncating {step.path}")
                 operations.truncate(log, 0)
                 return True
             copies, copy_name = self._folders.of(step.copy)

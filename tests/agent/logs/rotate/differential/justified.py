@@ -39,6 +39,10 @@ TABLE = (
         lambda case, text: is_link_with_maxage(case),
     ),
     Justified(
+        "What is rotated twice in one run, by a pattern that means old logs too, keeps its own owner.",
+        lambda case, text: is_owner_of_twice_rotated(text),
+    ),
+    Justified(
         "A section in a file that is included in a section: logrotate loses the outer one's pattern.",
         lambda case, text: is_nested(case),
     ),
@@ -98,6 +102,12 @@ def is_stale_reason(text: str) -> bool:
 def is_link_with_maxage(case: Case) -> bool:
     """Whether there is such a link."""
     return "maxage" in configuration_of(case) and any(entry.kind == "link" for entry in case.runs[0].entries)
+
+
+def is_owner_of_twice_rotated(text: str) -> bool:
+    """Only the owner differs, of a file whose name has two numbers."""
+    lines = {re.sub(r"^[-+](\S+) \d+:\d+ ", r"\1 ", line) for line in changed(text)}
+    return len(lines) == 1 and re.search(r"[.-]\d+\S*[.-]\d+(\.|$)", what_of(text)) is not None
 
 
 def is_nested(case: Case) -> bool:
