@@ -10,6 +10,8 @@ from tests.faults.logs.ground import WAYS
 from tests.faults.logs.test_kills import nothing_lost, of_logs
 from tests.faults.logs.trial import Clean, Outcome, Trial, Trials
 
+ALL = ("numbers", "compress", "copytruncate")
+"""Ways in which each change fails; in others, which have most in common with these, every second."""
 ERRORS = ("ENOSPC", "EIO", "EACCES")
 
 
@@ -21,6 +23,8 @@ def test_an_error_at_each_change(trials: Trials, way: str) -> None:
     last = len(clean.calls) if way == "numbers" else len(of_logs(clean.calls))
     for number, name in enumerate(clean.calls[:last], 1):
         what = next(errors)
+        if way not in ALL and number % 2 != len(way) % 2:
+            continue
         with trials.trial(way) as trial:
             try:
                 told(trial, clean, trial.run((number, what)))
