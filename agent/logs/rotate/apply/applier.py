@@ -410,7 +410,7 @@ class Applier:
     def _mail(self, step: Mail) -> bool:
         from agent.logs.rotate.apply import mail  # few rules have it
 
-        if _MAILED + step.path in self.marks:
+        if self._pretend or _MAILED + step.path in self.marks:
             return True
         try:
             folder, name = self._folders.of(step.path)
@@ -419,8 +419,6 @@ class Applier:
             self._voice.error(f"failed to open {step.path} for mailing: {error.strerror}")
             return False
         try:
-            if self._pretend:
-                return True
             well = mail.send(
                 self._rule,
                 step.path,
