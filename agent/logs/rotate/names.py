@@ -26,13 +26,13 @@ class Names:
     def __init__(self, rule: Rule, log: str) -> None:
         folder, _, base = log.rpartition("/")
         folder = folder.rstrip("/")
-        extension = ""
-        if rule.extension is not None and base.endswith(rule.extension):
-            extension = rule.extension
-            base = base.removesuffix(extension)
-        elif rule.addextension is not None:
-            extension = rule.addextension
-            base = base.removesuffix(extension)
+        for given in (rule.addextension, rule.extension):
+            if given is not None and base.endswith(given):
+                extension = given
+                break
+        else:
+            extension = rule.addextension or ""
+        base = base.removesuffix(extension)
         if rule.olddir is not None:
             folder = rule.olddir if rule.olddir.startswith("/") else f"{folder}/{rule.olddir}"
         self.folder = folder
