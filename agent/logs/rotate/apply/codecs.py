@@ -21,8 +21,8 @@ _LIBRARIES = {"zstd": "zstandard", "gzip": "zlib", "xz": "lzma"}
 _PIECE = 1 << 20
 _MOST_THREADS = 4
 _THREADED = 7
-"""The highest level of zstd that has more than one thread: each holds a piece of the file, and above that level two of
-them take more than 80 MB."""
+"""The highest level of zstd that has more than one thread: each holds a piece of the file, and above that level two
+take more than 80 MB."""
 
 
 def load(codec: str) -> None:
