@@ -43,6 +43,10 @@ TABLE = (
         lambda case, text: is_owner_of_twice_rotated(text),
     ),
     Justified(
+        "Where the journal cannot be made, --verbose says so.",
+        lambda case, text: all(line.startswith("+a kill will not be made good: ") for line in changed(text)),
+    ),
+    Justified(
         "A section in a file that is included in a section: logrotate loses the outer one's pattern.",
         lambda case, text: is_nested(case),
     ),
