@@ -94,7 +94,7 @@ def spawn_as(
         os.setresuid(uid, uid, uid)
         for number in _IGNORED_BY_PYTHON:
             signal.signal(number, signal.SIG_DFL)
-        os.execvpe(program, arguments, environment)  # noqa: S606 - the administrator's program
+        os.execvpe(program, arguments, environment)  # noqa: S606  # nosec B606  # the administrator's program
     except OSError as error:
         os.write(2, f"error: cannot execute '{program}': {error.strerror}\n".encode(errors="surrogateescape"))
     finally:
