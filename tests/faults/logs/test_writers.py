@@ -121,13 +121,37 @@ def collapses(folder: Path) -> bool:
             operations.collapse(file.fileno(), os.fstatvfs(file.fileno()).f_bsize)
         except OSError:
             return False
-    path.unlink()
+        finally:
+            path.unlink()
     return True
+
+
+@contextmanager
+def of_blocks(place: Path) -> Iterator[Path]:
+    """A folder in a file system that takes blocks out of files: below `place`, or one of its own there."""
+    if collapses(place):
+        yield place
+        return
+    image, folder = place / "image", place / "ext4"
+    image.touch()
+    os.truncate(image, 64 << 20)
+    folder.mkdir()
+    subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+    mounted = subprocess.run(["mount", "-o", "loop", str(image), str(folder)]).returncode == 0
+    require(mounted, "a file system that takes blocks out of files, as ext4 and XFS do, or a loop device for one")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_a_log_of_which_the_tail_is_kept(place: Path) -> None:
     """What was copied is taken out of it while its program writes on: each line is there once."""
-    require(collapses(place), f"a file system below {place} that takes blocks out of files, as ext4 and XFS do")
+    with of_blocks(place) as folder:
+        keep_the_tail(folder)
+
+
+def keep_the_tail(place: Path) -> None:
     here = Place(place, place / "far", Way(""))
     here.logs.mkdir()
     with writing(here) as process:
