@@ -5,7 +5,7 @@ Lines of JSON beside the state file, each appended by one write:
 - `{"section": PATTERN, "at": SECONDS, "rule": {…}}`: logs of this section are about to change;
 - `{"logs": [{"log": …, "final": …, "before": […], "rotate": […], "after": […]}, …]}`: these, by these steps;
 - `["made", PATH, …]`: a file is whole under its temporary name, with its inode and, of a copy, its length; or a mail
-  went out;
+  went out, or a log was renamed or truncated, which its inode may no longer tell;
 - `["postrotate"]`, `["lastaction"]`: that script has run;
 - `{"left": {…}, "section": …}`: this log is rotated, but could not be copied or compressed: the next run tries again;
 - `["end"]`: nothing else is left to do for the last `logs`.

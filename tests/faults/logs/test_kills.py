@@ -62,6 +62,39 @@ def test_two_kills_in_a_row(trials: Trials, way: str) -> None:
                     raise AssertionError(f"{way}, killed before {first}, then {second}: {error}") from error
 
 
+FREED = {
+    "copytruncate, compress": "copytruncate\ncompress\n",
+    "compress": "compress\nnocreate\n",
+    "rotate 0": "rotate 0\nnocreate\n",
+}
+"""Ways to rotate after which what was rotated, or its inode, is somebody else's to have."""
+
+
+@pytest.mark.parametrize("way", FREED)
+def test_what_is_written_between_a_kill_and_the_next_run_stays(trials: Trials, way: str) -> None:
+    """What was done is not done again to a new log, not even where that has the inode of the one that was rotated."""
+    trials = trials.of({way: Way(f"{FREED[way]}allowhardlink\n", older=())})
+    clean = trials.clean(way)
+    rotates = next(number for number, name in enumerate(clean.calls, 1) if name in ("rename", "truncate"))
+    for fault in kills(clean.calls):
+        with trials.trial(way) as trial:
+            log, kept = trial.place.logs / "app.log", trial.place.top / "kept"
+            kept.hardlink_to(log)  # so that nobody else gets the inode
+            killed(trial, fault)
+            is_rotated = log.stat().st_size == 0 if log.exists() else fault[0] >= rotates
+            if not log.exists():
+                if kept.stat().st_nlink == 1:
+                    os.truncate(kept, 0)
+                    kept.rename(log)
+                else:
+                    log.touch()
+            with log.open("ab") as stream:
+                stream.write(b"line of later\n")
+            trial.run()
+            if is_rotated:
+                assert b"line of later" in trial.place.counted(), (way, fault, clean.calls[fault[0] - 1])
+
+
 SLOW = """#!/bin/sh
 mkdir {top}/first 2>/dev/null && {{ touch {top}/begun; while ! test -e {top}/go; do sleep 0.01; done; }}
 gzip; touch {top}/ended.$$

@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     Mark = Callable[[str, list[int]], None]
 
 
-_MAILED = "mail:"
-"""Before a path in `Marks`: it was sent."""
+_MAILED, _MOVED, _EMPTIED = "mail:", "moved:", "emptied:"
+"""Before a path in `Marks`: it was sent; it was renamed, and its inode may be another file's by now; it was truncated
+after it was copied."""
 
 
 class Applier:
@@ -133,13 +134,17 @@ class Applier:
         return True
 
     def _move(self, step: Shift) -> bool:
-        if self._pretend:
+        if self._pretend or _MOVED + step.old in self.marks:
             return True
         try:
             self._rename(step)
         except OSError as error:
             self._voice.error(f"failed to rename {step.old} to {step.new}: {error.strerror}")
             return False
+        rule = self._rule
+        if self.resuming or rule.rotate == 0 or (rule.compress and not rule.delaycompress):
+            # The file goes in this run, and a new log may get its inode.
+            self._keep(_MOVED + step.old, [])
         return True
 
     def _rename(self, step: Shift) -> None:
@@ -198,7 +203,7 @@ class Applier:
     # --- Copies ---
 
     def _copy(self, step: Copy) -> bool:
-        if self._pretend:
+        if self._pretend or _EMPTIED + step.source in self.marks:
             return True
         try:
             origin, name = self._folders.of(step.source)
@@ -241,6 +246,8 @@ class Applier:
             if not step.copy:
                 self._voice.verbose(f"truncating {step.path}")
             return True
+        if _EMPTIED + step.path in self.marks:
+            return True
         try:
             folder, name = self._folders.of(step.path)
             log, _ = files.open_same(folder, name, step.inode, flags=os.O_RDWR)
@@ -252,6 +259,7 @@ class Applier:
                 # Where there is a copy it was open before, and this was said.
                 self._voice.verbose(f"truncating {step.path}")
                 operations.truncate(log, 0)
+                self._keep(_EMPTIED + step.path, [])
                 return True
             copies, copy_name = self._folders.of(step.copy)
             copy, _ = files.open_same(copies, copy_name, self.marks[step.copy][0], flags=os.O_RDWR)
@@ -259,6 +267,7 @@ class Applier:
                 if self.resuming and not files.begins_alike(log, copy):
                     return True
                 lost = files.empty_copied(log, copy, keep_tail=self._rule.keep_tail)
+                self._keep(_EMPTIED + step.path, [])
                 if self._rule.keep_tail and lost is not None:
                     self._voice.warning(lost.format(path=step.path))
             finally:
