@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from agent.config.logs import LogOptions
 from agent.logs.names import is_compressed
-from agent.logs.rotate.apply import compress, files, operations
+from agent.logs.rotate.apply import codecs, compress, files, operations
 from agent.logs.rotate.apply.folders import Folder
 from agent.logs.rotate.apply.su import Identity
 from agent.logs.rotate.hooks import Hooks
@@ -100,13 +100,14 @@ class _Packer:
             return
         try:
             if self._rule.su is not None:
+                codecs.load(self._rule.codec)  # another user may not be able to read it
                 self._identity.become(*self._rule.su)
             elif not _is_safe(os.fstat(folder.descriptor)):
                 self._packed.errors.append(
                     f"{path} may be written to by others than root: the option su says who rotates there"
                 )
                 return
-            with self._lock():
+            with self._alone():
                 self._clear(folder)
             for old in waiting:
                 if now - old.modified < QUIET:
@@ -118,6 +119,17 @@ class _Packer:
         finally:
             self._identity.leave()
             folder.close()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Under the lock. Its file is root's, and the user who rotates cannot open it."""
+        with ExitStack() as stack:
+            self._identity.lay_down(aloud=False)
+            try:
+                stack.enter_context(self._lock())
+            finally:
+                self._identity.take_up()
+            yield
 
     def _clear(self, folder: Folder) -> None:
         """Remove what one that was killed had begun. Nobody else is at it: one alone packs, and who rotates has the
@@ -146,7 +158,7 @@ class _Packer:
             made = compress.write_temporary(
                 rule, source, status, folder, name, voice=self._voice, identity=self._identity
             )
-            with self._lock():
+            with self._alone():
                 if folder.has(unfinished, made):
                     try:
                         self._publish(folder, source, status, unfinished)

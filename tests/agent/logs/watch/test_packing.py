@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -251,3 +252,23 @@ def test_a_kill_at_any_change_loses_nothing(log: Path) -> None:
             break
         number += 1
     assert number >= 6
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can rotate as somebody else")
+def test_old_ones_of_another_user_are_compressed() -> None:
+    """With `su` it is that user's work, but the lock is root's."""
+    with tempfile.TemporaryDirectory() as folder:
+        top = Path(folder)
+        top.chmod(0o755)
+        (top / "state").mkdir(mode=0o700)
+        log = top / "log/app.log"
+        log.parent.mkdir()
+        log.write_text("one\n")
+        for path in (log.parent, log):
+            os.chown(path, 65534, 65534)
+        options = rule(log, su="65534:65534")
+        rotate(log, options)
+        assert packed(log, options).errors == []
+        assert names(log) == ["app.log", "app.log.1.zst"]
+        assert log.with_name("app.log.1.zst").stat().st_uid == 65534
+    assert (os.geteuid(), os.getegid()) == (0, 0)
