@@ -47,8 +47,6 @@ _PLAIN = 30
 """Characters in which a date surely has its place."""
 _MOST_DIGITS = 12
 """Of a number: what is longer is none of a time."""
-_SHORTEST_MONTH = 28
-"""Days: later ones may be of the next month."""
 _ATTRIBUTES = ("system.posix_acl_access", "security.selinux")
 """What a new state file has as the old one had it, besides owner and mode."""
 
@@ -65,6 +63,16 @@ def lock(path: str, voice: Voice, *, skip: bool = False, wait: bool = False) -> 
     """
     if path == NO_STATE:
         return None
+    while (descriptor := _locked(path, voice, skip=skip, wait=wait)) is not None:
+        # Whoever held it has put another file in its place: the next one would lock that and rotate beside us.
+        if _is_at(path, descriptor):
+            voice.verbose(f"acquired lock on state file {path}")
+            break
+        os.close(descriptor)
+    return descriptor
+
+
+def _locked(path: str, voice: Voice, *, skip: bool, wait: bool) -> int | None:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -95,8 +103,14 @@ def lock(path: str, voice: Voice, *, skip: bool = False, wait: bool = False) -> 
     except OSError as error:
         os.close(descriptor)
         raise LockError(f"error acquiring lock on state file {path}: {error.strerror}") from None
-    voice.verbose(f"acquired lock on state file {path}")
     return descriptor
+
+
+def _is_at(path: str, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _create(path: str, voice: Voice) -> int:
@@ -117,7 +131,7 @@ class State:
         """Year, month, day, hour, minute and second, as the file has them."""
         self._used: set[str] = set()
         self._moments: dict[tuple[int, ...], Moment] = {}
-        """Of entries that were asked for: many logs are rotated at once."""
+        """Of the times that entries have: many logs are rotated at once."""
 
     def read(self) -> bool:
         """Read the file, if there is one. Returns whether that was well; what came before a bad line counts."""
@@ -160,8 +174,8 @@ class State:
                 except ValueError as error:
                     self._voice.error(f"{error} in state file {self.path}")
                     return False
-                if not 0 < when[2] <= _SHORTEST_MONTH:
-                    when = _fields(moment.on(*when))
+                # A day that no month has is one of the next, and an hour that summer time skips the one after it.
+                when = _fields(self._moment(when))
                 if len(parts) == 3 and parts[2].startswith(" "):
                     dates[parts[2]] = when
             if wordy and name not in self._entries:
@@ -174,11 +188,13 @@ class State:
     def last(self, log: str) -> Moment | None:
         """When a log was rotated, or seen first; None where it never was."""
         when = self._entries.get(log)
-        if when is None:
-            return None
-        if when not in self._moments:
-            self._moments[when] = moment.on(*when)
-        return self._moments[when]
+        return None if when is None else self._moment(when)
+
+    def _moment(self, when: tuple[int, ...]) -> Moment:
+        found = self._moments.get(when)
+        if found is None:
+            found = self._moments[when] = moment.on(*when)
+        return found
 
     def used(self, log: str) -> None:
         """Note that a log is there: it is not forgotten, however long ago it was rotated."""
@@ -270,9 +286,9 @@ def _parsed(line: str, number: int) -> tuple[str, tuple[int, ...]]:
     day, _, rest = rest.partition("-")
     hour, _, rest = rest.partition(":")
     minute, _, second = rest.partition(":")
-    is_plain = date.isascii() and (year + month + day + hour + minute + second).isdigit() and len(date) <= _PLAIN
-    if name and is_plain and second:
-        return name, (int(year), int(month), int(day), int(hour), int(minute), int(second))
+    fields = (year, month, day, hour, minute, second)
+    if name and date.isascii() and len(date) <= _PLAIN and all(map(str.isdigit, fields)):
+        return name, tuple(map(int, fields))
     numbers = _scan(date)
     if not name or len(numbers) < 3:
         raise ValueError(f"bad line {number}")

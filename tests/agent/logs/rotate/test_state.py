@@ -255,6 +255,24 @@ def test_a_lock_that_another_holds_is_told_as_by_the_real_one(arguments: tuple[s
     assert (ours.code == 3) is (arguments in (LOUD, SHORT))
 
 
+def test_who_waited_locks_the_file_that_took_the_place_of_the_other(tmp_path: Path) -> None:
+    """A run that ends replaces the file: a lock on the old one would keep nobody from rotating beside."""
+    path = tmp_path / "status"
+    path.touch(mode=0o640)
+
+    class Replaced(Listener):
+        def verbose(self, text: str) -> None:
+            if text.startswith("waiting") and not (tmp_path / "old").exists():
+                path.rename(tmp_path / "old")
+                path.touch(mode=0o640)
+
+    descriptor = lock(str(path), Replaced(), wait=True)
+    assert descriptor is not None
+    with pytest.raises(LockError, match="already locked"):
+        lock(str(path), Listener())
+    os.close(descriptor)
+
+
 def test_the_lock_is_held_while_the_descriptor_is_open(tmp_path: Path) -> None:
     """And another comes in after that."""
     path = str(tmp_path / "st")
