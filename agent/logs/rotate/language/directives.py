@@ -110,6 +110,8 @@ def _size(attribute: str) -> Directive:
             # The directive counts for nothing then, and what comes after it is read.
             voice.error(f"{source.place} {missing}")
             return
+        if not text:  # so it is where the file ends
+            return
         value = numbers.size(text)
         if attribute == rules.SIZE:
             set_criterion(rule, rules.SIZE, source, voice)
