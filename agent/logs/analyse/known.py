@@ -7,8 +7,8 @@ neither writes where the other can put links.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 
@@ -64,21 +64,27 @@ def folder_in(state: Path) -> Path:
 
 def load(folder: Path, log: str) -> Known:
     """What is known of a log: nothing where that cannot be read."""
-    with suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
-        return msgspec.msgpack.decode(_file(folder, log).read_bytes(), type=Known)
+    with suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError), _own(folder) as here:
+        return msgspec.msgpack.decode(_file(here, log).read_bytes(), type=Known)
     return Known()
 
 
 def save(folder: Path, log: str, known: Known) -> None:
     """Keep it. Raises OSError; PermissionError where the folder belongs to somebody else."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    # Who owns the folder above could put a link here at any moment, through which root would write elsewhere.
+    with _own(folder) as here:
+        write_durably(_file(here, log), msgspec.msgpack.encode(known), mode=0o600)
+
+
+@contextmanager
+def _own(folder: Path) -> Iterator[Path]:
+    """The folder, under a name that keeps meaning it: who owns the one above could put a link, or a folder with links
+    and pipes in it, in its place at any moment. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         if os.fstat(descriptor).st_uid != os.geteuid():
             raise PermissionError(f"{folder} belongs to somebody else")
-        here = Path(f"/proc/self/fd/{descriptor}")
-        write_durably(_file(here, log), msgspec.msgpack.encode(known), mode=0o600)
+        yield Path(f"/proc/self/fd/{descriptor}")
     finally:
         os.close(descriptor)
 
