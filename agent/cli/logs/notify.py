@@ -48,10 +48,10 @@ def signal_process(number: signal.Signals, file: str) -> int:
     """Signal the process whose number stands in a file.
 
     Where the file is not root's its owner could name any process, and root would signal it: it has to be the owner's.
-    Raises OSError.
+    Nor could root tell whose link led it to another file of its own. Raises OSError.
     """
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return 0
     try:

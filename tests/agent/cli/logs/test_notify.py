@@ -81,6 +81,18 @@ def test_a_file_of_another_user(
     assert writer.poll() is None
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root signals processes of others")
+def test_a_link_in_place_of_the_file(
+    writer: subprocess.Popen[bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever has the folder cannot have root signal what another file of root's names."""
+    (tmp_path / "other").write_text(str(writer.pid))
+    (tmp_path / "pid").symlink_to(tmp_path / "other")
+    assert main(["signal-process", "KILL", str(tmp_path / "pid")]) == 1
+    assert str(tmp_path / "pid") in capsys.readouterr().err
+    assert writer.poll() is None
+
+
 def test_units(systemctl: Path) -> None:
     """Units that are active are reloaded or signalled; a failure is one."""
     assert main(["reload", "web.service"]) == 0
