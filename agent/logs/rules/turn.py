@@ -97,7 +97,10 @@ def turn(
             plan.see_again(memory)
             if plan.options.archive is None:
                 plan.sweep(config, listening, taken.get(plan.options.name, 0), compress=compress)
-        memory.keep(owners)
+        try:
+            memory.keep(owners)
+        except OSError as error:  # On a full disk the rest is needed all the more.
+            general.append(f"how fast logs grow is not kept: {error.strerror}")
     for plan in plans:
         if plan.options.archive is not None:
             guard = place.locked(folder)

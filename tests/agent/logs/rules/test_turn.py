@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import lzma
 import os
@@ -20,7 +21,7 @@ from agent.cli.main import main
 from agent.config.log_rules import load_log_rules
 from agent.config.logs import LogOptions
 from agent.logs.rotate.hooks import Hooks
-from agent.logs.rules import place
+from agent.logs.rules import memory, place
 from agent.logs.rules.memory import Memory
 from agent.logs.rules.sections import owners_of
 from agent.logs.rules.turn import Outcome, known_logs, turn
@@ -459,3 +460,17 @@ def test_as_another_user(take: Turn, anybodys: Path, tmp_path: Path) -> None:
         assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65534)
     assert done.read_text() == "0\n"
     assert (os.geteuid(), os.getegid()) == (0, 0)
+
+
+def test_a_full_disk_keeps_nothing_from_being_told(
+    take: Turn, rules: Callable[[str], tuple[LogOptions, ...]], logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That the growth of logs cannot be written down is an error, and no more than that."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(memory, "write_durably", full)
+    (outcome,) = take(rules('size = "1B"'), NOON)
+    assert outcome.rotated == [f"{logs}/web.log"]
+    assert outcome.errors == ["how fast logs grow is not kept: No space left on device"]
