@@ -314,21 +314,6 @@ class _Run:
             return None, False
 
 
-def _not_run(rule: Rule, spoilt: bool) -> list[str]:
-    """What is said of scripts when no log is due; `spoilt`: something is wrong with one of them."""
-    words = []
-    if rule.firstaction is not None:
-        words.append("not running first action script, since no logs will be rotated")
-    if rule.sharedscripts and not spoilt:
-        if rule.prerotate is not None:
-            words.append("not running prerotate script, since no logs will be rotated")
-        if rule.postrotate is not None:
-            words.append("not running postrotate script, since no logs were rotated")
-    if rule.lastaction is not None:
-        words.append("not running last action script, since no logs will be rotated")
-    return words
-
-
 def _objection(folder: str) -> OSError | str:
     """Why logs in that folder are not rotated; empty for none. Others could redirect what root does there."""
     try:

@@ -136,15 +136,7 @@ def _steps(
     listings: dict[str, Listing | None],
 ) -> list[str]:
     """`listings` are those of folders, each read once and kept as it becomes: many logs may lie in one."""
-    facts = Facts(
-        size=status.st_size,
-        modified=status.st_mtime_ns,
-        device=status.st_dev,
-        inode=status.st_ino,
-        mode=status.st_mode,
-        uid=status.st_uid,
-        gid=status.st_gid,
-    )
+    facts = Facts.of(status)
     at = moment.at(now)
     folder = Names(rule, log).folder
     said = [f"run {' '.join(options.before)}"] if options.before else []

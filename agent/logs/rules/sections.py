@@ -17,7 +17,7 @@ from agent.config.logs import LogOptions, Then
 from agent.logs.names import COMPRESSED, base
 from agent.logs.rotate.moment import Moment
 from agent.logs.rotate.names import DateFormat, Names, matching
-from agent.logs.rotate.rule import DAILY, Ownership, Rule, Script, Section
+from agent.logs.rotate.rule import DAILY, Ownership, Rule, Script
 from agent.logs.rules.retention import Old
 from kit.errors import ConfigurationError
 from kit.terminal import clean
@@ -27,22 +27,12 @@ NOTIFY: Final = "agent.cli.logs.notify"
 _FORBIDDEN = "*?["
 
 
-def section_of(options: LogOptions, *, compress_now: bool = False) -> Section:
+def rule_of(options: LogOptions, *, compress_now: bool = False) -> Rule:
     """What the engine is to do for a rule. `compress_now` is for a disk that has no room for a delay.
 
     What is removed is not its business: agent.logs.rules.sweep does it, with what must be done before.
     Raises ConfigurationError for a user or group that there is not.
     """
-    return Section(
-        rule_of(options, compress_now=compress_now),
-        pattern=" ".join(options.paths),
-        logs=logs_of(options),
-        place=options.name,
-    )
-
-
-def rule_of(options: LogOptions, *, compress_now: bool = False) -> Rule:
-    """The same without the files. Raises ConfigurationError."""
     rule = Rule()
     rule.criterion = DAILY
     rule.missingok = True

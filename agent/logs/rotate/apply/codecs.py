@@ -16,7 +16,6 @@ if TYPE_CHECKING:
         def flush(self) -> bytes: ...
 
 
-EXTENSIONS = {"zstd": ".zst", "gzip": ".gz", "xz": ".xz"}
 _LIBRARIES = {"zstd": "zstandard", "gzip": "zlib", "xz": "lzma"}
 _PIECE = 1 << 20
 _MOST_THREADS = 4

@@ -44,11 +44,6 @@ class Folder:
         except FileNotFoundError:
             return False
 
-    def free(self) -> int:
-        """Bytes that its file system has for everyone. Raises OSError."""
-        status = os.statvfs(self.descriptor)
-        return status.f_bavail * status.f_frsize
-
     def close(self) -> None:
         os.close(self.descriptor)
 
