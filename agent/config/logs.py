@@ -366,8 +366,9 @@ class LogOptions(Schedule, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise ValueError("units count into a budget: expected budget beside them")
         if self.retention != AUDIT or self.archive is not None:
             return
-        for name in ("count", "total_size", "keep_free", "budget"):
-            if getattr(self, name) is not None:
+        for name in ("count", "total_size", "keep_free", "budget", "max_age"):
+            given = getattr(self, name)
+            if given is not None and not (name == "max_age" and given >= CLASSES[AUDIT] * DAY):
                 raise ValueError(
                     f"{name} would remove logs of the class audit before their 7 years are over: expected archive "
                     "beside it, which saves them first"

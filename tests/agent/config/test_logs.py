@@ -120,6 +120,7 @@ def test_what_others_could_have_written_is_refused(tmp_path: Path) -> None:
         ('units = ["web.service"]', "expected budget beside them"),
         ('class = "audit"\ncount = 3', "expected archive beside it"),
         ('class = "audit"\nkeep_free = "1GiB"', "expected archive beside it"),
+        ('class = "audit"\nmax_age = "90d"', "expected archive beside it"),
         ('then = { signal = "USR1" }', "expected either unit or pid_file beside it"),
         ('then = { signal = "FOO", unit = "a.service" }', 'expected a name such as "HUP"'),
         ('then = { unit = "a.service" }', "expected signal beside them"),
