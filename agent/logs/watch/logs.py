@@ -6,6 +6,7 @@ import math
 import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from agent.config.logs import LogOptions
 from agent.logs.rules.judge import LOW_DISK_PAUSE, WORTHWHILE
@@ -24,10 +25,17 @@ NEAR = 60.0
 """Seconds by whose growth it is told when a log will cross its size."""
 
 
+class Far(NamedTuple):
+    """What is known of a file system that may keep whoever asks waiting."""
+
+    free: int | None
+    """Bytes; None where that is not known."""
+
+
 class Log:
     """A log as it was seen last. Times named `ticks` are of a clock that nobody sets."""
 
-    __slots__ = ("danger_after", "device", "growth", "not_before", "path", "rule", "seen", "size", "turn")
+    __slots__ = ("danger_after", "device", "far", "growth", "not_before", "path", "rule", "seen", "size", "turn")
 
     def __init__(self, rule: LogOptions, path: str) -> None:
         self.rule = rule
@@ -36,6 +44,8 @@ class Log:
         self.device = 0
         self.seen = False
         """Whether it is there."""
+        self.far: Far | None = None
+        """Where a look may hang: what was found by whoever looked."""
         self.growth: Growth | None = None
         self.turn: float | None = None
         """When the clock makes it due, seconds since the epoch; None: never, or not known yet."""
@@ -46,6 +56,7 @@ class Log:
 
     def look(self, ticks: float) -> None:
         """See how large it is."""
+        self.far = None
         try:
             status = os.lstat(self.path)
         except OSError:
@@ -117,7 +128,7 @@ class Logs:
             low = log.rule.low_disk
             if low is None or log.size < WORTHWHILE or ticks < max(log.danger_after, log.not_before):
                 continue
-            free = _free(log.path)
+            free = _free(log)
             if free is not None and free < low:
                 log.danger_after = ticks + LOW_DISK_PAUSE
                 found.append(log)
@@ -131,7 +142,7 @@ class Logs:
                 by_device.setdefault(log.device, []).append(log)
         found: list[Danger] = []
         for logs in by_device.values():
-            free = _free(logs[0].path)
+            free = _free(logs[0])
             if free is None:
                 continue
             known = [
@@ -157,7 +168,14 @@ def expand(rules: Sequence[LogOptions]) -> dict[str, LogOptions]:
     return found
 
 
-def _free(path: str) -> int | None:
+def _free(log: Log) -> int | None:
+    if log.far is not None:
+        return log.far.free
+    return free_beside(log.path)
+
+
+def free_beside(path: str) -> int | None:
+    """Bytes that are free where a log is; None where nobody knows."""
     try:
         return free_in(path.rpartition("/")[0] or "/")
     except OSError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import math
 import os
 import selectors
 import signal
@@ -26,7 +27,7 @@ from agent.daemon.notify import Notifier
 from agent.daemon.wake import Wake
 from agent.logs.watch import status, work
 from agent.logs.watch.child import Child
-from agent.logs.watch.logs import AGAIN, DANGER_PAUSE, PAUSE, Log, Logs, expand
+from agent.logs.watch.logs import AGAIN, DANGER_PAUSE, PAUSE, Far, Log, Logs, expand
 from agent.logs.watch.observer import Observer, folders
 from agent.logs.watch.packing import QUIET
 from agent.logs.watch.status import Danger, RuleStatus, Status
@@ -43,6 +44,8 @@ SCAN = 2.0
 """Seconds between two looks at logs of whose changes nobody tells."""
 PROBE = 10.0
 """The same where a look may hang."""
+ANSWERED = 3 * PROBE
+"""Seconds for which a look there that ended is taken to mean that the next one does."""
 FORESEE = 5.0
 """Seconds between two forecasts."""
 EVERY = status.EVERY
@@ -103,6 +106,8 @@ class Watcher:
         self._observer = Observer()
         self._remote: frozenset[str] = frozenset()
         """Rules whose logs are where a look may hang."""
+        self._answered = -math.inf
+        """Ticks at which the last look there ended."""
         self._status = _known(places.folder)
         self._turning: Running | None = None
         self._archiving: Running | None = None
@@ -180,7 +185,7 @@ class Watcher:
         """Seconds until something is to be done that nobody tells of."""
         now, ticks = time.time(), clock.ticks()
         busy = {name for running in (self._turning, self._archiving) if running is not None for name in running.rules}
-        whole = [when for name, when in self._whole.items() if name not in busy]
+        whole = [when for name, when in self._whole.items() if name not in busy and self._answers(name, ticks)]
         times = [self._next_look, self._next_forecast, self._next_status, *whole]
         if self._observer.unwatched or self._observer.fileno() < 0:
             times.append(self._next_scan)
@@ -189,9 +194,9 @@ class Watcher:
         if self._expansion_wanted:
             times.append(self._next_expansion)
         if self._packing is None:
-            times += self._pack.values()
+            times += [when for name, when in self._pack.items() if self._answers(name, ticks)]
         if self._turning is None:
-            wanting = [log for log in self._logs.by_path.values() if log.seen]
+            wanting = [log for log in self._logs.by_path.values() if log.seen and self._answers(log.rule.name, ticks)]
             times += [max(ticks, log.not_before) for log in wanting if log.is_large()]
             times += [
                 max(ticks + log.turn - now, log.not_before)
@@ -337,7 +342,8 @@ class Watcher:
     def _start_turn(self, now: float, ticks: float) -> None:
         """Of the logs that want one, or else of all rules whose turn it is."""
         dangers = self._dangers(now, ticks)
-        wanting = frozenset([*dangers, *(log.path for log in self._logs.wanting(now, ticks))])
+        wants = [log.path for log in self._logs.wanting(now, ticks) if self._answers(log.rule.name, ticks)]
+        wanting = frozenset([*dangers, *wants])
         if not wanting:
             names = frozenset(rule.name for rule in self._due(ticks) if rule.archive is None)
             if names:
@@ -352,7 +358,16 @@ class Watcher:
 
     def _due(self, ticks: float) -> list[LogOptions]:
         """The rules of which all logs are to be judged, and what is kept."""
-        return [rule for rule in self._rules if self._whole.get(rule.name, ticks + 1) <= ticks]
+        return [
+            rule
+            for rule in self._rules
+            if self._whole.get(rule.name, ticks + 1) <= ticks and self._answers(rule.name, ticks)
+        ]
+
+    def _answers(self, name: str, ticks: float) -> bool:
+        """Whether the logs of a rule can be reached: one child that hangs would keep all others from being
+        rotated."""
+        return name not in self._remote or ticks - self._answered < ANSWERED
 
     def _turn(
         self, names: frozenset[str], only: frozenset[str] | None, dangers: dict[str, Danger], now: float, ticks: float
@@ -389,10 +404,11 @@ class Watcher:
         found = {log.path: Danger(log.path, now, 0.0) for log in self._logs.short_of_disk(now, ticks)}
         for danger in self._logs.endangering(now, ticks):
             found[danger.path] = Danger(danger.path, now, danger.seconds)
-        return found
+        logs = self._logs.by_path
+        return {path: danger for path, danger in found.items() if self._answers(logs[path].rule.name, ticks)}
 
     def _start_packing(self, now: float, ticks: float) -> None:
-        names = frozenset(name for name, when in self._pack.items() if when <= ticks)
+        names = frozenset(name for name, when in self._pack.items() if when <= ticks and self._answers(name, ticks))
         if not names:
             return
         for name in names:
@@ -514,11 +530,14 @@ class Watcher:
     def _probed(self, probed: Probed | None, ticks: float) -> None:
         if probed is None:
             return
+        self._answered = ticks
         rules = {rule.name: rule for rule in self._rules if rule.name in self._remote}
         seen = {os.fsdecode(path): found for path, found in probed.logs.items() if found[0] in rules}
         new = self._logs.become({path: rules[found[0]] for path, found in seen.items()}, rules, ticks)
-        for path, (_, size, device) in seen.items():
-            self._logs.by_path[path].see(size, device, ticks)
+        for path, (_, size, device, free) in seen.items():
+            known = self._logs.by_path[path]
+            known.far = Far(free)
+            known.see(size, device, ticks)
         self._look_for_first_time(new, ticks)
 
     def _told(self, told: Told | None) -> None:

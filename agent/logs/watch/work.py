@@ -24,7 +24,7 @@ from agent.logs.rules.lasts import last_rotations
 from agent.logs.rules.memory import Memory
 from agent.logs.rules.sections import all_old, logs_of, rule_of
 from agent.logs.rules.turn import turn
-from agent.logs.watch.logs import expand
+from agent.logs.watch.logs import expand, free_beside
 from agent.logs.watch.packing import pack
 from kit.errors import HostwardError
 from kit.files import write_durably
@@ -83,8 +83,8 @@ class PackedAll(msgspec.Struct):
 class Probed(msgspec.Struct):
     """What is there."""
 
-    logs: dict[bytes, tuple[str, int, int]] = {}
-    """Path to rule, size and device."""
+    logs: dict[bytes, tuple[str, int, int, int | None]] = {}
+    """Path to rule, size, device, and the bytes that are free there."""
 
 
 class Told(msgspec.Struct):
@@ -193,7 +193,7 @@ def take_probe(rules: Sequence[LogOptions]) -> Probed:
             status = os.lstat(path)
         except OSError:
             continue
-        found.logs[os.fsencode(path)] = (rule.name, status.st_size, status.st_dev)
+        found.logs[os.fsencode(path)] = (rule.name, status.st_size, status.st_dev, free_beside(path))
     return found
 
 

@@ -199,6 +199,28 @@ def test_where_nobody_tells_of_changes_logs_are_looked_at(host: Host, patch: str
     assert word in host.said
 
 
+def test_a_server_that_hangs_holds_up_nothing_else(host: Host) -> None:
+    """Whoever asks it for anything waits for ever; logs of other rules are rotated and compressed all the same."""
+    far = host.folder / "far"
+    far.mkdir()
+    (far / "app.log").write_text("x" * 20_000)
+    patch = (
+        "import os, time\nfrom agent.logs.watch import observer, server\nserver.FORESEE = server.PROBE = 0.2\n"
+        f"observer._mountinfo = lambda: b'1 1 0:1 / / rw - ext4 / rw\\n2 1 0:2 / {far} rw - nfs4 host:/x rw\\n'\n"
+        "def hanging(ask):\n"
+        f"    return lambda path, *a, **k: time.sleep(999) if str(path).startswith('{far}') else ask(path, *a, **k)\n"
+        "for name in ('lstat', 'stat', 'statvfs', 'listdir'):\n"
+        "    setattr(os, name, hanging(getattr(os, name)))\n"
+    )
+    other = f'[[logs]]\nname = "far"\npaths = ["{far}/app.log"]\nlow_disk = "900TiB"\n'
+    host.configure(other, size='"10KiB"')
+    (host.logs / "app.log").write_text("x")
+    with host.watching(patch=patch):
+        (host.logs / "app.log").write_text("x" * 20_000)
+        until(lambda: [path for path in host.old() if path.suffix == ".zst"])
+    assert [path.name for path in far.iterdir()] == ["app.log"]
+
+
 def test_a_log_that_is_written_to_all_the_time_is_looked_at_now_and_then(host: Host) -> None:
     """Not at each write."""
     host.configure(size='"100MiB"')
