@@ -8,7 +8,10 @@ from pathlib import Path
 
 
 def make_folder(path: str, log: str) -> None:
-    """Make it where it is missing, with the mode and owners of the log's own folder. Raises OSError."""
+    """Make it where it is missing, with the permissions and owners of the log's own folder. Raises OSError.
+
+    Old logs keep their group, so it needs no setgid bit, which the sandbox of the unit would not let it have.
+    """
     folder = Path(path)
     if folder.is_dir():
         return
@@ -19,6 +22,6 @@ def make_folder(path: str, log: str) -> None:
     try:
         if os.geteuid() == 0:
             os.fchown(descriptor, like.st_uid, like.st_gid)
-        os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
+        os.fchmod(descriptor, like.st_mode & (stat.S_ISVTX | 0o777))
     finally:
         os.close(descriptor)
