@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import stat
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
@@ -34,3 +36,11 @@ class Facts:
             uid=status.st_uid,
             gid=status.st_gid,
         )
+
+
+def is_open_to_others(folder: os.stat_result) -> bool:
+    """Whether others than root may put something else in the place of what is in a folder: root does nothing there.
+
+    As logrotate has it: everybody may write to it, or a group that is not root's.
+    """
+    return bool(folder.st_mode & stat.S_IWOTH or (folder.st_mode & stat.S_IWGRP and folder.st_gid))

@@ -10,7 +10,7 @@ import stat
 
 from agent.logs.rotate.apply.su import Identity
 from agent.logs.rotate.due import judge
-from agent.logs.rotate.facts import Facts
+from agent.logs.rotate.facts import Facts, is_open_to_others
 from agent.logs.rotate.hooks import Hooks
 from agent.logs.rotate.rule import DAILY, HOURLY, MONTHLY, SIZE, WEEKLY
 
@@ -320,7 +320,7 @@ def _objection(folder: str) -> OSError | str:
         status = os.stat(folder or "/")
     except OSError as error:
         return error
-    if status.st_mode & stat.S_IWOTH or (status.st_mode & stat.S_IWGRP and status.st_gid):
+    if is_open_to_others(status):
         return (
             "parent directory has insecure permissions (It's world writable or writable by group which is not "
             '"root") Set "su" directive in config file to tell logrotate which user/group should be used for '

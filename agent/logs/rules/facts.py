@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from agent.config.logs import LogOptions
+from agent.logs.rotate.facts import is_open_to_others
 from agent.logs.rules.judge import Log
 from agent.logs.rules.sweep import free_in
 
@@ -26,10 +27,8 @@ def look(options: LogOptions, log: str) -> tuple[Log, os.stat_result]:
         raise UnfitError("it is no regular file")
     if status.st_nlink > 1:
         raise UnfitError(f"it has {status.st_nlink} names (hard links)")
-    if options.su is None and os.geteuid() == 0:
-        found = Path(folder).stat()
-        if found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and found.st_gid != 0):
-            raise UnfitError("others than root may write to its folder, and no su says who rotates there")
+    if options.su is None and os.geteuid() == 0 and is_open_to_others(Path(folder).stat()):
+        raise UnfitError("others than root may write to its folder, and no su says who rotates there")
     return Log(status.st_size, free_for(options, log), booted()), status
 
 

@@ -12,6 +12,7 @@ from agent.config.logs import LogOptions
 from agent.logs.rotate.apply import operations
 from agent.logs.rotate.apply.folders import Folder
 from agent.logs.rotate.apply.su import Identity
+from agent.logs.rotate.facts import is_open_to_others
 from agent.logs.rotate.rule import Rule
 from agent.logs.rotate.say import Voice
 from agent.logs.rules.archive import Archive, Proof
@@ -180,8 +181,8 @@ def _remove(old: Old, proof: Proof | None, *, by_root: bool) -> bool:
     path, _, name = old.path.rpartition("/")
     folder = Folder(path)
     try:
-        if by_root:
-            _trust(os.fstat(folder.descriptor))
+        if by_root and is_open_to_others(os.fstat(folder.descriptor)):
+            raise OSError(0, "others than root may write to its folder; the option su says who rotates there")
         found = folder.look(name)
         same = stat.S_ISREG(found.st_mode) and (found.st_size, found.st_mtime) == (old.size, old.modified)
         if same and proof is not None:
@@ -195,9 +196,3 @@ def _remove(old: Old, proof: Proof | None, *, by_root: bool) -> bool:
     finally:
         folder.close()
     return True
-
-
-def _trust(folder: os.stat_result) -> None:
-    """As logrotate has it: root removes nothing where others may put something else in its place."""
-    if folder.st_mode & stat.S_IWOTH or (folder.st_mode & stat.S_IWGRP and folder.st_gid != 0):
-        raise OSError(0, "others than root may write to its folder; the option su says who rotates there")

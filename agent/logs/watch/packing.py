@@ -7,7 +7,6 @@ rotated again, and what is compressed may get another name, or be removed.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from agent.logs.names import is_compressed
 from agent.logs.rotate.apply import codecs, compress, files, operations
 from agent.logs.rotate.apply.folders import Folder
 from agent.logs.rotate.apply.su import Identity
+from agent.logs.rotate.facts import is_open_to_others
 from agent.logs.rotate.hooks import Hooks
 from agent.logs.rotate.names import Names
 from agent.logs.rotate.rule import Rule
@@ -102,7 +102,7 @@ class _Packer:
             if self._rule.su is not None:
                 codecs.load(self._rule.codec)  # another user may not be able to read it
                 self._identity.become(*self._rule.su)
-            elif not _is_safe(os.fstat(folder.descriptor)):
+            elif os.geteuid() == 0 and is_open_to_others(os.fstat(folder.descriptor)):
                 self._packed.errors.append(
                     f"{path} may be written to by others than root: the option su says who rotates there"
                 )
@@ -184,9 +184,3 @@ class _Packer:
 
 
 _MARK = files.temporary("").removeprefix(".")
-
-
-def _is_safe(folder: os.stat_result) -> bool:
-    """As logrotate has it: root does nothing where others may put something else in its place."""
-    others = folder.st_mode & stat.S_IWOTH or (folder.st_mode & stat.S_IWGRP and folder.st_gid != 0)
-    return os.geteuid() != 0 or not others
