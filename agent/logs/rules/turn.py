@@ -82,6 +82,8 @@ def turn(
             plan.see(memory)
         run = _Run(plans, listening, frozenset(force))
         at = moment.at(now)
+        for log in (log for plan in plans for log in plan.logs if state.last(log) is None):
+            state.rotated(log, at)  # seen first; the engine would note the hour, as logrotate does
         rotate(
             run.sections(),
             state,

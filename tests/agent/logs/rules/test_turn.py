@@ -88,6 +88,16 @@ def fill(log: Path, *, old: float | None = None) -> None:
         os.utime(log, (old, old))
 
 
+@pytest.mark.parametrize("when", ['age = "10m"', 'every = "15m"'])
+def test_a_log_that_is_new_begins_its_period_at_this_minute(
+    logs: Path, rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, when: str
+) -> None:
+    """Not at the hour, as logrotate notes it: it would be due at the first look."""
+    found = rules(when)
+    assert take(found, NOON + 3300)[0].rotated == []
+    assert take(found, NOON + 4201)[0].rotated == [str(logs / "web.log")]
+
+
 def test_once_a_day(rules: Callable[[str], tuple[LogOptions, ...]], take: Turn, logs: Path) -> None:
     """First it is only seen; then it is rotated once in each period, and once after several that were missed."""
     web = rules('compression = "none"')
