@@ -58,8 +58,10 @@ def _lines(log: Preview) -> list[str]:
     else:
         lines.append(f"  {'due' if log.due else 'not due'}: {log.reason}")
     if log.steps and not log.due:
-        lines.append("  when it is:")
+        lines.append("  when it is due:")
     lines += [f"    {step}" for step in log.steps]
+    if log.removals and not log.due:
+        lines.append("  at the next run, due or not:")
     lines += [f"    remove {gone.path}, {format_size(gone.size)}: {gone.reason}" for gone in log.removals]
     return lines
 

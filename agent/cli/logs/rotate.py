@@ -104,7 +104,7 @@ def _tell(rules: Sequence[LogOptions], outcomes: Sequence[Outcome], left: Sequen
     if not rules:
         lines.append("no rules for logs are configured")
     elif not lines:
-        lines.append("no log was due")
+        lines.append("no log was rotated" if any(outcome.errors for outcome in outcomes) else "no log was due")
     if not quiet:
         print("\n".join(map(clean, lines)))
     for outcome in outcomes:

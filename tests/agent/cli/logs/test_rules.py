@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli.logs import importing
 from agent.cli.main import main
 from agent.logs.rotate import moment
 from agent.logs.rotate.state import State
@@ -74,8 +75,20 @@ def test_plan(logs: Path, tmp_path: Path, hostward: Hostward) -> None:
     assert lines[7].startswith(f"      compress {logs}/web.log-")
     assert lines[7].endswith(" by zstd")
     assert lines[8] == f"      remove {logs}/web.log-20260101-000000.zst, 3B: more than 1 would be kept"
-    assert lines[9:12] == ["db", f"  {logs}/db.log, 0B", "    not due: it is empty"]
+    assert lines[9:13] == ["db", f"  {logs}/db.log, 0B", "    not due: it is empty", "    when it is due:"]
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_plan_of_old_logs_that_go_without_a_rotation(logs: Path, hostward: Hostward) -> None:
+    """They do not wait until the log is due."""
+    for number in (1, 2):
+        (logs / f"web.log-2026010{number}-000000.zst").write_text("old")
+    lines = hostward("plan", "web")[1].splitlines()
+    assert lines[3] == "    when it is due:"
+    assert lines[-2:] == [
+        "    at the next run, due or not:",
+        f"      remove {logs}/web.log-20260101-000000.zst, 3B: more than 1 would be kept",
+    ]
 
 
 def test_plan_as_json(logs: Path, hostward: Hostward) -> None:
@@ -135,7 +148,7 @@ def test_failure(logs: Path, tmp_path: Path, hostward: Hostward) -> None:
     """What was not rotated is told, and the exit code too."""
     os.link(logs / "web.log", tmp_path / "other")
     code, out, err = hostward("rotate", "--force")
-    assert (code, out) == (1, "no log was due\n")
+    assert (code, out) == (1, "no log was rotated\n")
     assert err == f"hostward logs: web: {logs}/web.log is not rotated: it has 2 names (hard links)\n"
     assert "is never rotated: it has 2 names (hard links)" in hostward("plan")[1]
 
@@ -193,3 +206,22 @@ def test_import(tmp_path: Path, hostward: Hostward) -> None:
     assert code == 3
     assert again == out
     assert "error: " in err
+
+
+def test_import_of_one_file_that_is_included(
+    tmp_path: Path, hostward: Hostward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the defaults of the file that includes it; alone it would keep nothing old."""
+    folder = tmp_path / "logrotate.d"
+    folder.mkdir()
+    (folder / "app").write_text("/var/log/app.log {\n missingok\n}\n")
+    (tmp_path / "logrotate.conf").write_text(f"weekly\nrotate 4\ninclude {folder}\n")
+    (tmp_path / "other").write_text("/var/log/other.log {\n missingok\n}\n")
+    monkeypatch.setattr(importing, "LOGROTATE", str(tmp_path / "logrotate.conf"))
+    for named in (folder / "app", folder):
+        code, out, err = hostward("import", str(named))
+        assert (code, err) == (0, "")
+        assert 'weekly = "sunday 00:00"' in out
+        assert "count = 4\n" in out
+        assert "\nsize =" not in out
+    assert "count = 0\n" in hostward("import", str(tmp_path / "other"))[1]
