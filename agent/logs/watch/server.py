@@ -30,7 +30,8 @@ from agent.logs.watch.child import Child
 from agent.logs.watch.logs import AGAIN, DANGER_PAUSE, PAUSE, Far, Log, Logs, expand
 from agent.logs.watch.observer import Observer, folders
 from agent.logs.watch.packing import QUIET
-from agent.logs.watch.status import Danger, RuleStatus, Status
+from agent.logs.watch.status import Danger, RuleStatus
+from agent.logs.watch.telling import COMPRESSING, ROTATING, WORDS, Telling
 from agent.logs.watch.work import Answers, Packed, PackedAll, Places, Probed, Told
 from kit.errors import HostwardError
 from kit.terminal import bounded
@@ -52,8 +53,6 @@ EVERY = status.EVERY
 """Seconds between two looks at everything, since events get lost."""
 WHOLE = 3600.0
 """Seconds between two turns of all rules, which remove what has become too old."""
-TOLD_WITHIN = 60.0
-"""Seconds after which whoever writes a log must have opened the new one."""
 MOMENT = 10.0
 """Seconds until the first one after a log has come."""
 MEND = 300.0
@@ -62,10 +61,6 @@ PATIENCE = 900.0
 """Seconds after which a turn is ended: a program that hangs, run for a rule, keeps all others from being rotated."""
 GOODBYE = 5.0
 """Seconds that a turn has to end when the watcher is to end."""
-ROTATING, COMPRESSING = "rotating", "compressing"
-"""What may go wrong for a rule."""
-WORDS = 400
-"""Characters of what is told of a failure."""
 
 _FOR_EVER = Duration(10**11)
 
@@ -108,7 +103,7 @@ class Watcher:
         """Rules whose logs are where a look may hang."""
         self._answered = -math.inf
         """Ticks at which the last look there ended."""
-        self._status = _known(places.folder)
+        self._telling = Telling(places.folder)
         self._turning: Running | None = None
         self._archiving: Running | None = None
         """Like a turn, of rules whose old logs go into an archive first, which may take long."""
@@ -121,12 +116,6 @@ class Watcher:
         """Of those, rules whose disk is about to be full."""
         self._whole: dict[str, float] = {}
         """When each rule has its next whole turn, in ticks."""
-        self._written: dict[str, dict[str, float]] = {}
-        """By rule, old ones that are written to, and since when that is known."""
-        self._trouble: dict[tuple[str, str], list[str]] = {}
-        """By rule, and what it is about."""
-        self._units: dict[str, int] = {}
-        """Bytes that the journal of each unit takes."""
         self._next_expansion = 0.0
         self._expansion_wanted = True
         self._next_look = 0.0
@@ -134,8 +123,6 @@ class Watcher:
         self._next_probe = 0.0
         self._next_forecast = 0.0
         self._next_journal = 0.0
-        self._next_status = 0.0
-        self._is_news = True
 
     # --- The loop ---
 
@@ -168,8 +155,8 @@ class Watcher:
         self._hear_children(now, ticks)
         self._look(now, ticks)
         self._start(now, ticks)
-        if ticks >= self._next_status or self._is_news:
-            self._tell(now, ticks)
+        if ticks >= self._telling.next or self._telling.is_news:
+            self._telling.write(self._rules, self._logs, self._remote, now, ticks)
 
     def _wait(self, wake: Wake, seconds: float, *, hearing: bool = True) -> bool:
         """Whether the kernel told of a change."""
@@ -186,7 +173,7 @@ class Watcher:
         now, ticks = time.time(), clock.ticks()
         busy = {name for running in (self._turning, self._archiving) if running is not None for name in running.rules}
         whole = [when for name, when in self._whole.items() if name not in busy and self._answers(name, ticks)]
-        times = [self._next_look, self._next_forecast, self._next_status, *whole]
+        times = [self._next_look, self._next_forecast, self._telling.next, *whole]
         if self._observer.unwatched or self._observer.fileno() < 0:
             times.append(self._next_scan)
         if self._remote:
@@ -294,16 +281,13 @@ class Watcher:
         ticks = clock.ticks()
         names = {rule.name for rule in self._rules if rule.enabled}
         self._look_at_mounts()
-        known = self._status.rules
-        self._status.rules = {name: known.get(name, RuleStatus()) for name in sorted(names)}
+        self._telling.become(names)
         self._logs.become({}, {log.rule.name for log in self._logs.by_path.values()} - names, ticks)
         self._whole = dict.fromkeys(names, ticks)
         self._pack = dict.fromkeys(names, ticks)
         self._hurried &= names
-        self._trouble = {key: errors for key, errors in self._trouble.items() if key[0] in names}
         self._next_look = self._next_probe = self._next_journal = ticks
         self._expansion_wanted, self._next_expansion = True, ticks
-        self._is_news = True
 
     def _rule(self, name: str) -> LogOptions | None:
         return next((rule for rule in self._rules if rule.name == name and rule.enabled), None)
@@ -379,7 +363,7 @@ class Watcher:
         else:
             # What goes into an archive takes its time: the next whole turn does it.
             rules = [rule if rule.archive is None else keeping_all(rule) for rule in rules]
-        journal = {rule.name: self._status.rules[rule.name].counted for rule in rules}
+        journal = {rule.name: self._telling.counted(rule.name) for rule in rules}
         owners = {path: known.rule.name for path, known in self._logs.by_path.items()}
 
         def work_of_child() -> bytes:
@@ -436,15 +420,15 @@ class Watcher:
             self._told(_decode(done.child.reap(), Told))
 
     def _turned(self, done: Running, answers: Answers | None, now: float, ticks: float) -> None:
-        self._is_news = True
+        self._telling.is_news = True
         error = "the rotation was cut off" if answers is None else answers.error
         for name in done.rules:
-            rule, told = self._rule(name), self._status.rules.get(name)
+            rule, told = self._rule(name), self._telling.of(name)
             if rule is None or told is None:
                 continue  # it was taken away meanwhile
             found = answers.rules.get(name) if answers is not None else None
             if found is None:
-                self._went(told, name, ROTATING, [error or "nothing was said of it"], now, ticks)
+                self._went(name, ROTATING, [error or "nothing was said of it"], now, ticks)
                 continue
             told.kept, told.kept_size, told.growth = found.kept, found.kept_size, found.growth
             told.freed += found.freed
@@ -453,8 +437,8 @@ class Watcher:
                     known.turn = turn
             for rotated in found.rotated:
                 self._rotated(os.fsdecode(rotated), name, told, done, now, ticks)
-            if found.errors or done.whole or not self._trouble.get((name, ROTATING)):
-                self._went(told, name, ROTATING, found.errors, now, ticks)
+            if found.errors or done.whole or not self._telling.is_in_trouble(name, ROTATING):
+                self._went(name, ROTATING, found.errors, now, ticks)
         self._look_at(log for log in self._logs.by_path.values() if log.rule.name in done.rules - self._remote)
 
     def _rotated(self, path: str, name: str, told: RuleStatus, done: Running, now: float, ticks: float) -> None:
@@ -478,35 +462,27 @@ class Watcher:
         )
         log.warning("%s: %s %s: it was rotated before its time", name, path, left)
 
-    def _went(self, told: RuleStatus, name: str, what: str, errors: list[str], now: float, ticks: float) -> None:
-        """How it went for a rule: well, where there is no error."""
-        self._trouble[name, what] = errors
+    def _went(self, name: str, what: str, errors: list[str], now: float, ticks: float) -> None:
+        """How it went for a rule: where something is wrong all of it is looked at again soon."""
+        self._telling.went(name, what, errors, now)
         if errors:
-            told.failures += 1
             self._whole[name] = min(self._whole.get(name, ticks + MEND), ticks + MEND)
-            for text in errors:
-                log.error("%s: %s", name, text)
-        left = [text for part in (ROTATING, COMPRESSING) for text in self._trouble.get((name, part), [])]
-        told.trouble = bounded("; ".join(left), WORDS) if left else ""
-        if left:
-            told.failing_since = told.failing_since or now
-        else:
-            told.failing_since, told.success = None, now
 
     def _packed(self, done: Running, packed: PackedAll | None, now: float, ticks: float) -> None:
-        self._is_news = True
+        self._telling.is_news = True
         packed = packed or PackedAll()
         for text in packed.said:
             log.warning("%s", text)
         for name in done.rules:
-            told = self._status.rules.get(name)
+            told = self._telling.of(name)
             if told is None:
                 continue
             found = packed.rules.get(name, Packed(errors=["compressing was cut off"]))
             told.freed += max(0, found.freed)
             told.waiting = found.waiting
-            errors = found.errors + self._still_written(name, [os.fsdecode(path) for path in found.left], ticks)
-            self._went(told, name, COMPRESSING, errors, now, ticks)
+            left = [os.fsdecode(path) for path in found.left]
+            errors = found.errors + self._telling.still_written(name, left, ticks)
+            self._went(name, COMPRESSING, errors, now, ticks)
             if found.left or found.waiting:
                 self._pack.setdefault(name, ticks + (QUIET if found.left else EVERY / 2))
             elif errors:
@@ -517,15 +493,6 @@ class Watcher:
                 self._whole[name] = min(self._whole.get(name, soon), soon)
             if not found.left:
                 self._hurried.discard(name)
-
-    def _still_written(self, name: str, paths: list[str], ticks: float) -> list[str]:
-        """A sentence for each old one to which somebody writes who must have been told long ago."""
-        self._written[name] = {path: self._written.get(name, {}).get(path, ticks) for path in paths}
-        return [
-            f"{path} was rotated and is written to all the same"
-            for path, since in self._written[name].items()
-            if ticks - since >= TOLD_WITHIN
-        ]
 
     def _probed(self, probed: Probed | None, ticks: float) -> None:
         if probed is None:
@@ -544,31 +511,9 @@ class Watcher:
         if told is None or told.error:
             log.warning("what the journal takes is not known: %s", told.error if told else "reading it was cut off")
             return
-        self._units = told.units
-        self._reckon()
-        self._is_news = True
+        self._telling.take(told.units, self._rules, self._logs)
 
-    # --- What is told ---
-
-    def _tell(self, now: float, ticks: float) -> None:
-        self._is_news = False
-        self._next_status = ticks + EVERY
-        self._status.written = now
-        self._status.scanned = sorted(self._remote)
-        self._reckon()
-        try:
-            status.write(self._places.folder, self._status)
-        except OSError as error:
-            log.error("%s cannot be written: %s", self._places.folder / status.NAME, error.strerror)
-
-    def _reckon(self) -> None:
-        """What rules take now."""
-        for rule in self._rules:
-            if (told := self._status.rules.get(rule.name)) is not None:
-                logs = [log for log in self._logs.of(rule.name) if log.seen]
-                told.logs, told.size = len(logs), sum(log.size for log in logs)
-                told.budget = None if rule.budget is None else int(rule.budget)
-                told.journal = {unit: self._units.get(unit, 0) for unit in rule.units}
+    # --- The end ---
 
     def _end(self) -> None:
         """End the children: a rotation may take a moment, the others begin anew next time."""
@@ -606,14 +551,6 @@ def _lock(folder: Path) -> int:
         os.close(descriptor)
         raise HostwardError(f"another process watches logs already, with its state in {folder}") from None
     return descriptor
-
-
-def _known(folder: Path) -> Status:
-    """What was told before, so that counts go on."""
-    try:
-        return status.read(folder / status.NAME, owners=frozenset({0, os.geteuid()}))
-    except (FileNotFoundError, status.StatusError):
-        return Status()
 
 
 def _encode(answer: msgspec.Struct) -> bytes:

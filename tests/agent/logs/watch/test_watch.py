@@ -112,7 +112,9 @@ def test_an_old_log_that_is_written_to_for_long_is_told(host: Host) -> None:
     with log.open("w") as stream:
         stream.write("x" * 20_000)
         stream.flush()
-        with host.watching(patch="from agent.logs.watch import server\nserver.TOLD_WITHIN = 0.5\nserver.QUIET = 0.2"):
+        with host.watching(
+            patch="from agent.logs.watch import server, telling\ntelling.TOLD_WITHIN = 0.5\nserver.QUIET = 0.2"
+        ):
             until(host.old)
 
             def is_told() -> bool:
