@@ -60,14 +60,16 @@ def _effective(config: Config, system: System) -> Config:
 def _print_check(loaded: Loaded[Config], effective: Config, *, as_json: bool) -> None:
     files = [str(file) for file in loaded.files]
     if as_json:
-        runs = {"checks": list(effective.checks), "jobs": list(effective.jobs)}
+        rules = [rule.name for rule in effective.logs]
+        runs = {"checks": list(effective.checks), "jobs": list(effective.jobs), "logs": rules}
         print(json.dumps({"valid": True, "files": files, **runs}))
         return
     said = f"{', '.join(files)}: valid" if files else "no configuration file, so the defaults hold"
-    print(clean(f"{said}; {_count(effective.checks, 'check')} and {_count(effective.jobs, 'job')} run"))
+    rules = f"; {_count(effective.logs, 'rule')} for logs" if effective.logs else ""
+    print(clean(f"{said}; {_count(effective.checks, 'check')} and {_count(effective.jobs, 'job')} run{rules}"))
 
 
-def _count(things: Collection[str], noun: str) -> str:
+def _count(things: Collection[object], noun: str) -> str:
     return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 

@@ -48,6 +48,9 @@ def test_check_of_a_valid_file(file: Path, capsys: pytest.CaptureFixture[str]) -
     extra.write_text("[checks.memory]\n")
     assert main(["config", "check", "--config", str(file)]) == 0
     assert capsys.readouterr().out == f"{file}, {extra}: valid; 2 checks and 1 job run\n"
+    extra.write_text('[[logs]]\nname = "web"\npaths = ["/var/log/web.log"]\n')
+    assert main(["config", "check", "--config", str(file)]) == 0
+    assert capsys.readouterr().out == f"{file}, {extra}: valid; 1 check and 1 job run; 1 rule for logs\n"
 
 
 @pytest.mark.parametrize(
@@ -101,6 +104,7 @@ def test_check_as_json(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "files": [str(file)],
         "checks": ["cpu"],
         "jobs": ["dump"],
+        "logs": [],
     }
     file.write_text(BROKEN)
     assert main(["config", "check", "--json", "--config", str(file)]) == 2
