@@ -10,7 +10,7 @@ from agent.checks import registry
 from agent.checks.contract import CheckOptions
 from agent.config.defaults import effective_checks
 from agent.config.log_rules import TABLE as LOGS
-from agent.config.log_rules import namesakes
+from agent.config.log_rules import namesakes, unknown_archives
 from agent.config.places import files_and_folder, folder_beside
 from agent.config.schema import CONFIG_CHECK, METRICS_CHECK, Config
 from agent.config.trust import distrust, own_or_roots
@@ -50,7 +50,8 @@ def read(
         choosers={CheckOptions: check_chooser(system)},
         joined=(LOGS,),
     )
-    if mistakes := namesakes(loaded.value.logs, loaded.tree):
+    rules, tree = loaded.value.logs, loaded.tree
+    if mistakes := namesakes(rules, tree) + unknown_archives(rules, loaded.value.backups, tree):
         raise MistakesError(mistakes)
     # What a report has room for: a check that it leaves out is one that home takes to be gone.
     jobs = sum(job.enabled for job in loaded.value.jobs.values())

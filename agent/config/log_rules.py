@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ import msgspec
 from agent.config.logs import LogOptions
 from agent.config.places import files_and_folder, folder_beside
 from agent.config.trust import distrust, own_or_roots
+from kit.options.decode import nearest
 from kit.options.load import MistakesError, load
 from kit.options.tree import Mistake, Tree
 
@@ -43,5 +45,16 @@ def namesakes(rules: tuple[LogOptions, ...], tree: Tree) -> list[Mistake]:
         if known != number:
             path = (TABLE, number, "name")
             text = f'there is a rule "{rule.name}" already, at {tree.place((TABLE, known, "name"))}'
+            mistakes.append(Mistake(tree.place(path), path, text))
+    return mistakes
+
+
+def unknown_archives(rules: tuple[LogOptions, ...], jobs: Collection[str], tree: Tree) -> list[Mistake]:
+    """A mistake for each rule whose `archive` is none of the backup jobs: its old logs would never go."""
+    mistakes = []
+    for number, rule in enumerate(rules):
+        if rule.archive is not None and rule.archive not in jobs:
+            path = (TABLE, number, "archive")
+            text = f'there is no backup job "{rule.archive}"{nearest(rule.archive, list(jobs))}'
             mistakes.append(Mistake(tree.place(path), path, text))
     return mistakes

@@ -86,6 +86,18 @@ def test_each_file_adds_its_rules(tmp_path: Path) -> None:
         )
 
 
+def test_an_archive_that_is_no_backup_job(tmp_path: Path) -> None:
+    """Is a mistake in its line: nothing old would ever go. Commands of logs, which heed no other table, go on."""
+    file = tmp_path / "agent.toml"
+    file.write_text(HEAD + 'archive = "archiv"\n[backups.archive]\npaths = ["/etc"]\nrepository = "/srv/a"\n')
+    with pytest.raises(ConfigurationError) as refused:
+        load(file)
+    line = HEAD.count("\n") + 1
+    said = 'logs[0].archive: there is no backup job "archiv"; did you mean "archive"?'
+    assert str(refused.value) == f"{file}:{line}: {said}"
+    assert len(load_log_rules(file)) == 1
+
+
 def test_other_tables_are_not_looked_at(tmp_path: Path) -> None:
     """A mistake in a check keeps no log from being rotated."""
     (tmp_path / "agent.toml").write_text("[checks.cpu]\nwrong = 1\n" + HEAD)
@@ -148,7 +160,7 @@ def test_everything_at_once(tmp_path: Path) -> None:
         'owner = "root"\ngroup = "adm"\nmode = "0640"\nsu = "root:adm"\nbefore = ["/bin/true"]\n'
         'then = { reload = "web.service", signal = "USR1", pid_file = "/run/web.pid", command = ["/bin/true"] }\n'
     )
-    found = rule(tmp_path, text)
+    found = rule(tmp_path, f'{text}[backups.nightly]\npaths = ["/etc"]\nrepository = "/srv/a"\n')
     defaults = LogOptions(name="web", paths=found.paths)
     same = {name for name in msgspec.structs.asdict(found) if getattr(found, name) == getattr(defaults, name)}
     assert same == {
