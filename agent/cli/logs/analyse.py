@@ -28,7 +28,11 @@ from kit.units import Duration
 PARTLY = 3
 """The exit code where something could not be read."""
 _USUALLY = 86400.0
-_UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
+_UNIT = re.compile(
+    r"[A-Za-z0-9:_.\\@-]{1,255}\.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)"
+    r"|[A-Za-z0-9:_\\@-]{1,255}"
+)
+"""A unit, with its kind or, for a service, without (systemd.unit(5)): anything else with a dot is a file's name."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -83,7 +87,7 @@ def _origins(words: Sequence[str]) -> list[Origin]:
         elif _UNIT.fullmatch(word):
             origin = Origin(unit=word)
         else:
-            raise UsageError(f'"{word}": expected the path of a log, the name of a unit, or -')
+            raise UsageError(f'"{word}" is no file: expected the path of a log, the name of a unit, or -')
         if origin not in origins:
             origins.append(origin)
     return origins

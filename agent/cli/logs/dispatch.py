@@ -23,7 +23,12 @@ COMMANDS = {
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add what every command can be told, as `hostward` itself can."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="instead of /etc/hostward/agent.toml")
-    parser.add_argument("--state-dir", type=Path, metavar="DIR", help="instead of /var/lib/hostward")
+    parser.add_argument(
+        "--state-dir",
+        type=Path,
+        metavar="DIR",
+        help="instead of /var/lib/hostward, and DIR/logs instead of /var/lib/hostward-logs",
+    )
 
 
 LOGS = Program("hostward logs", COMMANDS, configure, known_as={"analyze": "analyse"})

@@ -129,6 +129,7 @@ STATUS = Command(
   hostward logs status nginx
   hostward logs status --json | jq '.logs[] | select(.growth > 1e9)'""",
     notes="""\
+A log that was never rotated has its first look as the last rotation: its period began then.
 How fast a log grows is seen by the runs of `hostward logs rotate` and `hostward logs watch`.
 exit codes: 0 done, 1 failed, 2 bad usage or mistakes in the configuration.""",
 )

@@ -143,6 +143,7 @@ def test_times_are_taken_as_ages_and_as_moments(log: Path, tmp_path: Path) -> No
         (["--top", "0"], "from 1 to 1000"),
         (["--since", "1h", "--until", "2h"], "not later than"),
         (["what is this"], "expected the path of a log"),
+        (["acces.log"], '"acces.log" is no file: expected the path of a log'),
     ],
 )
 def test_mistakes_are_told(words: list[str], said: str, tmp_path: Path) -> None:
