@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import pkgutil
+import resource
 import signal
 import sys
 import time
@@ -18,6 +19,9 @@ from typing import Any
 
 import agent.logs.rotate
 from agent.cli.main import main
+
+MOST = 16 << 20
+"""Bytes of a file: a script may be anything, `yes` as well."""
 
 
 def serve() -> None:
@@ -49,6 +53,8 @@ def run(order: dict[str, Any]) -> None:
     code = 1
     try:
         signal.alarm(order["patience"])
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (MOST, MOST))
         nothing = os.open(os.devnull, os.O_RDONLY)
         output = [os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666) for path in order["output"]]
         for number, descriptor in enumerate((nothing, *output)):
