@@ -84,6 +84,8 @@ def _count(attribute: str, called: str, bad: str, *, lowest: int = 0) -> Directi
         text = _required(source, called)
         value = numbers.whole(text)
         if value is None or value < lowest:
+            # A section that the file ends without closing is used all the same.
+            setattr(rule, attribute, max(numbers.begun(text), lowest))
             raise MistakeError(f"bad {bad} '{text}'")
         setattr(rule, attribute, value)
 
@@ -92,8 +94,10 @@ def _count(attribute: str, called: str, bad: str, *, lowest: int = 0) -> Directi
 
 def _age(attribute: str, called: str, bad: str) -> Directive:
     def directive(rule: Rule, source: Source, voice: Voice) -> None:
-        value = numbers.whole(_required(source, called))
+        text = _required(source, called)
+        value = numbers.whole(text)
         if value is None or value < 0:
+            setattr(rule, attribute, max(numbers.begun(text), 0))
             # logrotate shows the text from the end of the value on.
             shown = last_byte(source.text[: source.at]) + source.text[source.at :]
             raise MistakeError(f"bad {bad} age '{until_nul(shown)}'")
@@ -126,6 +130,8 @@ COMPRESSED = {"bzip2": ".bz2", "compress": ".Z", "gzip": ".gz", "xz": ".xz", "zi
 
 def _path(attribute: str, called: str, shown: str) -> Directive:
     def directive(rule: Rule, source: Source, voice: Voice) -> None:
+        if attribute == "olddir":
+            rule.olddir = None  # and so it is after a mistake
         value = _word(source, called, f"bad {called} path")
         if attribute == "olddir":
             value = expand_home(value, voice)
@@ -219,6 +225,7 @@ def _weekly(rule: Rule, source: Source, voice: Voice) -> None:
 
 def _mail(rule: Rule, source: Source, voice: Voice) -> None:
     start = source.at
+    rule.mail = None
     try:
         value = _word(source, "mail", "")
         if not value.isascii():

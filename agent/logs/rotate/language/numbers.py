@@ -56,6 +56,11 @@ def whole(text: str) -> int | None:
     return value - 2**32 if value >= 2**31 else value
 
 
+def begun(text: str) -> int:
+    """The number that `text` begins with, as it comes to be in an int of C; 0 where it begins with none."""
+    return next((value for end in range(len(text), 0, -1) if (value := whole(text[:end])) is not None), 0)
+
+
 def size(text: str) -> int:
     """Bytes, written with `k`, `M` or `G` behind them or nothing. Raises MistakeError."""
     unit, number = 1, text
