@@ -156,10 +156,13 @@ class Carrier:
         try:
             folder = self._folders.at(place)
             listing, device = folder.listing(), folder.device
-        except FileNotFoundError:
-            if not self._pretend:
+        except OSError as error:
+            by_date = self._rule.dateext and isinstance(error, NotADirectoryError)
+            if not (self._pretend or by_date or isinstance(error, FileNotFoundError)):
                 raise
-            listing, device = nothing(), 0  # `createolddir` would have made it
+            would_be = self._pretend and self._rule.createolddir is not None and isinstance(error, FileNotFoundError)
+            silent = would_be or isinstance(error, NotADirectoryError)
+            listing, device = nothing("" if silent else str(error.strerror)), 0
         return plan(
             self._rule,
             log,

@@ -11,11 +11,17 @@ if TYPE_CHECKING:
 
 
 class Listing:
-    """The names of a folder and their inodes; `look` asks the file system for more of one (raising OSError)."""
+    """The names of a folder and their inodes; `look` asks the file system for more of one (raising OSError).
+    `dangling` has the inodes of links to what is not there."""
 
-    __slots__ = ("_look", "_made_of", "_names", "_sorted")
+    __slots__ = ("_dangling", "_look", "_made_of", "_names", "_sorted", "failure")
 
-    def __init__(self, names: dict[str, int], look: Callable[[str], os.stat_result]) -> None:
+    def __init__(
+        self, names: dict[str, int], look: Callable[[str], os.stat_result], *, dangling: frozenset[int] = frozenset()
+    ) -> None:
+        self.failure = ""
+        """Why the folder cannot be read."""
+        self._dangling = dangling
         self._names = names
         self._sorted: list[str] | None = None
         self._made_of: dict[str, str] = {}
@@ -24,6 +30,11 @@ class Listing:
     def inode(self, name: str) -> int | None:
         """The inode of that name, 0 for a file that will be made; None where there is none."""
         return self._names.get(name)
+
+    def is_there(self, name: str) -> bool:
+        """Whether there is something by that name, and not only a link to what is not."""
+        inode = self._names.get(name)
+        return inode is not None and inode not in self._dangling
 
     def look(self, name: str) -> os.stat_result:
         """Its status, of a link itself; of a file that will be made of another, that one's. Raises OSError."""
@@ -54,10 +65,12 @@ class Listing:
             del self._sorted[bisect_left(self._sorted, name)]
 
 
-def nothing() -> Listing:
-    """What is in a folder that is not there."""
+def nothing(failure: str = "") -> Listing:
+    """What is in a folder that cannot be read, or that is not there yet."""
 
     def look(name: str) -> os.stat_result:
         raise FileNotFoundError(name)
 
-    return Listing({}, look)
+    listing = Listing({}, look)
+    listing.failure = failure
+    return listing

@@ -17,11 +17,13 @@ from agent.logs.rotate.steps import (
     Look,
     Mail,
     Move,
+    Open,
     Remove,
     Say,
     Shift,
     Step,
     Truncate,
+    Warn,
 )
 
 TYPE_CHECKING = False
@@ -135,14 +137,14 @@ class _Planner:
         """What goes into a name, and the pattern of it; empty where it cannot be."""
         rule = self._rule
         given = rule.dateformat
-        form = DateFormat(given or ("-%Y%m%d%H" if rule.criterion == HOURLY else "-%Y%m%d"))
+        form = DateFormat(given if given is not None else ("-%Y%m%d%H" if rule.criterion == HOURLY else "-%Y%m%d"))
         if len(form.pattern) > LONGEST_PATTERN:
             self._steps.append(Fail(f"Date format {form.given} is too long"))
             return "", ""
         if given is not None:
             self._say(f"Converted '{form.given}' -> '{form.converted}'")
         suffix = form.applied(self._named)
-        if len(suffix) > LONGEST_SUFFIX:
+        if not suffix or len(suffix) > LONGEST_SUFFIX:
             self._steps.append(Fail(f"failed to apply date format '{form.given}'"))
             return "", ""
         self._say(f"dateext suffix '{suffix}'")
@@ -151,6 +153,7 @@ class _Planner:
 
     def _pack_older(self, pattern: str) -> None:
         older = matching(self._listing.names(), self._names.dated(pattern))
+        self._warn_of_folder()
         if not older:
             self._say("glob finding logs to compress failed")
         for name in list(older):
@@ -189,8 +192,14 @@ class _Planner:
         if rule.codec:  # What compression left for later is one of them, too.
             plain = matching(self._listing.names(), self._names.dated(pattern)) if self._packed else []
             older = sorted([*older, *plain])
+        self._warn_of_folder()
         if not older:
             self._say("glob finding old rotated logs failed")
+        elif self._wordy and not any(self._listing.inode(name) for name in older):
+            # They are made by compression, so they are not there where that failed.
+            self._steps.append(
+                Say("glob finding old rotated logs failed", well=False, failed=True, missing=self._path(older[0]))
+            )
         doomed = [
             name
             for index, name in enumerate(older)
@@ -211,25 +220,31 @@ class _Planner:
                 self._names.number_of(name, behind) for name in self._listing.names() for behind in self._behind()
             ]
             kept = max([number for number in numbers if number is not None], default=-1)
+            if self._listing.failure:
+                self._warn_of_folder()
+                path = self._path(f"{self._names.stem}.*{self._names.extension}{self._packed}")
+                self._steps.append(Fail(f"could not find last rotated file: {path}"))
             if kept < 0:
                 return
         last = kept + rule.start - 1
         name = self._names.numbered(last + 1) + self._packed
         missing = f"log {self._path(name)} doesn't exist -- won't try to dispose of it"
-        was_there = self._listing.inode(name) is not None
+        was_there = self._listing.is_there(name)
         for number in range(last, rule.start - 1, -1):
             self._shift(number, kept)
-            if number == last and rule.rotate != -1 and not was_there and self._listing.inode(name) is not None:
+            if number == last and rule.rotate != -1 and not was_there and self._listing.is_there(name):
                 # It comes by renaming, so it is not there where that failed.
                 self._steps.append(Say(missing, well=False, failed=True))
         if rule.rotate == -1:
             return
-        if self._listing.inode(name) is None:
+        if not self._listing.is_there(name):
             self._say(missing, failed=True)
         beyond = self._names.numbered(last + 1)
-        self._doomed = [
-            beyond + behind for behind in self._behind() if self._listing.inode(beyond + behind) is not None
-        ]
+        self._doomed = [beyond + behind for behind in self._behind() if self._listing.is_there(beyond + behind)]
+
+    def _warn_of_folder(self) -> None:
+        if self._listing.failure:
+            self._steps.append(Warn(f"error accessing {self._names.folder}: {self._listing.failure}"))
 
     def _shift(self, number: int, kept: int) -> None:
         rule = self._rule
@@ -280,10 +295,13 @@ class _Planner:
     def _is_taken(self, final: str) -> bool:
         rule = self._rule
         packed = final + self._packed
-        if self._listing.inode(packed) is None:
+        inode = self._listing.inode(packed)
+        if inode is None:
             return False
         shown = final if rule.delaycompress else packed
-        self._steps.append(Fail(f"destination {self._path(shown)} already exists, skipping rotation"))
+        words = f"destination {self._path(shown)} already exists, skipping rotation"
+        # One that is made by compression is not there where that failed.
+        self._steps.append(Fail(words, self._path(packed) if inode == 0 else ""))
         return True
 
     # --- The log itself ---
@@ -296,6 +314,8 @@ class _Planner:
         if rule.copy or rule.copytruncate:
             if not self._copies():
                 self._say(f"skip copying {log} to {path}")
+                if not rule.copytruncate:
+                    self._steps.append(Open(log, facts.inode))
             else:
                 self._say(f"copying {log} to {path}")
                 self._steps.append(Copy(log, path, facts.inode, rule.copytruncate))
@@ -311,6 +331,7 @@ class _Planner:
         self._steps.append(Look(log))
         self._say(f"renaming {log} to {aside}", failed=True)
         self._steps.append(Move(log, aside, facts.inode))
+        self._is_away()
         if not rule.renamecopy:
             self._will_be(final, facts.inode)
         if rule.rotate == 0:
@@ -320,6 +341,8 @@ class _Planner:
             mode = facts.mode & 0o777 if rule.create.mode is None else rule.create.mode
             uid = facts.uid if rule.create.uid is None else rule.create.uid
             gid = facts.gid if rule.create.gid is None else rule.create.gid
+            if self._log == self._path(name := self._log.rpartition("/")[2]):
+                self._will_be(name, 0)
             self._say(f"creating new {log} mode = 0{mode:o} uid = {uid} gid = {gid}")
             self._steps.append(Create(log, mode, uid, gid, aside if rule.create.mode is None else ""))
 
@@ -334,7 +357,7 @@ class _Planner:
         if rule.renamecopy:
             aside = f"{log}.tmp"
             self._say(f"copying {aside} to {self._path(final)}")
-            self._steps.append(Copy(aside, self._path(final), facts.inode))
+            self._steps.append(Copy(aside, self._path(final), facts.inode, True))
             self._will_be(final, 0)
             self._say(f"Not truncating {aside}")
             self._say(f"removing tmp log {aside}", failed=True)
@@ -368,6 +391,12 @@ class _Planner:
         inode = self._listing.inode(name) or 0
         self._steps.append(Remove(self._path(name), inode))
         if not self._pretend:
+            self._listing.drop(name)
+
+    def _is_away(self) -> None:
+        """The log, which a pattern that means older ones takes for one of another's."""
+        folder, _, name = self._log.rpartition("/")
+        if folder == self._names.folder and not self._pretend:
             self._listing.drop(name)
 
     def _will_be(self, name: str, inode: int) -> None:

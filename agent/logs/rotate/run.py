@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 
-from agent.logs.rotate.apply.su import Identity
+from agent.logs.rotate.apply.su import Identity, switching
 from agent.logs.rotate.due import judge
 from agent.logs.rotate.facts import Facts, is_open_to_others
 from agent.logs.rotate.hooks import Hooks
@@ -122,7 +122,7 @@ class _Run:
         self._hooks = hooks
         self._journal = journal
         self._finished: set[str] = set()
-        """Logs that a killed run had begun to rotate."""
+        """Logs that a killed run had begun to rotate, or had just rotated."""
         self._stuck: set[str] = set()
         """Logs of which what is rotated cannot be copied or compressed: rotating again would overwrite that."""
         self._folders: dict[str, OSError | str] = {}
@@ -134,7 +134,8 @@ class _Run:
         """Whether what a killed run had begun is done now."""
         if self._journal is None or not self._journal.is_left:
             return True
-        from agent.logs.rotate.journal import JournalError  # see the module's docstring
+        from agent.logs.rotate import moment  # see the module's docstring
+        from agent.logs.rotate.journal import JournalError
 
         try:
             sections = self._journal.get().unfinished()
@@ -150,7 +151,9 @@ class _Run:
             done = self._as_user(begun.rule, self._finisher(begun))
             well = done and well
             if begun.left is None:
-                self._finished.update(begun.ended, [plan.log for plan in begun.plans])
+                self._finished.update(plan.log for plan in begun.plans)
+                if self._now.is_same_hour(moment.at(begun.at)):
+                    self._finished.update(begun.ended)  # by its size, or by force, one would be rotated twice
             elif not done:
                 self._stuck.add(begun.left.log)
         return well
@@ -178,7 +181,8 @@ class _Run:
             try:
                 identity.become(*rule.su)
             except OSError as error:
-                self._voice.error(f"error switching euid to {rule.su[0]} and egid to {rule.su[1]}: {error.strerror}")
+                words = switching((os.geteuid(), os.getegid()), rule.su)
+                self._voice.error(f"error {words}: {error.strerror}")
                 return False
         try:
             return do(identity)
@@ -344,7 +348,7 @@ def _header(section: Section, force: bool) -> str:
         words.append(f"log files >= {rule.maxsize} are rotated earlier, ")
     if rule.minage:
         words.append(f"only log files older than {rule.minage} days are rotated, ")
-    if rule.mail:
+    if rule.mail is not None:
         words.append(f"old logs mailed to {rule.mail}, ")
     age = f" after {rule.maxage} days" if rule.maxage else ""
     if rule.rotate == 0:

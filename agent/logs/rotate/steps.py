@@ -28,19 +28,34 @@ class Step:
 class Say(Step):
     """Words for whoever wants to see everything."""
 
-    __slots__ = fields = ("text", "pretended", "well", "failed")
+    __slots__ = fields = ("text", "pretended", "well", "failed", "missing")
 
-    def __init__(self, text: str, pretended: bool = True, well: bool = True, failed: bool = False) -> None:
+    def __init__(
+        self, text: str, pretended: bool = True, well: bool = True, failed: bool = False, missing: str = ""
+    ) -> None:
         self.text = text
         self.pretended = pretended
         """Whether it is also said where nothing is done."""
         self.well = well
         self.failed = failed
         """Whether it is said where all steps before went well, and where one failed."""
+        self.missing = missing
+        """A path: it is not said where that is there. Empty for none."""
 
 
 class Fail(Step):
     """An error that was seen beforehand: the log is left."""
+
+    __slots__ = fields = ("text", "there")
+
+    def __init__(self, text: str, there: str = "") -> None:
+        self.text = text
+        self.there = there
+        """A path: it is only said where that is there. Empty for none."""
+
+
+class Warn(Step):
+    """What went wrong and hinders nothing."""
 
     __slots__ = fields = ("text",)
 
@@ -55,6 +70,16 @@ class Look(Step):
 
     def __init__(self, path: str) -> None:
         self.path = path
+
+
+class Open(Step):
+    """It must be possible to read the log, of which no copy is made."""
+
+    __slots__ = fields = ("path", "inode")
+
+    def __init__(self, path: str, inode: int) -> None:
+        self.path = path
+        self.inode = inode
 
 
 class Shift(Step):
@@ -75,15 +100,16 @@ class Move(Shift):
 
 
 class Copy(Step):
-    """Copy a log to a new file that has its mode, owners and access list. `emptied`: it is truncated then."""
+    """Copy a log to a new file that has its mode, owners and access list. `writing`: one must be able to write to it,
+    too, since it goes then."""
 
-    __slots__ = fields = ("source", "target", "inode", "emptied")
+    __slots__ = fields = ("source", "target", "inode", "writing")
 
-    def __init__(self, source: str, target: str, inode: int, emptied: bool = False) -> None:
+    def __init__(self, source: str, target: str, inode: int, writing: bool = False) -> None:
         self.source = source
         self.target = target
         self.inode = inode
-        self.emptied = emptied
+        self.writing = writing
 
 
 class Truncate(Step):
@@ -98,7 +124,7 @@ class Truncate(Step):
 
 
 class Create(Step):
-    """A new, empty log. `like` is the file whose access list it gets; empty for none."""
+    """A new, empty log. `like` is the file whose permissions it gets, if that is there; empty for `mode`."""
 
     __slots__ = fields = ("path", "mode", "uid", "gid", "like")
 
@@ -151,7 +177,7 @@ class Discard(Remove):
 
 _KINDS = {
     kind.__name__: kind
-    for kind in (Say, Fail, Look, Shift, Move, Copy, Truncate, Create, Compress, Mail, Remove, Discard)
+    for kind in (Say, Fail, Warn, Look, Open, Shift, Move, Copy, Truncate, Create, Compress, Mail, Remove, Discard)
 }
 
 

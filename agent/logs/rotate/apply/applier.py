@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from functools import partial
 
 from agent.logs.rotate.apply import files, operations
@@ -16,11 +17,13 @@ from agent.logs.rotate.steps import (
     Look,
     Mail,
     Move,
+    Open,
     Remove,
     Say,
     Shift,
     Step,
     Truncate,
+    Warn,
 )
 
 TYPE_CHECKING = False
@@ -79,11 +82,12 @@ class Applier:
     def do(self, step: Step) -> bool:
         """Whether it went well; what went wrong has been told."""
         if isinstance(step, Say):
-            if step.pretended or not self._pretend:
+            if (step.pretended or not self._pretend) and not (step.missing and os.path.lexists(step.missing)):
                 self._voice.verbose(step.text)
             return True
         if isinstance(step, Fail):
-            self._voice.error(step.text)
+            if not step.there or os.path.lexists(step.there):
+                self._voice.error(step.text)
             return False
         well = _DOING[type(step)](self, step)
         if not well:
@@ -119,6 +123,21 @@ class Applier:
         except OSError as error:
             self._voice.error(f"getting file ACL {step.path}: {error.strerror}")
             return False
+        return True
+
+    def _open(self, step: Open) -> bool:
+        if self._pretend or self.resuming:
+            return True
+        try:
+            descriptor, _ = files.open_same(*self._folders.of(step.path), step.inode)
+        except OSError as error:
+            self._voice.error(f"error opening {step.path}: {error.strerror}")
+            return False
+        os.close(descriptor)
+        return True
+
+    def _warn(self, step: Warn) -> bool:
+        self._voice.error(step.text)
         return True
 
     def _shift(self, step: Shift) -> bool:
@@ -162,8 +181,13 @@ class Applier:
             return True
         try:
             folder, name = self._folders.of(step.path)
-            access_list = files.access_list_of(*self._folders.of(step.like)) if step.like else None
-            make = partial(files.create_log, folder, name, step.mode, step.uid, step.gid, access_list)
+            mode, access_list = step.mode, None
+            if step.like:
+                with suppress(FileNotFoundError):
+                    like, like_name = self._folders.of(step.like)
+                    mode = like.look(like_name).st_mode & 0o777
+                    access_list = files.access_list_of(like, like_name)
+            make = partial(files.create_log, folder, name, mode, step.uid, step.gid, access_list)
             try:
                 make()
             except FileExistsError:
@@ -206,18 +230,18 @@ class Applier:
         if self._pretend or _EMPTIED + step.source in self.marks:
             return True
         try:
-            origin, name = self._folders.of(step.source)
             folder, new = self._folders.of(step.target)
+        except OSError as error:
+            self._voice.error(f"error creating output file {step.target}: {error.strerror}")
+            return False
+        try:
+            origin, name = self._folders.of(step.source)
             if self._made(folder, new, step.target):
                 return True
             if self.resuming and not origin.has(name, step.inode):
                 return True
-            try:
-                flags = os.O_RDWR if step.emptied else os.O_RDONLY
-                source, status = files.open_same(origin, name, step.inode, flags=flags)
-            except OSError as error:
-                self._voice.error(f"error opening {step.source}: {error.strerror}")
-                return False
+            flags = os.O_RDWR if step.writing else os.O_RDONLY
+            source, status = files.open_same(origin, name, step.inode, flags=flags)
         except OSError as error:
             self._voice.error(f"error opening {step.source}: {error.strerror}")
             return False
@@ -283,18 +307,19 @@ class Applier:
 
     def _compress(self, step: Compress) -> bool:
         rule = self._rule
+        if self._pretend:
+            self._voice.verbose(f"compressing log with: {rule.codec or rule.compresscmd}")
+            return True
         from agent.logs.rotate.apply import compress  # Most runs compress nothing
 
         try:
             folder, name = self._folders.of(step.path)
-            if not self._pretend and self.resuming and not self._is_there(folder, name, step.inode):
+            if self.resuming and not self._is_there(folder, name, step.inode):
                 return True
-            if not self._pretend and not self._may_compress(folder, name, step):
+            if not self._may_compress(folder, name, step):
                 self.postponed.append(step)
                 return True
             self._voice.verbose(f"compressing log with: {rule.codec or rule.compresscmd}")
-            if self._pretend:
-                return True
             new = name + rule.compressext
             path = step.path + rule.compressext
             try:
@@ -322,7 +347,11 @@ class Applier:
                     files.publish(folder, new)
                 if not self._preremove(step.path):
                     return False
-                self._unlink(*self._folders.of(step.path), step.path, source)
+                try:
+                    self._unlink(*self._folders.of(step.path), step.path, source)
+                except OSError as error:
+                    self._voice.error(f"cannot remove {step.path}, which is compressed now: {error.strerror}")
+                    return False
             finally:
                 os.close(source)
         except compress.CompressError:
@@ -461,6 +490,8 @@ def _no_mark(path: str, values: list[int]) -> None:
 
 _DOING: dict[type[Step], Callable[[Applier, Any], bool]] = {
     Look: Applier._look,
+    Open: Applier._open,
+    Warn: Applier._warn,
     Shift: Applier._shift,
     Move: Applier._move,
     Create: Applier._create,

@@ -28,10 +28,23 @@ class Folder:
     def listing(self) -> Listing:
         """What is in it. Raises OSError."""
         if self._listing is None:
+            links = []
             with os.scandir(self.descriptor) as entries:
-                names = {entry.name: entry.inode() for entry in entries}
-            self._listing = Listing(names, self.look)
+                names = {}
+                for entry in entries:
+                    names[entry.name] = entry.inode()
+                    if entry.is_symlink():
+                        links.append(entry.name)
+            dangling = frozenset(names[name] for name in links if self._dangles(name))
+            self._listing = Listing(names, self.look, dangling=dangling)
         return self._listing
+
+    def _dangles(self, name: str) -> bool:
+        try:
+            os.stat(name, dir_fd=self.descriptor)
+        except OSError:
+            return True
+        return False
 
     def look(self, name: str) -> os.stat_result:
         """The status of a name in it, of a link itself. Raises OSError."""

@@ -72,7 +72,10 @@ class Identity:
             self._groups = None
 
     def _say(self, before: tuple[int, int], after: tuple[int, int]) -> None:
-        users, groups = zip(before, after, strict=True)
-        self._voice.verbose(
-            "switching euid from {} to {} and egid from {} to {} (pid {})".format(*users, *groups, os.getpid())
-        )
+        self._voice.verbose(switching(before, after))
+
+
+def switching(before: tuple[int, int], after: tuple[int, int]) -> str:
+    """The words for becoming another user and group."""
+    users, groups = zip(before, after, strict=True)
+    return "switching euid from {} to {} and egid from {} to {} (pid {})".format(*users, *groups, os.getpid())

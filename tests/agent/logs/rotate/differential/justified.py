@@ -47,6 +47,14 @@ TABLE = (
         lambda case, text: all(line.startswith("+a kill will not be made good: ") for line in changed(text)),
     ),
     Justified(
+        "Where a log cannot be removed that is compressed now, that is said. logrotate ends with 1 and no word.",
+        lambda case, text: what_of(text) == "<errors>" and all(map(UNSAID.match, changed(text))),
+    ),
+    Justified(
+        "Which of two programs that logrotate starts at once is told of first is chance.",
+        lambda case, text: is_order_of_programs(text),
+    ),
+    Justified(
         "A section in a file that is included in a section: logrotate loses the outer one's pattern.",
         lambda case, text: is_nested(case),
     ),
@@ -74,13 +82,17 @@ def is_mail_in_debug(case: Case, text: str) -> bool:
 
 
 def is_shred_in_debug(case: Case, text: str) -> bool:
-    """Its failure, and the exit code of that."""
+    """Its failure, the exit code of that, and all that does not come after it."""
     return (
         in_debug(case, text)
         and "shred" in configuration_of(case)
         and (
             what_of(text) in ("<exit code>", "said")
-            or (what_of(text) == "<errors>" and all(OPENING.match(line) for line in changed(text)))
+            or (
+                what_of(text) == "<errors>"
+                and any(OPENING.match(line) for line in changed(text))
+                and all(line.startswith("+") or OPENING.match(line) for line in changed(text))
+            )
         )
     )
 
@@ -114,6 +126,13 @@ def is_owner_of_twice_rotated(text: str) -> bool:
     return len(lines) == 1 and re.search(r"[.-]\d+\S*[.-]\d+(\.|$)", what_of(text)) is not None
 
 
+def is_order_of_programs(text: str) -> bool:
+    """The same lines about becoming another user, in another order."""
+    lines = changed(text)
+    gone, come = (sorted(line[1:] for line in lines if line[0] == sign) for sign in "-+")
+    return what_of(text) == "<errors>" and gone == come and all(map(SWITCHING.match, gone))
+
+
 def is_nested(case: Case) -> bool:
     """Whether an include stands in braces, of a file with braces."""
     texts = {entry.path: entry.text for entry in case.runs[0].entries}
@@ -129,6 +148,8 @@ def is_nested(case: Case) -> bool:
     return False
 
 
+UNSAID = re.compile(r"\+error: cannot remove .*, which is compressed now: ")
+SWITCHING = re.compile(r"switching uid to \d+ and gid to \d+ permanently ")
 STALE = re.compile(r"[-+]error: Failed to remove old log [^:]*: ")
 MAILING = re.compile(
     r"^-(error: (cannot execute mail command|(un)?compress command failed mailing|mail command failed)"
