@@ -65,8 +65,8 @@ def _print_check(loaded: Loaded[Config], effective: Config, *, as_json: bool) ->
         print(json.dumps({"valid": True, "files": files, **runs}))
         return
     said = f"{', '.join(files)}: valid" if files else "no configuration file, so the defaults hold"
-    rules = f"; {_count(effective.logs, 'rule')} for logs" if effective.logs else ""
-    print(clean(f"{said}; {_count(effective.checks, 'check')} and {_count(effective.jobs, 'job')} run{rules}"))
+    for_logs = f"; {_count(effective.logs, 'rule')} for logs" if effective.logs else ""
+    print(clean(f"{said}; {_count(effective.checks, 'check')} and {_count(effective.jobs, 'job')} run{for_logs}"))
 
 
 def _count(things: Collection[object], noun: str) -> str:
