@@ -62,6 +62,21 @@ def test_two_kills_in_a_row(trials: Trials, way: str) -> None:
                     raise AssertionError(f"{way}, killed before {first}, then {second}: {error}") from error
 
 
+def test_a_log_that_was_done_before_a_kill_has_its_next_turn(trials: Trials) -> None:
+    """What had ended counts as rotated when it was, also where the next run comes a day later."""
+    trials = trials.of({"create": Way("create\n", older=())})
+    writes = next(i for i, name in enumerate(trials.clean("create").calls, 1) if name.startswith("state "))
+    with trials.trial("create") as trial:
+        killed(trial, (writes, BEFORE))
+        again = trial.run(words=("-f",))
+        assert "/logs/app.log.2" not in trial.place.tree(), again.said
+    with trials.trial("create") as trial:
+        killed(trial, (writes, BEFORE))
+        again = trial.run(days=1)
+        assert again.code == 0 and "/logs/app.log.2" in trial.place.tree(), again.said
+        assert "2024-1-6" in trial.place.rotated_at() and not trial.place.left_over()
+
+
 FREED = {
     "copytruncate, compress": "copytruncate\ncompress\n",
     "compress": "compress\nnocreate\n",
