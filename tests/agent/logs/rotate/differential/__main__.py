@@ -12,7 +12,7 @@ import random
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from tests.agent.logs.rotate.differential.case import Case, dump, load
@@ -63,7 +63,7 @@ def again(files: list[Path]) -> int:
 def search(twins: Twins, numbers: range, most: int, keep: Path) -> int:
     """Run the cases of those numbers."""
     began = time.monotonic()
-    kinds: Counter[str] = Counter()
+    kinds: defaultdict[str, list[int]] = defaultdict(list)
     reasons: Counter[str] = Counter()
     runs = 0
     for number in numbers:
@@ -73,22 +73,21 @@ def search(twins: Twins, numbers: range, most: int, keep: Path) -> int:
         remaining = unjustified(case, differences)
         if remaining:
             kind = signature(remaining[0])
-            kinds[kind] += 1
-            if kinds[kind] == 1:
+            kinds[kind].append(number)
+            if len(kinds[kind]) == 1:
                 show(twins, number, case, kind, keep)
         elif differences:
             reasons.update({reason(case, difference) or "" for difference in differences})
         done = number + 1 - numbers.start
         if done % EVERY == 0 or done == len(numbers) or len(kinds) >= most:
-            print(
-                f"{done} cases ({runs} runs) in {time.monotonic() - began:.0f} s, {kinds.total()} differ", flush=True
-            )
+            differ = sum(map(len, kinds.values()))
+            print(f"{done} cases ({runs} runs) in {time.monotonic() - began:.0f} s, {differ} differ", flush=True)
         if len(kinds) >= most:
             break
     for text, count in reasons.most_common():
         print(f"{count} justified: {text}")
-    for text, count in kinds.most_common():
-        print(f"{count} not justified: {text}")
+    for text, which in kinds.items():
+        print(f"not justified, in {', '.join(map(str, which))}: {text}")
     if kinds:
         print(f"{len(kinds)} kinds of differences are in {keep}")
     return 1 if kinds else 0
