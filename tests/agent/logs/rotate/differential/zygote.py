@@ -71,6 +71,7 @@ def run(order: dict[str, Any]) -> None:
             os.setresgid(group, group, group)
             os.setresuid(user, user, user)
         if order["command"] is not None:
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and what is started would, too
             os.execv(order["command"][0], [*order["command"], *order["words"]])
         code = main(["logrotate", *order["words"]])
     except SystemExit as ended:
