@@ -160,7 +160,7 @@ class _Planner:
             self._pack_if_allowed(name)
 
     def _pack_previous(self, name: str) -> None:
-        if self._listing.inode(name) is None:
+        if not self._listing.is_there(name):
             self._say(f"previous log {self._path(name)} does not exist")
         else:
             self._pack_if_allowed(name)
@@ -295,13 +295,12 @@ class _Planner:
     def _is_taken(self, final: str) -> bool:
         rule = self._rule
         packed = final + self._packed
-        inode = self._listing.inode(packed)
-        if inode is None:
+        if not self._listing.is_there(packed):
             return False
         shown = final if rule.delaycompress else packed
         words = f"destination {self._path(shown)} already exists, skipping rotation"
         # One that is made by compression is not there where that failed.
-        self._steps.append(Fail(words, self._path(packed) if inode == 0 else ""))
+        self._steps.append(Fail(words, self._path(packed) if self._listing.inode(packed) == 0 else ""))
         return True
 
     # --- The log itself ---

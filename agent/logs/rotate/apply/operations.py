@@ -6,6 +6,7 @@ redirected by whoever replaces a folder on the way to it. All raise OSError.
 
 from __future__ import annotations
 
+import errno
 import os
 
 
@@ -70,7 +71,19 @@ def fsync(descriptor: int) -> None:
 def spawn(program: str, arguments: list[str], environment: dict[str, str], moves: list[tuple[int, int]]) -> int:
     """Start a program that finds our descriptors as `(its, ours)`. Returns its process id."""
     actions = [(os.POSIX_SPAWN_DUP2, ours, its) for its, ours in moves]
-    return os.posix_spawnp(program, arguments, environment, file_actions=actions, setsigdef=_IGNORED_BY_PYTHON)
+    signals = _IGNORED_BY_PYTHON
+    try:
+        return os.posix_spawnp(program, arguments, environment, file_actions=actions, setsigdef=signals)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+    # A script that does not say by what it is run.
+    words = _by_shell(program, arguments)
+    return os.posix_spawn(words[0], words, environment, file_actions=actions, setsigdef=signals)
+
+
+def _by_shell(program: str, arguments: list[str]) -> list[str]:
+    return ["/bin/sh", program, *arguments[1:]]
 
 
 def spawn_as(
@@ -94,7 +107,13 @@ def spawn_as(
         os.setresuid(uid, uid, uid)
         for number in _IGNORED_BY_PYTHON:
             signal.signal(number, signal.SIG_DFL)
-        os.execvpe(program, arguments, environment)  # noqa: S606  # nosec B606  # the administrator's program
+        try:
+            os.execvpe(program, arguments, environment)  # noqa: S606  # nosec B606  # the administrator's program
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+        words = _by_shell(program, arguments)
+        os.execve(words[0], words, environment)  # noqa: S606  # nosec B606
     except OSError as error:
         os.write(2, f"error: cannot execute '{program}': {error.strerror}\n".encode(errors="surrogateescape"))
     finally:

@@ -222,7 +222,8 @@ class Reader:
                     scope = self._new_scope(source, outside)
                     failed |= not self._take_logs(source, scope)
                 else:
-                    source.at += 1
+                    # What is skipped begins with a byte, which is the second one of this character if it has two.
+                    source.at += len(os.fsencode(char)) != 2
                     raise MistakeError("unexpected log filename" if char in _BEGIN_NAMES else _EXPECTED)
             except FileMistakeError as mistake:
                 if not mistake.is_told:
