@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,10 @@ pytest_plugins = ["tests.fleet.fixtures"]
 # CI machines are slow and shared: how long an example takes says nothing.
 settings.register_profile("hostward", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("hostward")
+
+# A shell starts what goes on in the background with SIGINT ignored, and programs that tests start inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 KEPT = {"HOSTWARD_REQUIRE_ALL"}
 FORGOTTEN = ("HOSTWARD_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_", "NOTIFY_SOCKET", "WATCHDOG_")
