@@ -15,6 +15,13 @@ class System:
     """The host's own tree (/proc, /sys, /etc, /run). Tests put a fixture tree in its place."""
 
     root: Path = Path("/")
+    state_folder: Path | None = None
+    """Where the agent keeps its state, where that is not in its usual place."""
+
+    @property
+    def state(self) -> Path:
+        """The agent's state folder."""
+        return self.state_folder or self.root / STATE.relative_to("/")
 
     def path(self, *parts: str) -> Path:
         """`path("proc", "mounts")` is /proc/mounts, under `root`."""

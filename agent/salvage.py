@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from agent.backups.records import TOLD
 from agent.home.spool import Spool
 from agent.state import State
 from wire import codec
@@ -38,7 +39,10 @@ def salvage(aside: Path, state: State, *, rows: bool, now: float) -> str:
     ):
         found[table], whole = _read(aside, table, columns, condition="NOT reported" if table == "gaps" else "TRUE")
         complete = complete and whole
+    told = _told(aside)
     with state.transaction(durable=True):
+        for key, value in told.items():
+            state.put(key, value)
         spool = Spool(state)
         reports = 0
         for _, time, readings, events, job_results, body in found["spool"]:
@@ -74,6 +78,14 @@ def _read(path: Path, table: str, columns: str, *, condition: str) -> tuple[list
         except (sqlite3.Error, UnicodeDecodeError):  # the latter from the driver, for a message with damaged names
             continue
     return [found[number] for number in sorted(found)], False
+
+
+def _told(path: Path) -> dict[str, str]:
+    """Which runs of backups home was told of: they are on record elsewhere, and would be told again."""
+    with suppress(sqlite3.Error, UnicodeDecodeError):
+        rows = _rows(path, f"SELECT key, value FROM meta WHERE key GLOB '{TOLD}*'")  # noqa: S608 - our own text
+        return {str(key): str(value) for key, value in rows}
+    return {}
 
 
 def _rows(path: Path, query: str) -> Iterator[tuple[Any, ...]]:

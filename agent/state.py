@@ -12,7 +12,7 @@ import errno
 import os
 import secrets
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ from kit.errors import HostwardError
 from kit.files import own_as_folder
 from wire import fit
 from wire.limits import ID
-from wire.report import CheckState, Event, Gap, JobResult, LogSummary, Reading
+from wire.report import BackupRun, CheckState, Drill, Event, Gap, JobResult, LogSummary, Reading
 
 FILE = "agent.db"
 APPLICATION = 0x48576172  # "HWar", in the file's header: another program's SQLite file is not ours to write
@@ -78,7 +78,17 @@ MIGRATIONS: tuple[str, ...] = (
 )
 """One script per schema version, run in order; `PRAGMA user_version` counts them. A released one never changes."""
 
-Kind = Literal["readings", "event", "job", "logs"]
+Kind = Literal["readings", "event", "job", "logs", "backup", "drill"]
+Item = list[Reading] | Event | JobResult | LogSummary | BackupRun | Drill
+
+_OUTGOING: dict[type, tuple[Kind, Callable[[Any], Any]]] = {
+    list: ("readings", fit.readings),
+    Event: ("event", fit.event),
+    JobResult: ("job", fit.job_result),
+    LogSummary: ("logs", fit.log_summary),
+    BackupRun: ("backup", fit.backup_run),
+    Drill: ("drill", fit.drill),
+}
 
 
 class StateError(HostwardError):
@@ -119,7 +129,7 @@ class StoredCheck:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A row of the outbox: JSON of a list of wire.Reading, of a wire.Event, wire.JobResult or wire.LogSummary."""
+    """A row of the outbox: JSON of an `Item`."""
 
     id: int
     kind: Kind
@@ -299,19 +309,10 @@ class State:
 
     # The outbox: what the next report takes along. It is filled only while a home is known.
 
-    def enqueue(self, item: list[Reading] | Event | JobResult | LogSummary) -> None:
+    def enqueue(self, item: Item) -> None:
         """Let the next report take this along. Inside a transaction."""
-        kind: Kind
-        fitting: list[Reading] | Event | JobResult | LogSummary
-        if isinstance(item, Event):
-            kind, fitting = "event", fit.event(item)
-        elif isinstance(item, JobResult):
-            kind, fitting = "job", fit.job_result(item)
-        elif isinstance(item, LogSummary):
-            kind, fitting = "logs", fit.log_summary(item)
-        else:
-            kind, fitting = "readings", fit.readings(item)
-        self.connection.execute("INSERT INTO outbox (kind, row) VALUES (?, ?)", (kind, _ENCODER.encode(fitting)))
+        kind, fitted = _OUTGOING[type(item)]
+        self.connection.execute("INSERT INTO outbox (kind, row) VALUES (?, ?)", (kind, _ENCODER.encode(fitted(item))))
 
     def outbox(self, limit: int) -> list[Waiting]:
         """At most `limit` rows that wait for a report, the oldest first."""

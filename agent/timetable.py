@@ -17,23 +17,28 @@ from collections.abc import Callable, Container, Iterator
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import partial
 from itertools import count
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
-from agent.zones import zone_of
+from kit.options.wrong import OptionError
 from kit.units import Duration
+from kit.zones import zone_of
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+MONTHS = (
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
+)
 ORDINALS = ("first", "second", "third", "fourth", "last")
 QUARTERS = (1, 4, 7, 10)
-KINDS = ("every", "daily", "weekly", "monthly", "quarterly")
+KINDS = ("every", "daily", "weekly", "monthly", "quarterly", "yearly")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _DAY = re.compile(r"0?[1-9]|[12][0-9]|3[01]")
-_LOOK_BACK = {"daily": 3, "weekly": 10, "monthly": 64, "quarterly": 190}
+_LOOK_BACK = {"daily": 3, "weekly": 10, "monthly": 64, "quarterly": 190, "yearly": 740}
 """Within so many days there surely is a due one, with room for zones that skipped a day."""
 
 Days = Callable[[date], Iterator[date]]
@@ -43,10 +48,12 @@ DayOfMonth = Callable[[int, int], int]
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One of `every`, `daily`, `weekly`, `monthly`, `quarterly`, and how strictly.
+    """One of `every`, `daily`, `weekly`, `monthly`, `quarterly`, `yearly`, and how strictly.
 
-    Raises ValueError, saying what was expected, when it is not exactly one or when one cannot be read.
+    Raises ValueError, saying what was expected, when it is not exactly one or when one (OptionError) cannot be read.
     """
+
+    must_say_when: ClassVar[bool] = True
 
     every: Annotated[
         Duration | None,
@@ -79,6 +86,13 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str | None,
         msgspec.Meta(description="As monthly, in January, April, July and October.", examples=["first sunday 01:00"]),
     ] = None
+    yearly: Annotated[
+        str | None,
+        msgspec.Meta(
+            description="Run each year in this month: its name, then as monthly.",
+            examples=["january 1 00:00", "april last friday 02:00"],
+        ),
+    ] = None
     timezone: Annotated[
         str,
         msgspec.Meta(
@@ -100,12 +114,29 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def __post_init__(self) -> None:
         given = [kind for kind in KINDS if getattr(self, kind) is not None]
-        if len(given) != 1:
+        if len(given) > 1 or (self.must_say_when and not given):
             found = " and ".join(given) or "none"
             raise ValueError(f"expected exactly one of {', '.join(KINDS[:-1])} and {KINDS[-1]}, found {found}")
-        if self.every is None:
+        if given and self.every is None:
             _read(given[0], getattr(self, given[0]))
         zone_of(self.timezone)
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether it says when. The functions below are for schedules that do."""
+        return any(getattr(self, kind) is not None for kind in KINDS)
+
+
+class OptionalSchedule(Schedule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """At most one of `every` to `yearly`: without any it runs by hand alone."""
+
+    must_say_when: ClassVar[bool] = False
+
+
+def in_words(schedule: Schedule) -> str:
+    """As it is configured: `daily 02:00 Europe/Berlin`. Empty for one that says no time."""
+    given = [f"{kind} {value}" for kind in KINDS if (value := getattr(schedule, kind)) is not None]
+    return " ".join([*given, schedule.timezone]).rstrip() if given else ""
 
 
 def next_due(schedule: Schedule, after: datetime, *, host: str, job: str = "") -> datetime:
@@ -240,6 +271,13 @@ def _read_quarterly(words: list[str]) -> Days | None:
     return partial(_each_month, day, QUARTERS) if day else None
 
 
+def _read_yearly(words: list[str]) -> Days | None:
+    match words:
+        case [month, *rest] if month in MONTHS and (day := _read_day_of_month(rest)):
+            return partial(_each_month, day, (MONTHS.index(month) + 1,))
+    return None
+
+
 def _read_day_of_month(words: list[str]) -> DayOfMonth | None:
     match words:
         case ["last"]:
@@ -256,15 +294,16 @@ _READERS: dict[str, tuple[Callable[[list[str]], Days | None], str]] = {
     "weekly": (_read_weekly, '"sunday 02:00"'),
     "monthly": (_read_monthly, '"15 02:00", "last 02:00" or "first sunday 02:00"'),
     "quarterly": (_read_quarterly, '"15 02:00", "last 02:00" or "first sunday 02:00"'),
+    "yearly": (_read_yearly, '"january 1 02:00" or "april last friday 02:00"'),
 }
 
 
 def _read(kind: str, text: str) -> tuple[Days, time]:
-    """The days and the time of day that `text` means. Raises ValueError, saying what was expected."""
+    """The days and the time of day that `text` means. Raises OptionError, saying what was expected."""
     read, examples = _READERS[kind]
     *words, clock = text.lower().split() or [""]
     days = read(words)
     match = _TIME.fullmatch(clock)
     if days is None or match is None:
-        raise ValueError(f'{kind}: expected a time such as {examples}, found "{text}"')
+        raise OptionError(kind, f'expected a time such as {examples}, found "{text}"')
     return days, time(int(match[1]), int(match[2]))

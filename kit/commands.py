@@ -47,6 +47,8 @@ class Command:
     """Adds the command's own options."""
     bad_usage: int = UsageError.exit_code
     """The exit code for options that there are not."""
+    shared: Callable[[argparse.ArgumentParser], None] | None = None
+    """Adds the options that it takes of those that the program's commands have; all of them when left out."""
 
 
 def _run_it(command: Command, options: argparse.Namespace) -> int:
@@ -152,12 +154,12 @@ def _run_one(program: Program, words: Sequence[str], *, as_json: bool) -> int:
         prog=f"{program.name} {name}",
         description=summary[0].upper() + summary[1:] + ".",
         epilog=f"examples:\n{command.examples}" + (f"\n\n{_wrapped(command.notes)}" if command.notes else ""),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Formatter,
         allow_abbrev=False,
     )
     parser.bad_usage = command.bad_usage
     parser.as_json = as_json
-    program.configure(parser)
+    (command.shared or program.configure)(parser)
     command.configure(parser)
     return program.around(command, _parsed(parser, list(rest)))
 
@@ -203,6 +205,36 @@ def _parsed(parser: _Parser, words: list[str]) -> argparse.Namespace:
         elif isinstance(value, str):
             setattr(options, name, literal.get(value, value))
     return options
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """One line of usage: argparse would name every option there, and below it once more."""
+
+    def add_usage(
+        self,
+        usage: str | None,
+        actions: Iterable[argparse.Action],
+        groups: Iterable[argparse._MutuallyExclusiveGroup],
+        prefix: str | None = None,
+    ) -> None:
+        if usage is None:  # else parse_intermixed_args had it made before it took the arguments away
+            named = [_named(each) for each in actions if each.option_strings and each.required]
+            named += [f"({' | '.join(map(_named, group._group_actions))})" for group in groups if group.required]
+            words = [_shown(each) for each in actions if not each.option_strings]
+            usage = " ".join(["%(prog)s", *named, "[OPTIONS]", *words])
+        super().add_usage(usage, actions, groups, prefix)
+
+
+def _shown(argument: argparse.Action) -> str:
+    word = str(argument.metavar or argument.dest)
+    if argument.nargs in ("*", "+") and " " not in word:  # else it says itself which of the words may be repeated
+        word += "…"
+    return f"[{word}]" if argument.nargs in ("*", "?") else word
+
+
+def _named(action: argparse.Action) -> str:
+    value = "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
+    return f"{action.option_strings[-1]}{value}"
 
 
 class _Parser(argparse.ArgumentParser):

@@ -91,6 +91,14 @@ def format_duration(seconds: float) -> str:
     return text
 
 
+def format_roughly(seconds: float) -> str:
+    """One unit, rounded down, for how long ago something was: `45s`, `90m`, `47h`, `12d`."""
+    for unit, least in (("d", 2 * _SECONDS["d"]), ("h", 2 * _SECONDS["h"]), ("m", 2 * _SECONDS["m"])):
+        if seconds >= least:
+            return f"{int(seconds / _SECONDS[unit])}{unit}"
+    return f"{max(0, int(seconds))}s"
+
+
 def format_size(count: float) -> str:
     """Binary units with one decimal where it says something: `512B`, `1.5MiB`, `10GiB`."""
     value, unit = float(count), "B"

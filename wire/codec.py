@@ -17,6 +17,7 @@ import zstandard
 
 from wire import limits
 from wire.errors import Code, WireError
+from wire.packages import Packages
 from wire.report import VERSION, Enrolled, Enrolment, Refusal, Reply, Report
 
 LEVEL = 3
@@ -41,7 +42,7 @@ _encoder = msgspec.json.Encoder()
 # A fleet uses the same few hundred names in every report.
 _MATCHERS = {
     pattern: lru_cache(maxsize=4096)(pattern.fullmatch)
-    for pattern in (limits.ID, limits.NAME, limits.MEASUREMENT, limits.LABEL, limits.DAY)
+    for pattern in (limits.ID, limits.NAME, limits.MEASUREMENT, limits.LABEL, limits.DAY, limits.SNAPSHOT)
 }
 
 
@@ -75,11 +76,22 @@ def decode(body: bytes) -> Report:
     names.update(event.kind for event in report.events)
     names.update(event.check for event in report.events if event.check)
     names.update(report.facts or ())
+    for run in report.backups:
+        names.update((run.job, run.source))
+    for drill in report.drills:
+        names.update((drill.name, drill.job))
     _match({report.host, report.epoch, report.boot, report.agent}, limits.ID, "an id or version")
-    _match(names, limits.NAME, "the name of a check, job, event or fact")
+    _match(names, limits.NAME, "the name of a check, job, event, drill, source or fact")
     _match({reading.name for reading in readings}, limits.MEASUREMENT, "the name of a measurement")
+    if report.packages is not None:
+        _match_packages(report.packages)
     if report.logs:
         _match({summary.day for summary in report.logs}, limits.DAY, "a day")
+    snapshots = {drill.snapshot for drill in report.drills}
+    for run in report.backups:
+        snapshots.add(run.snapshot)
+        snapshots.update(copy.snapshot for copy in run.copies)
+    _match(snapshots - {""}, limits.SNAPSHOT, "the id of a snapshot")
     _match({label for reading in readings for label in reading.labels}, limits.LABEL, "the name of a label")
     return report
 
@@ -170,6 +182,16 @@ def _refuse_newer(version: int, what: str) -> None:
             "unsupported_version",
             f"the {what} has version {version}, and this home reads up to version {VERSION}: update home first",
         )
+
+
+def _match_packages(packages: Packages) -> None:
+    # Thousands of names would push those that every report has out of the matchers' memory.
+    names = [each.name for each in packages.installed] + [each.name for each in packages.pending or ()]
+    for name in names:
+        if limits.PACKAGE.fullmatch(name) is None:
+            raise WireError(
+                "malformed_report", f"{name!r} is not the name of a package: it must match {limits.PACKAGE.pattern}"
+            )
 
 
 def _match(names: Iterable[str], pattern: re.Pattern[str], what: str, code: Code = "malformed_report") -> None:

@@ -9,13 +9,30 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
 from wire import limits
-from wire.report import CheckState, Event, JobResult, LogAccess, LogCount, LogLogin, LogShape, LogSummary, Reading
+from wire.packages import Package, Packages, PendingUpdate
+from wire.report import (
+    BackupCopy,
+    BackupRun,
+    CheckState,
+    Drill,
+    Event,
+    JobResult,
+    LogAccess,
+    LogCount,
+    LogLogin,
+    LogShape,
+    LogSummary,
+    Reading,
+)
 
 _ODD_IN_NAME = re.compile(r"[^A-Za-z0-9_.:@/-]|^[^A-Za-z0-9_]")
+_ODD_IN_PACKAGE = re.compile(r"[^A-Za-z0-9_.+~-]|^[^A-Za-z0-9_]")
 _ODD_IN_MEASUREMENT = re.compile(r"[^A-Za-z0-9_:]|^[0-9]")
 _ODD_IN_LABEL = re.compile(r"[^A-Za-z0-9_]|^[0-9]")
 
@@ -79,6 +96,66 @@ def job_result(result: JobResult) -> JobResult:
     )
 
 
+def backup_run(run: BackupRun) -> BackupRun:
+    """A run of a backup job."""
+    return replace(
+        run,
+        job=name(run.job),
+        source=name(run.source),
+        repository=text(run.repository, limits.MAX_VALUE),
+        started=_time(run.started),
+        finished=_time(run.finished),
+        snapshot=_snapshot(run.snapshot),
+        files=_count(run.files),
+        bytes=_count(run.bytes),
+        bytes_read=_count(run.bytes_read),
+        bytes_added=_count(run.bytes_added),
+        errors=_count(run.errors),
+        message=text(run.message, limits.MAX_MESSAGE),
+        copies=[_backup_copy(copy) for copy in run.copies[: limits.MAX_COPIES]],
+        next=_moment(run.next),
+        last_success=_moment(run.last_success),
+        last_verified=_moment(run.last_verified),
+    )
+
+
+def drill(given: Drill) -> Drill:
+    """A restore that was tried."""
+    return replace(
+        given,
+        name=name(given.name),
+        job=name(given.job),
+        repository=text(given.repository, limits.MAX_VALUE),
+        started=_time(given.started),
+        finished=_time(given.finished),
+        snapshot=_snapshot(given.snapshot),
+        snapshot_time=_moment(given.snapshot_time),
+        files=_count(given.files),
+        bytes=_count(given.bytes),
+        total_bytes=_count(given.total_bytes),
+        differing=_count(given.differing),
+        recovery_point=_span(given.recovery_point),
+        recovery_time=_span(given.recovery_time),
+        rpo=_span(given.rpo),
+        rto=_span(given.rto),
+        message=text(given.message, limits.MAX_MESSAGE),
+        next=_moment(given.next),
+    )
+
+
+def _backup_copy(copy: BackupCopy) -> BackupCopy:
+    return replace(
+        copy,
+        repository=text(copy.repository, limits.MAX_VALUE),
+        snapshot=_snapshot(copy.snapshot),
+        message=text(copy.message, limits.MAX_MESSAGE),
+    )
+
+
+def _snapshot(given: str) -> str:
+    return given if limits.SNAPSHOT.fullmatch(given) else ""
+
+
 def log_summary(given: LogSummary) -> LogSummary:
     """What logs say of a day."""
     return replace(
@@ -137,6 +214,68 @@ def facts(given: Mapping[str, str]) -> dict[str, str]:
     return dict(list(fitting.items())[: limits.MAX_FACTS])
 
 
+def packages(given: Packages) -> Packages:
+    """A host's packages within the limits, in JSON's bytes too: those that others brought along go first, then
+    updates that are not for security, both from the end of the alphabet."""
+    installed = [_package(each) for each in given.installed]
+    pending = None
+    if given.pending is not None:
+        pending = sorted(map(_pending, given.pending), key=lambda each: (not each.security, each.name))
+    # What is asked for and what is for security comes first, and what is behind the bounds is left out.
+    wanted = sorted(installed, key=lambda each: (not each.manual, each.name))
+    room = limits.MAX_PACKAGES_SIZE - 1000
+    urgent = pending[: limits.MAX_PENDING] if pending else []
+    few = _within(urgent, room // 4)
+    kept = _within(wanted[: limits.MAX_PACKAGES], room - sum(map(_size, few)))
+    return replace(
+        given,
+        installed=sorted(kept, key=lambda each: (each.name, each.architecture)),
+        left_out=_count(given.left_out + len(installed) - len(kept)),
+        pending=None if pending is None else few,
+        pending_left_out=_count(given.pending_left_out + len(pending or ()) - len(few)),
+    )
+
+
+P = TypeVar("P", Package, PendingUpdate)
+
+
+def _within(given: list[P], room: int) -> list[P]:
+    """As many of them, from the first on, as `room` bytes of JSON hold."""
+    for index, each in enumerate(given):
+        room -= _size(each)
+        if room < 0:
+            return given[:index]
+    return given
+
+
+def _size(given: Package | PendingUpdate) -> int:
+    return len(msgspec.json.encode(given)) + 1
+
+
+def _package(given: Package) -> Package:
+    return Package(
+        _package_name(given.name),
+        text(given.version, limits.MAX_VALUE),
+        text(given.architecture, limits.MAX_UNIT),
+        given.manual,
+    )
+
+
+def _pending(given: PendingUpdate) -> PendingUpdate:
+    return PendingUpdate(
+        _package_name(given.name),
+        text(given.installed, limits.MAX_VALUE),
+        text(given.candidate, limits.MAX_VALUE),
+        given.security,
+        _time(given.since),
+    )
+
+
+def _package_name(given: str) -> str:
+    """Without a memory of them, as there are thousands."""
+    return _ODD_IN_PACKAGE.sub("_", given)[: limits.MAX_NAME] or "_"
+
+
 def _reading(reading: Reading) -> Reading:
     return Reading(
         name(reading.check),
@@ -167,6 +306,14 @@ def _count(given: int) -> int:
 
 def _time(seconds: float) -> float:
     return _between(seconds, limits.MAX_TIME)
+
+
+def _moment(seconds: float | None) -> float | None:
+    return None if seconds is None else _time(seconds)
+
+
+def _span(seconds: float | None) -> float | None:
+    return None if seconds is None else _between(seconds, limits.MAX_SPAN)
 
 
 def _between(value: float, highest: float) -> float:

@@ -23,6 +23,16 @@ MAX_GAPS = 50
 MAX_FACTS = 100
 MAX_LOGS = 31
 """Days of logs in one report."""
+MAX_BACKUPS = 200
+MAX_DRILLS = 200
+MAX_COPIES = 8
+"""Further repositories that one run of a backup job copies its snapshot into."""
+MAX_PACKAGES = 10_000
+"""Installed packages that one report tells."""
+MAX_PENDING = 2_000
+"""Pending updates that one report tells."""
+MAX_PACKAGES_SIZE = 256 << 10
+"""Bytes of JSON of a report's packages: 4,000 to 5,000 of Debian's. A report with them takes no readings along."""
 MAX_SHAPES = 10
 """Of messages, of addresses, of paths and so on, that a summary of logs lists."""
 MAX_LABELS = 16
@@ -54,8 +64,12 @@ ID = re.compile(r"[A-Za-z0-9_.+-]+")
 """Ids of hosts, databases, boots, and versions."""
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@/-]*")
 """Names of checks and jobs, kinds of checks and of events, names of facts."""
+PACKAGE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+~-]*")
+"""Names of packages: Debian's (Policy, section 5.6.7) and rpm's."""
 MEASUREMENT = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
 """Names of measurements, as OpenMetrics has them."""
+SNAPSHOT = re.compile(r"[0-9a-f]{64}")
+"""Ids of snapshots: SHA-256, as repositories in restic's format have them."""
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 """A day of the calendar, as ISO 8601 has it."""
 LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

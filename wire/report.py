@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from wire import limits
+from wire.packages import Packages
 
 VERSION = 1
 
@@ -167,6 +168,94 @@ class LogSummary(msgspec.Struct, frozen=True, kw_only=True):
     access: LogAccess | None = None
 
 
+Snapshot = Annotated[str, Meta(max_length=limits.MAX_ID)]
+"""The id of a snapshot in hexadecimal, 64 digits; '' where there is none."""
+
+
+class BackupCopy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What became of a run's snapshot in one more repository."""
+
+    repository: Value
+    outcome: Literal["done", "failed"]
+    snapshot: Snapshot = ""
+    """Its id there."""
+    message: Message = ""
+
+
+class BackupRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One run of a backup job."""
+
+    job: Name
+    source: Name
+    """`files`, `command`, `postgresql`…"""
+    repository: Value
+    """Where the snapshot lies, as people see it: without secrets."""
+    started: Time
+    finished: Time
+    outcome: Literal["done", "partial", "failed"]
+    """`partial`: the snapshot was made, but something in it could not be read, or a later step failed."""
+    snapshot: Snapshot = ""
+    """Also '' where nothing had changed and the job wants no snapshot then."""
+    files: Count = 0
+    """In the snapshot."""
+    bytes: Count = 0
+    """Of all the snapshot's files."""
+    bytes_read: Count = 0
+    """Of files that were new or had changed."""
+    bytes_added: Count = 0
+    """What the repository grew by, compressed and sealed."""
+    errors: Count = 0
+    """Paths that could not be read as they are."""
+    verified: bool = False
+    """Whether what this run stored was read back and found whole."""
+    message: Message = ""
+    copies: Annotated[list[BackupCopy], Meta(max_length=limits.MAX_COPIES)] = []
+    next: Time | None = None
+    """When the job is due again; None where it has no timetable."""
+    last_success: Time | None = None
+    """When the last run ended that made a snapshot of all it should hold; this one counts."""
+    last_verified: Time | None = None
+    """When the last of those began that were verified: what had been there then surely comes back."""
+
+
+class Drill(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One restore that was tried, into a place that is thrown away."""
+
+    name: Name
+    job: Name
+    """The backup job whose snapshots it restores."""
+    kind: Literal["sample", "full", "database"]
+    repository: Value
+    started: Time
+    finished: Time
+    outcome: Literal["done", "failed"]
+    snapshot: Snapshot = ""
+    snapshot_time: Time | None = None
+    """When that snapshot was made."""
+    files: Count = 0
+    """That were restored and compared."""
+    bytes: Count = 0
+    total_bytes: Count = 0
+    """Of the whole snapshot."""
+    differing: Count = 0
+    """Files that are not what the snapshot says, or not what is still unchanged on the host."""
+    recovery_point: Span | None = None
+    """Seconds: how old what comes back was when the drill began."""
+    recovery_time: Span | None = None
+    """Seconds until all of it is back: measured for the whole, or estimated from the sample."""
+    estimated: bool = False
+    """Whether `recovery_time` is an estimate."""
+    rpo: Span | None = None
+    """Seconds: the target for `recovery_point`; None where there is none."""
+    rto: Span | None = None
+    """Seconds: the target for `recovery_time`."""
+    assertion: Literal["", "held", "failed"] = ""
+    """What the configured command or query said; '' where there is none."""
+    message: Message = ""
+    next: Time | None = None
+    """When it is due again."""
+
+
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """What the sender measured and could not keep: counted, so that a hole at home is known to be one."""
 
@@ -175,7 +264,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     until: Time
     readings: Count = 0
     events: Count = 0
-    """With the summaries of logs."""
+    """With the summaries of logs, the runs of backup jobs and the drills."""
     job_results: Count = 0
     reports: Count = 0
 
@@ -209,6 +298,18 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     gaps: Annotated[list[Gap], Meta(max_length=limits.MAX_GAPS)] = []
     logs: Annotated[list[LogSummary], Meta(max_length=limits.MAX_LOGS)] = []
     """Days that ended since the report before."""
+    backups: Annotated[list[BackupRun], Meta(max_length=limits.MAX_BACKUPS)] = []
+    drills: Annotated[list[Drill], Meta(max_length=limits.MAX_DRILLS)] = []
+    packages: Packages | None = None
+    """What is installed and what is pending: once a start and when it changed, else None."""
+
+
+class MaintenanceWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """That somebody is at work on the host."""
+
+    until: Time
+    """By home's clock."""
+    reason: Message
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,6 +321,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     duplicate: bool = False
     interval: Interval | None = None
     """The interval between reports that home wants, in seconds; None leaves it to the agent."""
+    window: MaintenanceWindow | None = None
+    """The maintenance window that is in force for the host."""
 
 
 class Enrolment(msgspec.Struct, frozen=True, kw_only=True):

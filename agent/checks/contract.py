@@ -272,6 +272,9 @@ class Check(ABC, Generic[O]):
     history. It is stored in one transaction with what the run found. Such a check takes what it cannot read, which an
     older version may have left, as nothing."""
 
+    needs: ClassVar[str] = ""
+    """A table of the configuration without which the check does not belong on the host by itself."""
+
     def __init__(self, options: O) -> None:
         self.options = options
 

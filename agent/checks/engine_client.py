@@ -26,21 +26,36 @@ class Engine:
 
     def containers(self) -> dict[str, str]:
         """Id to name of all containers, running or not. Raises EngineError."""
-        answer = self._get("/containers/json?all=true")
-        if answer is None:
-            raise EngineError("what listens there is no container engine")
-        return parse_list(answer)
+        return parse_list(self.get("/containers/json?all=true"))
 
     def inspect(self, id_: str, name: str) -> Container | None:
         """All about one, or None where it is there no more. Raises EngineError."""
-        answer = self._get(f"/containers/{quote(id_, safe='')}/json")
+        answer = self.get_container(id_)
         return None if answer is None else parse_container(answer, name)
 
-    def _get(self, target: str) -> bytes | None:
-        """The body of the answer, None for 404. A connection for each: engines that close them need no other care."""
+    def get_container(self, id_: str) -> bytes | None:
+        """What the engine says of one, or None where it is there no more. Raises EngineError."""
+        status, body = self._ask("GET", f"/containers/{quote(id_, safe='')}/json")
+        return None if status == 404 else _good(status, body)
+
+    def get(self, target: str) -> bytes:
+        """What there is at a place that every engine has. Raises EngineError."""
+        status, body = self._ask("GET", target)
+        if status == 404:
+            raise EngineError("what listens there is no container engine")
+        return _good(status, body)
+
+    def act(self, id_: str, verb: str) -> None:
+        """Do something to a container, such as `pause` or `stop?t=10`. Raises EngineError."""
+        status, body = self._ask("POST", f"/containers/{quote(id_, safe='')}/{verb}")
+        if status != 304:  # it is so already
+            _good(status, body)
+
+    def _ask(self, method: str, target: str) -> tuple[int, bytes]:
+        """Status and body of the answer. A connection for each: engines that close them need no other care."""
         connection = _Connection("localhost", self.path, self.deadline)
         try:
-            connection.request("GET", target)
+            connection.request(method, target)
             with connection.getresponse() as answer:
                 body = _read(answer, connection, self.deadline)
         except TimeoutError:
@@ -55,11 +70,7 @@ class Engine:
             raise EngineError(error.strerror or str(error)) from None
         finally:
             connection.close()
-        if answer.status == 404:
-            return None
-        if answer.status != 200:
-            raise EngineError(f"the engine answers with status {answer.status}{_reason(body)}")
-        return body
+        return answer.status, body
 
 
 class _Connection(http.client.HTTPConnection):
@@ -96,6 +107,12 @@ def _left(deadline: float) -> float:
     if left <= 0:
         raise TimeoutError
     return left
+
+
+def _good(status: int, body: bytes) -> bytes:
+    if status not in (200, 204):
+        raise EngineError(f"the engine answers with status {status}{_reason(body)}")
+    return body
 
 
 class _Problem(msgspec.Struct):

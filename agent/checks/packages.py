@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 _INST = re.compile(r"Inst (?P<name>\S+) \[(?P<old>[^\]]+)\] \((?P<new>\S+) (?P<origins>[^\[\)]*)")
 """`Inst openssl [1.0] (1.1 Debian-Security:12/stable-security [amd64])`: one without `[…]` before is new."""
 _SECURITY = re.compile(r"(?:^|[\s,])(?:Debian-Security:|\S*-security(?:$|[\s,]))")
@@ -29,16 +31,28 @@ class PackagesError(ValueError):
 class Pending:
     """Packages for which there is a newer version."""
 
-    names: frozenset[str] = field(default_factory=frozenset)
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Package to the newer version."""
     security: frozenset[str] = field(default_factory=frozenset)
     """Those of `names` whose newer version comes from where security updates do."""
+
+
+class UpdatesMemory(msgspec.Struct, array_like=True):
+    """What one run of the check leaves to the next: since when, in seconds since the epoch."""
+
+    security: dict[str, float] = {}
+    """Package to when its update was first seen."""
+    reboot: float | None = None
+    pending: dict[str, tuple[str, float]] = {}
+    """Package to the newer version, and when it was first seen that there is one.
+    agent/packages tells these."""
 
 
 def parse_apt(output: str) -> Pending:
     """What `apt-get -s dist-upgrade` would upgrade."""
     found = [match for line in output.splitlines() if (match := _INST.match(line))]
     return Pending(
-        frozenset(match["name"] for match in found),
+        {match["name"]: match["new"] for match in found},
         frozenset(match["name"] for match in found if _SECURITY.search(match["origins"])),
     )
 
@@ -60,18 +74,18 @@ def parse_dnf(output: str) -> Pending:
     failed = next((line for line in said if line.lower().startswith(("error:", "config error:"))), None)
     if failed or len(parts) != 3 or parts[0][1] not in ("0", "100") or parts[1][1] != "0":
         raise PackagesError(failed or next(iter(said), "it did not say why"))
-    updates: dict[str, str] = {}
+    updates: dict[str, tuple[str, str]] = {}
     for line in parts[0][0]:
         if line.startswith("Obsoleting Packages"):
             break
         if match := _RPM.fullmatch(line.strip()):
             version = match["version"].partition(":")[2] or match["version"]
-            updates[f"{match['name']}-{version}.{match['arch']}"] = match["name"]
+            updates[f"{match['name']}-{version}.{match['arch']}"] = match["name"], match["version"]
     advised = {match["package"] for line in parts[1][0] if (match := _ADVISORY.fullmatch(line.strip()))}
     # An advisory may be for a version before the newest one: then its package's name and arch tell.
     unversioned = {_without_version(package) for package in advised}
-    security = {name for package, name in updates.items() if _without_version(package) in unversioned}
-    return Pending(frozenset(updates.values()), frozenset(security))
+    security = {name for package, (name, _) in updates.items() if _without_version(package) in unversioned}
+    return Pending(dict(updates.values()), frozenset(security))
 
 
 def parse_held(status: Iterable[str]) -> list[str]:

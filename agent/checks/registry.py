@@ -8,6 +8,7 @@ from typing import Any
 from agent.checks.contract import Check
 
 CHECKS: dict[str, str] = {
+    "backup": "agent.checks.backup:BackupCheck",
     "certificate": "agent.checks.certificate:CertificateCheck",
     "command": "agent.checks.command:PluginCommand",
     "container": "agent.checks.container:ContainerCheck",
@@ -15,6 +16,7 @@ CHECKS: dict[str, str] = {
     "disk": "agent.checks.disk:Disk",
     "disk_io": "agent.checks.disk_io:DiskIo",
     "dns": "agent.checks.dns:Dns",
+    "drill": "agent.checks.drill:DrillCheck",
     "file": "agent.checks.file:File",
     "http": "agent.checks.http:Http",
     "log": "agent.checks.log:Log",

@@ -30,6 +30,7 @@ from agent.checks.packages import (
     EXIT,
     PackagesError,
     Pending,
+    UpdatesMemory,
     deleted_libraries,
     newer_kernel,
     parse_apt,
@@ -100,14 +101,6 @@ class UpdatesOptions(CheckOptions, frozen=True, kw_only=True, forbid_unknown_fie
             examples=[["user@*.service"]],
         ),
     ] = ()
-
-
-class UpdatesMemory(msgspec.Struct, array_like=True):
-    """What one run leaves to the next: since when, in seconds since the epoch."""
-
-    security: dict[str, float] = {}
-    """Package to when its update was first seen."""
-    reboot: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +175,8 @@ class Updates(CommandCheck[UpdatesOptions]):
 def derive(options: UpdatesOptions, pending: Pending, host: Host, before: UpdatesMemory, now: float) -> Sample:
     """Readings, and in words what they are about."""
     security = since(before.security, pending.security, now)
+    seen = since({name: at for name, (_, at) in before.pending.items()}, pending.names, now)
+    waiting = {name: (pending.names[name], at) for name, at in seen.items()}
     reboot = None
     if host.reboot_for:
         reboot = now if before.reboot is None else min(before.reboot, now)
@@ -213,7 +208,7 @@ def derive(options: UpdatesOptions, pending: Pending, host: Host, before: Update
         words.append(f"held: {_few(host.held)}")
     if reboot is not None:
         words.append(f"reboot required: {host.reboot_for}")
-    return Sample(measurements, findings, ", ".join(words), UpdatesMemory(security, reboot))
+    return Sample(measurements, findings, ", ".join(words), UpdatesMemory(security, reboot, waiting))
 
 
 def look(system: System, manager: Literal["apt", "dnf"]) -> Host:

@@ -18,7 +18,7 @@ from agent.clock import ticks
 from agent.config.defaults import effective_checks
 from agent.config.load import load
 from agent.jobs.supervisor import Jobs
-from agent.paths import System, configuration_file
+from agent.paths import System, configuration_file, state_folder
 from kit.commands import Command
 from kit.errors import ConfigurationError, HostwardError
 from kit.options.decode import nearest
@@ -74,7 +74,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run them, print what came of it, and return the worst state as a plugin's exit code."""
-    system = System()
+    system = System(state_folder=state_folder(options.state_dir).absolute())
     file, named = configuration_file(options.config)
     try:
         config = load(file, system=system, must_exist=named)

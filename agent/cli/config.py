@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Collection
 
 from agent.config.defaults import effective_checks
 from agent.config.example import example
 from agent.config.load import read
+from agent.config.log_rules import TABLE as LOGS
 from agent.config.reference import reference
 from agent.config.schema import Config
+from agent.logs.rules.accounts import lacks
 from agent.paths import System, configuration_file
 from kit.commands import Command
 from kit.errors import UsageError
@@ -59,11 +62,20 @@ def _effective(config: Config, system: System) -> Config:
 
 def _print_check(loaded: Loaded[Config], effective: Config, *, as_json: bool) -> None:
     files = [str(file) for file in loaded.files]
+    warnings = [
+        Mistake(loaded.tree.place(path), path, lack.text)
+        for number, rule in enumerate(loaded.value.logs)
+        if rule.enabled
+        for lack in lacks(rule)
+        for path in [(LOGS, number, lack.option)]
+    ]
     if as_json:
         rules = [rule.name for rule in effective.logs]
         runs = {"checks": list(effective.checks), "jobs": list(effective.jobs), "logs": rules}
-        print(json.dumps({"valid": True, "files": files, **runs}))
+        print(json.dumps({"valid": True, "files": files, **runs, "warnings": list(map(_mistake, warnings))}))
         return
+    for warning in warnings:
+        print(f"hostward: warning: {warning}", file=sys.stderr)
     said = f"{', '.join(files)}: valid" if files else "no configuration file, so the defaults hold"
     for_logs = f"; {_count(effective.logs, 'rule')} for logs" if effective.logs else ""
     print(clean(f"{said}; {_count(effective.checks, 'check')} and {_count(effective.jobs, 'job')} run{for_logs}"))
@@ -116,7 +128,8 @@ CONFIG = Command(
   hostward config example > agent.toml""",
     notes="""\
 what it can do:
-  check      report every mistake with its file and line (exit code 2), or say that all is well
+  check      report every mistake with its file and line (exit code 2), or say that all is well; what rules for logs
+             name and this host has not (users, groups, programs) is a warning
   show       print the configuration in force, defaults included, and where each value comes from
   reference  print every option with its type, default, description and example, as Markdown
   example    print an agent.toml to begin with, in which everything is commented out

@@ -13,6 +13,7 @@ COMMANDS = {
     "status": ("agent.cli.status:STATUS", "show how this host stands"),
     "check": ("agent.cli.check:CHECK", "run checks now; exit codes of a monitoring plugin"),
     "jobs": ("agent.cli.jobs:JOBS", "show jobs: last run, outcome, next run"),
+    "packages": ("agent.cli.packages:PACKAGES", "show what is installed, and which updates wait since when"),
     "config": ("agent.cli.config:CONFIG", "check, show and explain the configuration"),
     "enroll": ("agent.cli.enroll:ENROLL", "make this host known to a collector"),
     "backup": ("agent.cli.backup.dispatch:BACKUP", "back up and restore; it has commands of its own"),

@@ -15,10 +15,10 @@ from agent.config.load import load
 from agent.config.schema import JobOptions
 from agent.daemon import running
 from agent.daemon.lock import is_held
-from agent.daemon.timed import RUNNING
+from agent.daemon.programs import RUNNING
 from agent.paths import configuration_file, state_folder
 from agent.state import State, StateError
-from agent.timetable import KINDS, next_due
+from agent.timetable import in_words, next_due
 from kit.commands import Command
 from kit.errors import UsageError
 from kit.terminal import table
@@ -81,7 +81,7 @@ def gather(jobs: dict[str, JobOptions], state: State | None, *, alive: bool, now
         Job(
             name=name,
             description=job.description,
-            schedule=schedule(job),
+            schedule=in_words(job),
             enabled=job.enabled,
             running_since=float(begun[name]) if name in begun else None,
             next_run=next_due(job, now, host=host, job=name).timestamp() if alive and job.enabled else None,
@@ -89,12 +89,6 @@ def gather(jobs: dict[str, JobOptions], state: State | None, *, alive: bool, now
         )
         for name, job in jobs.items()
     ]
-
-
-def schedule(job: JobOptions) -> str:
-    """As it is configured: `daily 02:00 Europe/Berlin`."""
-    kind, value = next((kind, getattr(job, kind)) for kind in KINDS if getattr(job, kind) is not None)
-    return f"{kind} {value} {job.timezone}".rstrip()
 
 
 def _file(given: Path | None, state: State | None) -> tuple[Path, bool]:

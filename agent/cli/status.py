@@ -23,7 +23,7 @@ from kit.commands import Command
 from kit.terminal import clean, paint, table
 from kit.units import format_duration, format_size
 from wire import report
-from wire.report import SEVERITY, CheckState, Event, Gap
+from wire.report import SEVERITY, CheckState, Event, Gap, MaintenanceWindow
 
 EVENTS_SHOWN = 5
 SILENT = 60.0
@@ -59,6 +59,8 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
     error_since: float | None
     next_attempt: float | None
+    window: MaintenanceWindow | None
+    """In force now, by what home said last; until when by this host's clock."""
     waiting: Waiting
 
 
@@ -115,7 +117,7 @@ def gather(state: State, *, running: bool, now: float) -> Status:
         state=max((check.state for check in checks), key=SEVERITY.index, default="unknown"),
         problem=problem(checks, folder=state.folder, running=running, now=now),
         checks=checks,
-        home=_home(state),
+        home=_home(state, now),
         gaps=state.gaps(),
         events=state.events(EVENTS_SHOWN),
     )
@@ -158,7 +160,7 @@ def lines(status: Status) -> list[str]:
     return said
 
 
-def _home(state: State) -> Home | None:
+def _home(state: State, now: float) -> Home | None:
     found = error = None
     try:
         found = identity.load(state.folder)
@@ -175,6 +177,7 @@ def _home(state: State) -> Home | None:
         error=error or kept.error,
         error_since=kept.error_since,
         next_attempt=kept.next_attempt,
+        window=home_status.window_in_force(kept, now),
         waiting=Waiting(reports=waiting.reports, bytes=waiting.bytes, oldest=waiting.oldest),
     )
 
@@ -184,6 +187,9 @@ def _home_lines(home: Home | None, now: float) -> list[str]:
         return ["none (hostward enroll makes this host known to a collector)"]
     last = "never" if home.last_acknowledged is None else f"{_age(now - home.last_acknowledged)} ago"
     said = [f"{home.collector or '?'} as {home.name or '?'}, last report acknowledged {last}"]
+    if home.window is not None:
+        why = f": {home.window.reason}" if home.window.reason else ""
+        said.append(f"maintenance for another {_age(home.window.until - now)}{why}")
     if home.waiting.reports and home.waiting.oldest is not None:
         count = f"{home.waiting.reports} report{'s' if home.waiting.reports > 1 else ''}"
         age = _age(now - home.waiting.oldest)

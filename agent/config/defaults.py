@@ -13,7 +13,10 @@ def effective_checks(config: Config, system: System) -> dict[str, CheckOptions]:
     checks: dict[str, CheckOptions] = {}
     if config.agent.default_checks:
         for kind in registry.CHECKS:
-            if kind not in config.checks and (options := registry.load(kind).default(system)) is not None:
+            check = registry.load(kind)
+            if kind in config.checks or (check.needs and not getattr(config, check.needs)):
+                continue
+            if (options := check.default(system)) is not None:
                 checks[kind] = options
     checks.update(config.checks)
     return {name: options for name, options in checks.items() if options.enabled}

@@ -54,12 +54,17 @@ _NAMED = """\
 #jitter = "30m"
 #timeout = "2h"
 
-# A backup job is what `hostward backup run etc` saves, and where. The password is in a file that only root can read.
+# A backup job is what `hostward backup run etc` saves, where, and when. The password is in a file that only root can
+# read; `privileged` lets root's half of the agent run it.
 #[backups.etc]
 #repository = "/srv/backup"
 #password_file = "/etc/hostward/backup.password"
 #paths = ["/etc", "/home"]
 #exclude = ["/home/*/.cache"]
+#daily = "02:00"
+#keep = { daily = 7, weekly = 4, monthly = 12, yearly = 3 }
+#verify = true
+#privileged = { capabilities = ["CAP_DAC_READ_SEARCH"], writable = ["/srv/backup"] }
 
 # A rule for logs is what `hostward logs rotate` does, and `hostward logs watch` as soon as it is time.
 #[[logs]]

@@ -9,6 +9,7 @@ from typing import Any
 from agent.checks import registry
 from agent.checks.contract import CheckOptions
 from agent.config.defaults import effective_checks
+from agent.config.drills import misfits
 from agent.config.log_rules import TABLE as LOGS
 from agent.config.log_rules import namesakes, unknown_archives
 from agent.config.places import files_and_folder, folder_beside
@@ -50,8 +51,9 @@ def read(
         choosers={CheckOptions: check_chooser(system)},
         joined=(LOGS,),
     )
-    rules, tree = loaded.value.logs, loaded.tree
-    if mistakes := namesakes(rules, tree) + unknown_archives(rules, loaded.value.backups, tree):
+    rules, backups, tree = loaded.value.logs, loaded.value.backups, loaded.tree
+    mistakes = namesakes(rules, tree) + unknown_archives(rules, backups, tree)
+    if mistakes := mistakes + misfits(loaded.value.drills, backups, tree):
         raise MistakesError(mistakes)
     # What a report has room for: a check that it leaves out is one that home takes to be gone.
     jobs = sum(job.enabled for job in loaded.value.jobs.values())

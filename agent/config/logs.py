@@ -13,7 +13,9 @@ import msgspec
 
 from agent.config.name import Name
 from agent.timetable import KINDS, Schedule
+from kit.options.wrong import OptionError
 from kit.units import Duration, Size
+from kit.zones import zone_of
 
 DAY = 86400
 CLASSES = {"application": 30, "error": 30, "performance": 90, "audit": 2557}
@@ -23,6 +25,8 @@ DATED = "-%Y%m%d-%H%M%S"
 """How old logs are called that are named by date: two of one log are never of the same second."""
 
 _SPECIFIERS = re.compile(r"%(.?)")
+_SET = re.compile(r"\[!?+\]?+[^\]]*+\]")
+"""Of a pattern, `[…]`. Another `[` would mean itself, and who writes one meant more."""
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 _Command = Annotated[tuple[Text, ...], msgspec.Meta(extra={"words": "an array of text, the program first"})]
@@ -90,15 +94,17 @@ class Then(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def __post_init__(self) -> None:
         if self.signal is not None:
             if f"SIG{self.signal}" not in signal.Signals.__members__:
-                raise ValueError(f'signal: expected a name such as "HUP" or "USR1", found "{self.signal}"')
+                raise OptionError("signal", f'expected a name such as "HUP" or "USR1", found "{self.signal}"')
             if (self.unit is None) == (self.pid_file is None):
                 raise ValueError("signal: expected either unit or pid_file beside it")
         elif self.unit is not None or self.pid_file is not None:
             raise ValueError("unit and pid_file say who gets a signal: expected signal beside them")
+        elif self.reload is None and not self.command:
+            raise ValueError("expected what is to be done: reload, signal or command")
 
 
 class LogOptions(Schedule, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Logs that are rotated alike. A log is due when one of `size`, `age`, the timetable (`every` to `quarterly`) and
+    """Logs that are rotated alike. A log is due when one of `size`, `age`, the timetable (`every` to `yearly`) and
     `low_disk` says so; without any of the first three, each day at midnight. An old one is kept until one of `count`,
     `max_age`, `total_size` and `keep_free` says that it goes; without any of them as long as `class` says.
     """
@@ -335,19 +341,28 @@ class LogOptions(Schedule, frozen=True, kw_only=True, forbid_unknown_fields=True
     def __post_init__(self) -> None:
         if any(getattr(self, kind) is not None for kind in KINDS):
             super().__post_init__()
+        else:
+            zone_of(self.timezone)
         self._check_names()
         self._check_ways()
         self._check_retention()
 
     def _check_names(self) -> None:
         if not all(found in "YmdHMSVs" for found in _SPECIFIERS.findall(self.date_format)) or "/" in self.date_format:
-            raise ValueError(
-                f'date_format: expected text with %Y, %m, %d, %H, %M, %S, %V or %s, found "{self.date_format}"'
-            )
+            text = f'expected text with %Y, %m, %d, %H, %M, %S, %V or %s, found "{self.date_format}"'
+            raise OptionError("date_format", text)
         if self.names == "date" and "%" not in self.date_format:
-            raise ValueError("date_format: expected one of %Y, %m, %d, %H, %M, %S, %V and %s in it")
+            text = "expected one of %Y, %m, %d, %H, %M, %S, %V and %s in it"
+            raise OptionError("date_format", text, beside=("names",))
         if self.folder is not None and ".." in self.folder.split("/"):
-            raise ValueError("folder: expected a path without ..")
+            raise OptionError("folder", "expected a path without ..")
+        for option in ("paths", "exclude"):
+            for pattern in getattr(self, option):
+                if "[" in _SET.sub("", pattern):
+                    text = (
+                        f'expected a pattern, in which a [ has its ] ("[[]" means the sign itself), found "{pattern}"'
+                    )
+                    raise OptionError(option, text)
 
     def _check_ways(self) -> None:
         low, high = {"zstd": (1, 19), "gzip": (1, 9), "xz": (0, 9), "none": (0, 0)}[self.compression]
@@ -355,7 +370,7 @@ class LogOptions(Schedule, frozen=True, kw_only=True, forbid_unknown_fields=True
             expected = (
                 "no level for no compression" if self.compression == "none" else f"a level from {low} to {high}"
             )
-            raise ValueError(f"level: expected {expected}, found {self.level}")
+            raise OptionError("level", f"expected {expected}, found {self.level}", beside=("compression",))
         if self.copytruncate and (self.owner or self.group or self.mode):
             raise ValueError("copytruncate keeps the log as it is: expected no owner, group and mode")
         if not self.create and (self.owner or self.group or self.mode):

@@ -9,13 +9,20 @@ import msgspec
 from agent.checks import registry
 from agent.checks.contract import CheckOptions
 from agent.config.backups import BackupOptions
+from agent.config.drills import DrillOptions
 from agent.config.logs import LogOptions
+from agent.config.recovery import RecoveryOptions
 from agent.config.schema import AgentOptions, HomeOptions, JobOptions, MetricsOptions
 from kit.options.reference import anchor, rows, shared
 
-TABLES: dict[str, type[msgspec.Struct]] = {"agent": AgentOptions, "home": HomeOptions, "metrics": MetricsOptions}
+TABLES: dict[str, type[msgspec.Struct]] = {
+    "agent": AgentOptions,
+    "home": HomeOptions,
+    "metrics": MetricsOptions,
+    "recovery": RecoveryOptions,
+}
 """Those that are there once."""
-NAMED: dict[str, type[msgspec.Struct]] = {"jobs": JobOptions, "backups": BackupOptions}
+NAMED: dict[str, type[msgspec.Struct]] = {"jobs": JobOptions, "backups": BackupOptions, "drills": DrillOptions}
 """Those that are there once for each name."""
 LISTED: dict[str, type[msgspec.Struct]] = {"logs": LogOptions}
 """Those that are there any number of times, as an array."""

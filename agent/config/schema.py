@@ -8,8 +8,10 @@ import msgspec
 
 from agent.checks.contract import CheckOptions
 from agent.config.backups import BackupOptions
+from agent.config.drills import DrillOptions
 from agent.config.logs import LogOptions
 from agent.config.name import Name
+from agent.config.recovery import RecoveryOptions
 from agent.metrics.address import DEFAULT, Address, parse
 from agent.privileged.options import Privileged
 from agent.timetable import Schedule
@@ -121,7 +123,7 @@ class MetricsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class JobOptions(Schedule, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A program that runs on a timetable, with limits. Exactly one of `every` to `quarterly` says when."""
+    """A program that runs on a timetable, with limits. Exactly one of `every` to `yearly` says when."""
 
     command: Annotated[
         tuple[Annotated[str, msgspec.Meta(min_length=1)], ...],
@@ -218,6 +220,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             examples=[{"etc": {"repository": "/srv/backup", "paths": ["/etc"]}}],
         ),
     ] = {}
+    drills: Annotated[
+        dict[Name, DrillOptions],
+        msgspec.Meta(
+            description="Restores of backup jobs that are tried on a timetable, by name.",
+            examples=[{"etc": {"backup": "etc", "weekly": "sunday 04:00"}}],
+        ),
+    ] = {}
+    recovery: Annotated[
+        RecoveryOptions,
+        msgspec.Meta(
+            description="What people shall find on the recovery kit.",
+            examples=[{"contacts": ["On call: +49 30 1234567"]}],
+        ),
+    ] = RecoveryOptions()
     logs: Annotated[
         tuple[LogOptions, ...],
         msgspec.Meta(

@@ -1,4 +1,4 @@
-"""What came of checks and jobs, on its way into the state: one transaction for each turn of the loop.
+"""What came of checks, jobs and backups, on its way into the state: one transaction for each turn of the loop.
 
 When the state takes nothing, the daemon goes on: how the checks stand is in memory anyway, events and results of jobs
 wait there up to a bound, readings are dropped. What is dropped is counted, and the count is kept as a gap as soon as
@@ -16,12 +16,12 @@ import msgspec
 from agent.checks.runner import Judged
 from agent.state import State, StateCorruptError, StateError, StoredCheck
 from wire import report
-from wire.report import CheckState, Event, Gap, JobResult, LogSummary, Reading
+from wire.report import BackupRun, CheckState, Drill, Event, Gap, JobResult, LogSummary, Reading
 
 log = logging.getLogger(__name__)
 
 PENDING = 200
-"""Events, and results, that wait in memory while nothing can be kept."""
+"""Events, results, and runs of backups and drills, that wait in memory while nothing can be kept."""
 
 
 class Ledger:
@@ -44,6 +44,7 @@ class Ledger:
         self._events: deque[Event] = deque()
         self._jobs: deque[tuple[JobResult, int]] = deque()
         self._logs: list[LogSummary] = []
+        self._backups: deque[BackupRun | Drill] = deque()
         self._meta: dict[str, str | None] = {}
         self._lost: Gap | None = None
         self._encoder = msgspec.msgpack.Encoder()
@@ -99,6 +100,14 @@ class Ledger:
         """What the logs say of a day."""
         self._logs.append(summary)
 
+    def backup(self, run: BackupRun) -> None:
+        """A backup job ran. A `put` before the next flush is kept in the same transaction: so it is told once."""
+        self._backups.append(run)
+
+    def drill(self, drill: Drill) -> None:
+        """A restore was tried; as with `backup`."""
+        self._backups.append(drill)
+
     def put(self, key: str, value: str | None) -> None:
         """A small value (State.put)."""
         self._meta[key] = value
@@ -110,9 +119,8 @@ class Ledger:
 
     def flush(self, now: float) -> None:
         """Keep all that came since the last flush. Raises StateCorruptError; then all of it still waits."""
-        if not (
-            self._changed or self._gone or self._readings or self._events or self._jobs or self._logs or self._meta
-        ):
+        things = (self._changed, self._readings, self._events, self._jobs, self._logs, self._backups, self._meta)
+        if not (self._gone or any(things)):
             return
         try:
             with self._state.transaction():
@@ -134,6 +142,7 @@ class Ledger:
         self._events.clear()
         self._jobs.clear()
         self._logs.clear()
+        self._backups.clear()
         self._meta.clear()
         self._lost = None
 
@@ -164,17 +173,23 @@ class Ledger:
                 state.enqueue(event)
             for summary in self._logs:
                 state.enqueue(summary)
+            for run in self._backups:
+                state.enqueue(run)
 
     def _drop(self, now: float) -> None:
         """See to it that what waits stays small, and count what goes."""
         readings = sum(map(len, self._readings))
         self._readings.clear()
         events = max(0, len(self._events) - PENDING)
+        backups = max(0, len(self._backups) - PENDING)
         jobs = max(0, len(self._jobs) - PENDING)
         for _ in range(events):
             self._events.popleft()
+        for _ in range(backups):
+            self._backups.popleft()
         for _ in range(jobs):
             self._jobs.popleft()
+        events += backups
         if readings or events or jobs:
             lost = self._lost or Gap(reason="disk_full", since=now, until=now)
             self._lost = msgspec.structs.replace(

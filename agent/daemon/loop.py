@@ -14,30 +14,37 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent import clock
+from agent.backups.records import R
 from agent.clock import Repeated
 from agent.config import last_good
 from agent.config.defaults import effective_checks
 from agent.config.load import read
 from agent.config.schema import CONFIG_CHECK, Config
 from agent.config.watch import ConfigWatcher
-from agent.daemon import log_days, running
+from agent.daemon import log_days, package_lists, recorded, running
+from agent.daemon.backup_runs import Backups
+from agent.daemon.drill_runs import Drills
 from agent.daemon.exporting import Exporting
 from agent.daemon.ledger import Ledger
 from agent.daemon.lock import Lock
 from agent.daemon.log_days import LogDays
 from agent.daemon.notify import Notifier
+from agent.daemon.package_lists import PackageLists
+from agent.daemon.programs import Programs
+from agent.daemon.recorded import Kind, Recorded, Table
 from agent.daemon.reporting import Reporting
 from agent.daemon.rounds import Rounds
 from agent.daemon.running import Running
-from agent.daemon.timed import TimedJobs
+from agent.daemon.timed import Timetable
 from agent.daemon.wake import CALL, Wake
 from agent.facts import boot_id, facts
 from agent.jobs.supervisor import Jobs
 from agent.paths import System
+from agent.privileged.protocol import SOCKET
 from agent.salvage import salvage
 from agent.state import State, StateCorruptError, StateError, make_folder
 from kit.errors import ConfigurationError, UsageError
@@ -129,19 +136,26 @@ class Daemon:
         self._ledger = Ledger(self._state, self._boot)
         self._reporting = Reporting(self._state, self._boot, defaults.home)
         self._exporting = Exporting(self._ledger, system, folder)
-        self._rounds = Rounds(self._scheduler, self._jobs, self._ledger, system)
-        self._timed = TimedJobs(
-            self._scheduler,
+        self._rounds = Rounds(self._scheduler, self._jobs, self._ledger, replace(system, state_folder=folder))
+        self._timetable = Timetable(self._scheduler, self._ledger, self._state, host=os.uname().nodename)
+        self._programs = Programs(
             self._jobs,
             self._ledger,
             self._state,
-            host=os.uname().nodename,
             keep=defaults.agent.history,
-            system=system,
+            root_half=system.path(*SOCKET),
         )
+        self._drill_kind = Drills()
+        self._backups = self._recorded(Backups())
+        self._drills = self._recorded(self._drill_kind)
         self._log_days = LogDays(self._jobs, self._ledger, self._state, host=os.uname().nodename)
+        self._package_lists = PackageLists(self._jobs, self._ledger, self._state, system)
         self._reports: Repeated | None = None
         self._interval = self._reporting.interval
+
+    def _recorded(self, kind: Kind[R, Table]) -> Recorded[R, Table]:
+        config, root_half = self._source.file.absolute(), self._system.path(*SOCKET)
+        return Recorded(kind, self._jobs, self._ledger, self._state, config=config, root_half=root_half)
 
     def serve(self) -> None:
         """Run until a signal ends it.
@@ -171,6 +185,11 @@ class Daemon:
         Repeated(self._scheduler, LOOK, self._look, first=base + LOOK)
         Repeated(self._scheduler, FACTS_EVERY, self._find_facts, first=base + FACTS_EVERY)
         Repeated(self._scheduler, log_days.LOOK, self._log_days.look, first=base + log_days.LOOK)
+        look = self._package_lists.look
+        Repeated(self._scheduler, package_lists.LOOK, look, first=base + package_lists.LOOK)
+        Repeated(self._scheduler, recorded.LOOK, self._backups.look, first=base)
+        Repeated(self._scheduler, recorded.LOOK, self._drills.look, first=base)
+        Repeated(self._scheduler, recorded.LOOK, self._timetable.look, first=base + recorded.LOOK)
         if self._notifier.watchdog is not None:
             Repeated(self._scheduler, self._notifier.watchdog / 2, self._notifier.alive, first=base)
         self._scheduler.enterabs(base + FIRST_REPORT, 1, self._report)
@@ -211,7 +230,9 @@ class Daemon:
             text = "the clock was set {} by {:.0f} s".format(*_direction(offset - self._offset))
             self._ledger.event(Event(time=now, kind="clock.set", message=text, state="warning"))
             self._offset = offset
-            self._timed.replan()
+            self._timetable.replan()
+            self._backups.clock_set()
+            self._drills.clock_set()
         with self._undamaged():
             self._ledger.flush(now)
         self._exporting.publish()
@@ -287,9 +308,16 @@ class Daemon:
     def _apply(self, config: Config) -> None:
         checks = effective_checks(config, self._system)
         self._rounds.replace(checks)
-        self._timed.replace(config.jobs, keep=config.agent.history)
+        self._drill_kind.backups = config.backups
+        self._timetable.replace(
+            {
+                **self._programs.adopt(config.jobs, keep=config.agent.history),
+                **self._backups.adopt(config.backups),
+                **self._drills.adopt(config.drills),
+            }
+        )
         self._exporting.adopt(config.metrics, checks)
-        self._ledger.keep_checks({*checks, *self._timed.checks, *self._exporting.checks, CONFIG_CHECK})
+        self._ledger.keep_checks({*checks, *self._programs.checks, *self._exporting.checks, CONFIG_CHECK})
         self._reporting.adopt(config.home)
         self._log_days.enabled = config.home.logs
         if self._reports is not None and self._reporting.interval != self._interval:
@@ -320,6 +348,10 @@ class Daemon:
             self._state = State.open(self._folder)
             self._ledger.begin_anew(self._state)
             self._reporting.begin_anew(self._state)
+            self._timetable.begin_anew()
+            self._backups.begin_anew(self._state)
+            self._drills.begin_anew(self._state)
+            self._package_lists.begin_anew()
             now = time.time()
             self._describe()
             self._tell_damage(now)

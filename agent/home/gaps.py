@@ -32,7 +32,7 @@ def of_report(reason: Reason, report: Report) -> Gap:
 
 def events_of(report: Report) -> int:
     """What counts as an event where things are lost."""
-    return len(report.events) + len(report.logs)
+    return len(report.events) + len(report.logs) + len(report.backups) + len(report.drills)
 
 
 def merge(gaps: Iterable[Gap]) -> list[Gap]:

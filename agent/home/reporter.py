@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 import msgspec
 
 from agent import mark
-from agent.home.spool import FACTS_TOLD, Spool
+from agent.home.spool import FACTS_TOLD, PACKAGES_TOLD, Spool
 from agent.mark import Mark
+from agent.packages.kept import digest, packages
 from agent.state import Kind, State, Waiting
 from kit.version import __version__
 from wire import fit, limits
-from wire.report import Event, Gap, JobResult, LogSummary, Reading, Report
+from wire.packages import Packages
+from wire.report import BackupRun, Drill, Event, Gap, JobResult, LogSummary, Reading, Report
 
 ROOM = 256 * 1024
 """Bytes of JSON that one report takes from the outbox. With every check in its longest words beside them they are
@@ -24,11 +26,15 @@ _readings = msgspec.json.Decoder(list[Reading])
 _event = msgspec.json.Decoder(Event)
 _job = msgspec.json.Decoder(JobResult)
 _logs = msgspec.json.Decoder(LogSummary)
-_DECODERS: dict[Kind, Callable[[bytes], Sequence[Reading | Event | JobResult | LogSummary]]] = {
+_backup = msgspec.json.Decoder(BackupRun)
+_drill = msgspec.json.Decoder(Drill)
+_DECODERS: dict[Kind, Callable[[bytes], Sequence[Reading | Event | JobResult | LogSummary | BackupRun | Drill]]] = {
     "readings": _readings.decode,
     "event": lambda row: [_event.decode(row)],
     "job": lambda row: [_job.decode(row)],
     "logs": lambda row: [_logs.decode(row)],
+    "backup": lambda row: [_backup.decode(row)],
+    "drill": lambda row: [_drill.decode(row)],
 }
 
 
@@ -40,6 +46,8 @@ class Batch:
     events: list[Event] = field(default_factory=list)
     jobs: list[JobResult] = field(default_factory=list)
     logs: list[LogSummary] = field(default_factory=list)
+    backups: list[BackupRun] = field(default_factory=list)
+    drills: list[Drill] = field(default_factory=list)
     size: int = 0
     """Bytes of their JSON."""
 
@@ -51,6 +59,8 @@ class Batch:
             and len(self.events) < limits.MAX_EVENTS
             and len(self.jobs) < limits.MAX_JOBS
             and len(self.logs) < limits.MAX_LOGS
+            and len(self.backups) < limits.MAX_BACKUPS
+            and len(self.drills) < limits.MAX_DRILLS
         )
 
 
@@ -78,6 +88,10 @@ def batches(rows: Iterable[Waiting], lost: Callable[[Kind], None]) -> Iterator[B
                 batch.events.append(item)
             elif isinstance(item, LogSummary):
                 batch.logs.append(item)
+            elif isinstance(item, BackupRun):
+                batch.backups.append(item)
+            elif isinstance(item, Drill):
+                batch.drills.append(item)
             else:
                 batch.jobs.append(item)
     yield batch
@@ -114,44 +128,57 @@ class Reporter:
                     since=now,
                     until=now,
                     readings=int(kind == "readings"),
-                    events=int(kind in ("event", "logs")),
+                    events=int(kind in ("event", "logs", "backup", "drill")),
                     job_results=int(kind == "job"),
                 )
             )
 
         with self._state.transaction(durable=True):
             tell_facts = self._first or self._state.get(FACTS_TOLD) != known
+            listed = digest(self._state)
+            tell_packages = self._first or self._state.get(PACKAGES_TOLD) != listed
             checks = [stored.state for stored in self._state.checks().values()][: limits.MAX_CHECKS]
             gaps = self._state.take_gaps()
+
+            def add(batch: Batch, packages: Packages | None = None) -> int:
+                nonlocal gaps, made, tell_facts
+                report = Report(
+                    host=self._host,
+                    epoch=self._state.epoch,
+                    sequence=1,
+                    boot=self._boot,
+                    agent=__version__,
+                    time=now,
+                    interval=interval,
+                    facts=fitting if tell_facts else None,
+                    checks=checks,
+                    readings=batch.readings,
+                    jobs=batch.jobs,
+                    events=batch.events,
+                    gaps=gaps,
+                    logs=batch.logs,
+                    backups=batch.backups,
+                    drills=batch.drills,
+                    packages=packages,
+                )
+                gaps, tell_facts = [], False
+                made += 1
+                return self._spool.add(report)
+
+            if tell_packages and (found := packages(self._state)) is not None:
+                # Their room is that of a batch, so they go without one.
+                sequence = add(Batch(), found)
             while True:
                 rows = self._state.outbox(ROWS_AT_ONCE)
                 if made and not rows:
                     break
                 for batch in batches(rows, lost):
-                    told, gaps = gaps, []
-                    report = Report(
-                        host=self._host,
-                        epoch=self._state.epoch,
-                        sequence=1,
-                        boot=self._boot,
-                        agent=__version__,
-                        time=now,
-                        interval=interval,
-                        facts=fitting if tell_facts else None,
-                        checks=checks,
-                        readings=batch.readings,
-                        jobs=batch.jobs,
-                        events=batch.events,
-                        gaps=told,
-                        logs=batch.logs,
-                    )
-                    sequence = self._spool.add(report)
-                    tell_facts = False
-                    made += 1
+                    sequence = add(batch)
                 if not rows:
                     break
                 self._state.clear_outbox(rows[-1].id)
             self._state.put(FACTS_TOLD, known)
+            self._state.put(PACKAGES_TOLD, listed)
             self._spool.trim(now=now, max_size=max_size, max_age=max_age)
         mark.note(self._state.folder, Mark(self._state.epoch, sequence))
         self._first = False

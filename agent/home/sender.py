@@ -21,6 +21,7 @@ from agent.home.status import HomeStatus
 from agent.home.transport import Answer, KeptConnectionError, Transport, TransportError
 from agent.state import State, StateError
 from wire import protocol, signature
+from wire.report import MaintenanceWindow, Reply
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +142,12 @@ class Sender:
         left = max(0.0, self._stop_at - time.monotonic())
         return self._transport.post(protocol.REPORTS, report.body, headers, timeout=left)
 
+    def _window(self, reply: Reply) -> MaintenanceWindow | None:
+        """The window that is in force, by this host's clock instead of home's."""
+        if reply.window is None:
+            return None
+        return structs.replace(reply.window, until=max(0.0, reply.window.until - self._offset))
+
     def _conclude(self, state: State, spool: Spool, report: Spooled, verdict: Verdict) -> float | None:
         """Record what came of an attempt; seconds to wait before the next one, or None."""
         now = self._clock()
@@ -149,7 +156,7 @@ class Sender:
             self.wanted_interval = verdict.reply.interval
             with state.transaction():
                 spool.acknowledge(report.sequence)
-                status.save(state, HomeStatus(last_acknowledged=now))
+                status.save(state, HomeStatus(last_acknowledged=now, window=self._window(verdict.reply)))
             if self._failures:
                 log.info("the collector takes reports again")
             self._failures = 0

@@ -24,6 +24,9 @@ from wire.report import Gap, Report
 FACTS_TOLD = "home.facts_told"
 """The key in the state under which the reporter keeps the facts that home will know."""
 
+PACKAGES_TOLD = "home.packages_told"
+"""The same of the digest of the packages that home will know."""
+
 AT_ONCE = 64
 """Reports looked at in one query while trimming; a body may have a mebibyte."""
 
@@ -188,11 +191,14 @@ class Spool:
                 )
             )
             self._state.put(FACTS_TOLD, None)
+            self._state.put(PACKAGES_TOLD, None)
         else:
             for gap in (gaps.of_report(reason, report), *report.gaps):
                 self._state.add_gap(gap)
             if report.facts is not None:
                 self._state.put(FACTS_TOLD, None)
+            if report.packages is not None:
+                self._state.put(PACKAGES_TOLD, None)
         self._delete(sequence)
 
     def _body(self, sequence: int) -> bytes:

@@ -7,6 +7,7 @@ from contextlib import suppress
 import msgspec
 
 from agent.state import State
+from wire.report import MaintenanceWindow
 
 KEY = "home.status"
 
@@ -21,6 +22,14 @@ class HomeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """When the attempts began to fail."""
     next_attempt: float | None = None
     """When the next attempt is due; None while there is nothing to wait for."""
+    window: MaintenanceWindow | None = None
+    """The window of which home spoke last, until when by this host's clock: it ends by itself also while home is
+    away."""
+
+
+def window_in_force(status: HomeStatus, now: float) -> MaintenanceWindow | None:
+    """The maintenance window that holds at `now`, by what home said last."""
+    return status.window if status.window is not None and now < status.window.until else None
 
 
 def load(state: State) -> HomeStatus:

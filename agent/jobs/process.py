@@ -119,11 +119,13 @@ def start(
     *,
     limits: Limits,
     environment: Mapping[str, str] | None = None,
-    given: bytes = b"",
+    given: bytes | int = b"",
     folder: str = "/",
+    pass_fds: Sequence[int] = (),
 ) -> Child:
     """Start a program: in `folder`, `given` as its input, `environment` added to a minimal one, and with `limits`.
 
+    An open file or pipe may be given as its descriptor. The program inherits the descriptors `pass_fds` too.
     `limits.time` and `limits.output` are the caller's to keep. `argv[0]` is an absolute path or a name on PATH.
     Raises CannotStartError.
     """
@@ -134,7 +136,7 @@ def start(
     if "/" in name and not name.startswith("/"):
         raise CannotStartError(f"{name} is neither an absolute path nor the name of a program on PATH")
     try:
-        return _start_piped([*_chain(limits), *argv], env, given, folder)
+        return _start_piped([*_chain(limits), *argv], env, given, folder, pass_fds)
     except OSError as error:
         raise CannotStartError(f"{name} cannot be started: {error.strerror}") from error
     except ValueError as error:
@@ -142,7 +144,9 @@ def start(
         raise CannotStartError(f"{name} cannot be started: {error} in its arguments or environment") from error
 
 
-def _start_piped(argv: Sequence[str], environment: Mapping[str, str], given: bytes, folder: str) -> Child:
+def _start_piped(
+    argv: Sequence[str], environment: Mapping[str, str], given: bytes | int, folder: str, pass_fds: Sequence[int]
+) -> Child:
     """Raises OSError, and then leaves no descriptor behind: until 3.11.4, Popen's own pipes would stay open."""
     with ExitStack() as theirs, ExitStack() as on_failure:
         stdin = _input(given)
@@ -160,14 +164,23 @@ def _start_piped(argv: Sequence[str], environment: Mapping[str, str], given: byt
             on_failure.callback(group.remove)
             argv = [_tool("sh"), "-c", ENTER, "sh", group.entrance, *argv]
         popen = subprocess.Popen(  # noqa: S603 - what to start is the administrator's choice; no shell reads it
-            argv, stdin=stdin, stdout=stdout, stderr=stderr, cwd=folder, env=environment, start_new_session=True
+            argv,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=folder,
+            env=environment,
+            pass_fds=pass_fds,
+            start_new_session=True,
         )
         on_failure.pop_all()  # From here on they are the child's to close.
     return Child(popen, output, error, group)
 
 
-def _input(given: bytes) -> int:
+def _input(given: bytes | int) -> int:
     """A file from which `given` is read. It is whole from the start on: nobody has to be there to write it."""
+    if isinstance(given, int):
+        return os.dup(given)
     if not given:
         return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     descriptor = os.memfd_create("input")

@@ -38,8 +38,12 @@ KILL_GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL."""
 STUCK_AFTER = 1.0
 """Seconds after SIGKILL when a child that still exists counts as stuck in the kernel."""
+WITH_AGENT = "ended with the agent"
+"""What is said of a job that was ended by `stop`."""
 DRAIN_TIME = 0.25
 """Seconds for which pipes are read after the child's end."""
+LONGEST_WAIT = 86400.0
+"""Seconds: epoll(7) takes no more than 24 days at once."""
 
 
 class Jobs:
@@ -138,6 +142,8 @@ class Jobs:
         if (deadline := self.next_deadline()) is not None:
             left = max(0.0, deadline - time.monotonic())
             timeout = left if timeout is None else min(timeout, left)
+        if timeout is not None:
+            timeout = min(timeout, LONGEST_WAIT)
         for key, _ in self._selector.select(timeout):
             # What ran before in this round may have closed this file, and even opened another of the same number.
             if self._selector.get_map().get(key.fd) is key:
@@ -155,7 +161,7 @@ class Jobs:
         self._stopping = True
         for job in self._jobs.values():
             if job.phase == "running":
-                self._terminate(job, ("killed", "ended with the agent"), grace)
+                self._terminate(job, ("killed", WITH_AGENT), grace)
             elif job.phase == "terminated":
                 job.deadline = min(job.deadline, time.monotonic() + grace)
         while self._jobs:

@@ -22,9 +22,7 @@ counts as a copy of that.
 
 from __future__ import annotations
 
-import errno
 import os
-import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,9 +31,9 @@ from fnmatch import fnmatchcase
 from glob import glob, has_magic
 from stat import S_ISREG
 
-from agent.logs import names
+from agent.logs import evidence, names
 from agent.logs.lines import split
-from agent.logs.place import SPAN, Folder, Gone, Place, Places, Seen, holds, is_beginning, mark
+from agent.logs.place import Folder, Gone, Place, Places, Seen, holds, is_beginning, mark
 
 CHUNK = 2**18
 """Bytes that are read, proved and given at once."""
@@ -46,8 +44,6 @@ RETURNS_WITHIN = 7 * 86400.0
 """Seconds for which content that is gone is known again when it comes back."""
 OLD = 86400.0
 """Seconds before the last look at which a rotated piece that turns up ended, to be history that somebody unpacked."""
-RACY = 1.0
-"""Seconds within which a file may change again under the same st_ctime, of which the kernel keeps ticks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +156,7 @@ class Follower:
                 if self._is_meant(path, place.family) and not place.copy:
                     adrift[path, place.family].append(Gone(place, 0))
             elif place.copy or (
-                not place.offset and file.stat.st_size >= place.size and not _is_unchanged(file, place)
+                not place.offset and file.stat.st_size >= place.size and not evidence.is_unchanged(file, place)
             ):
                 loose.append((file, place))  # its number alone does not tell which file it is
             elif place.offset and file.is_rotated and (path, place.name) == (file.folder, file.family):
@@ -236,7 +232,7 @@ class Follower:
 
     def _is_same(self, file: Seen, place: Place) -> bool | None:
         """Whether the content before the place is what was read; None where nobody can look now."""
-        if _is_unchanged(file, place):
+        if evidence.is_unchanged(file, place):
             return True
         if not place.offset:
             return False  # what was there is there no more
@@ -244,7 +240,7 @@ class Follower:
             if descriptor is not None and holds(descriptor, place):
                 return True
             # Where it changed since it was listed, its content may have gone to a file that is not in the list.
-            if descriptor is not None and _is_as_listed(descriptor, file):
+            if descriptor is not None and evidence.is_as_listed(descriptor, file):
                 return False
         return None
 
@@ -282,7 +278,7 @@ class Follower:
                         return
                 if before is None and self._is_history(file):
                     size = os.fstat(descriptor).st_size
-                    place.offset, place.skipping = _end(descriptor, size, self._longest)
+                    place.offset, place.skipping = evidence.end(descriptor, size, self._longest)
                     place.mark = mark(descriptor, place.offset) or b""
                 elif before is None and file.is_rotated:
                     self._new_pieces.add(key)
@@ -321,11 +317,11 @@ class Follower:
             folder, family = key
             lost = [gone.place for gone in adrift[key] if gone.since == 0]
             for archive in archives[key]:
-                size = _unpacked_size(archive)
-                place = _content_of(size, lost)
+                size = evidence.unpacked_size(archive)
+                place = evidence.content_of(size, lost)
                 if place is not None:
                     lost.remove(place)
-                    if size is None and _was_at_end(place, archive):
+                    if size is None and evidence.was_at_end(place, archive):
                         continue
                 elif archive.stat.st_mtime < self._looked - OLD:
                     continue  # history
@@ -356,7 +352,7 @@ class Follower:
             if file.stat.st_size > place.offset and place.changed != file.stat.st_ctime_ns:
                 pending.append((file, place))
             else:
-                place.size, place.changed = file.stat.st_size, _settled(file.stat)
+                place.size, place.changed = file.stat.st_size, evidence.settled(file.stat)
         pending.sort(key=lambda item: item[0].stat.st_size - item[1].offset)
         for number, (file, place) in enumerate(pending):
             if self.bytes >= most or is_over():
@@ -377,9 +373,9 @@ class Follower:
                 stat = os.fstat(descriptor)
                 data = os.pread(descriptor, min(max(CHUNK, self._longest + 1), share), place.offset)
                 lines, used, skipping = split(data, self._longest, skipping=place.skipping)
-                end = _after_hole(descriptor, place.offset, data) or place.offset + used
+                end = evidence.after_hole(descriptor, place.offset, data) or place.offset + used
                 content = mark(descriptor, end)
-                if content is None or not holds(descriptor, place) or not _begins(descriptor, place, data):
+                if content is None or not holds(descriptor, place) or not evidence.begins(descriptor, place, data):
                     return  # it was truncated just now
                 at_end = place.offset + len(data) >= stat.st_size
                 place.offset, place.mark, place.skipping, place.size = end, content, skipping, stat.st_size
@@ -388,7 +384,7 @@ class Follower:
                 if lines:
                     yield lines
                 if at_end:
-                    place.changed = _settled(stat)
+                    place.changed = evidence.settled(stat)
                     return
                 if share <= self._longest or is_over():
                     self.behind += stat.st_size - place.offset
@@ -402,7 +398,7 @@ class Follower:
             if original.offset <= place.size:
                 offset, skipping = original.offset, original.skipping
             else:
-                offset, skipping = _end(descriptor, place.size, self._longest)
+                offset, skipping = evidence.end(descriptor, place.size, self._longest)
             content = mark(descriptor, offset)
             if content is not None:
                 place.offset, place.mark, place.skipping = offset, content, skipping
@@ -453,67 +449,5 @@ def _meant(path: bytes, entry: os.DirEntry[bytes], tails: Sequence[tuple[bytes, 
     return Seen(path, entry.name, kin[0][0], not any(begun for _, begun in kin), stat)
 
 
-def _is_as_listed(descriptor: int, file: Seen) -> bool:
-    stat = os.fstat(descriptor)
-    return (stat.st_size, stat.st_ctime_ns) == (file.stat.st_size, file.stat.st_ctime_ns)
-
-
-def _is_unchanged(file: Seen, place: Place) -> bool:
-    return (file.stat.st_size, file.stat.st_ctime_ns) == (place.size, place.changed)
-
-
 def _go_on(place: Place, before: Place) -> None:
     place.offset, place.mark, place.skipping = before.offset, before.mark, before.skipping
-
-
-def _settled(stat: os.stat_result) -> int:
-    """What tells that a file has not changed since; 0 where that would not."""
-    return stat.st_ctime_ns if time.time() - stat.st_ctime > RACY else 0
-
-
-def _begins(descriptor: int, place: Place, data: bytes) -> bool:
-    """Whether a file of which nothing was read before still begins with what was read now."""
-    return place.offset > 0 or os.pread(descriptor, min(SPAN, len(data)), 0) == data[:SPAN]
-
-
-def _after_hole(descriptor: int, offset: int, data: bytes) -> int | None:
-    """Where data begins again, where there were only zero bytes."""
-    if not data or data.strip(b"\0"):
-        return None
-    try:
-        return os.lseek(descriptor, offset + len(data), os.SEEK_DATA)
-    except OSError as error:
-        if error.errno == errno.ENXIO:  # none follows
-            return None
-        raise
-
-
-def _end(descriptor: int, size: int, longest: int) -> tuple[int, bool]:
-    """Where, of the first `size` bytes, the last line begins that is not complete, and whether that is too long."""
-    start = max(0, size - longest - 1)
-    _, used, skipping = split(os.pread(descriptor, size - start, start), longest, skipping=start > 0)
-    return start + used, skipping
-
-
-def _content_of(size: int | None, lost: Sequence[Place]) -> Place | None:
-    """The place to which an archive's content most likely belonged: of what was read to its end, else of the log."""
-    fitting = [place for place in lost if size is None or place.offset <= size]
-    return max(fitting, key=lambda place: (place.offset == size, place.name == place.family), default=None)
-
-
-def _was_at_end(place: Place, archive: Seen) -> bool:
-    """Whether all was read that was ever written: an archive has the time at which its content was last written to,
-    and since then it was seen."""
-    return place.offset == place.size and archive.stat.st_mtime_ns <= place.changed
-
-
-def _unpacked_size(archive: Seen) -> int | None:
-    """Bytes of the content of a gzip file (RFC 1952, ISIZE: modulo 4 GiB); None for others, which do not say."""
-    if not archive.name.endswith(b".gz"):
-        return None
-    try:
-        with open(archive.path, "rb") as file:
-            file.seek(-4, os.SEEK_END)
-            return int.from_bytes(file.read(4), "little")
-    except OSError:
-        return None

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from agent.logs import names
+from agent.logs.rotate.hooks import Hooks
 
 PATIENCE = 900.0
 """Seconds after its rotation for which a log waits: a check that is stopped keeps no disk from being freed."""
@@ -51,7 +52,7 @@ class File(NamedTuple):
     """When it got its name, seconds since the epoch (st_ctime)."""
 
 
-class Followers:
+class Followers(Hooks):
     """The checks as they stood when this was made. It is of use for one run."""
 
     def __init__(self, state: str, *, now: float, say: Callable[[str], None], patience: float = PATIENCE) -> None:

@@ -31,6 +31,7 @@ MOST_UNITS = 500
 OTHER = "(others)"
 KERNEL = "(kernel)"
 FOLDERS = ("/var/log/journal", "/run/log/journal")
+NO_JOURNAL = f"there is no journal on this host, neither in {FOLDERS[0]} nor in {FOLDERS[1]}"
 DAY = 86_400_000_000
 """Microseconds."""
 

@@ -1,6 +1,6 @@
 """What the daemon and root's half say to each other, on a stream socket, once per connection.
 
-    daemon ── `job NAME\n` ───────────────────────────────────────────────────────► root's half
+    daemon ── `job NAME\n`, `backup NAME\n` or `drill NAME\n` ───────────────────► root's half
     daemon ── `check NAME LENGTH\n`, then LENGTH bytes: a Before ─────────────────► root's half
     daemon ◄─ a Reply, then the end of the stream ───────────────────────────────── root's half
 
@@ -31,10 +31,13 @@ MAX_BEFORE = 2**17
 MAX_REPLY = 2**20 + 2**18
 """Bytes of a reply: a check's sample, or two outputs of a program, and what surrounds them."""
 
-Kind = Literal["job", "check"]
+Kind = Literal["job", "backup", "drill", "check"]
 ReplyOutcome = Literal["done", "failed", "timed_out", "killed"]
 
-_LINE = re.compile(rb"(?:job (?P<job>[^ \n]+)|check (?P<check>[^ \n]+) (?P<length>0|[1-9][0-9]{0,6}))\n")
+_LINE = re.compile(
+    rb"(?:(?P<kind>job|backup|drill) (?P<name>[^ \n]+)|check (?P<check>[^ \n]+) (?P<length>0|[1-9][0-9]{0,6}))\n"
+)
+_KINDS: dict[bytes, Kind] = {b"job": "job", b"backup": "backup", b"drill": "drill"}
 _NAME = re.compile(rb"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 
 
@@ -76,8 +79,8 @@ class Reply(msgspec.Struct, frozen=True):
 
 def encode_request(kind: Kind, name: str, before: Before | None = None) -> bytes:
     """The line, and what follows it. Raises ProtocolError where a check remembered too much to be sent."""
-    if kind == "job":
-        return f"job {name}\n".encode()
+    if kind != "check":
+        return f"{kind} {name}\n".encode()
     body = msgspec.msgpack.encode(before or Before())
     if len(body) > MAX_BEFORE:
         raise ProtocolError(f"the check remembered more than the {format_size(MAX_BEFORE)} that it may")
@@ -88,14 +91,17 @@ def decode_line(line: bytes) -> Request:
     """The request of one whole line. Raises ProtocolError."""
     found = _LINE.fullmatch(line) if len(line) <= MAX_LINE else None
     if found is None:
-        raise ProtocolError('expected "job NAME" or "check NAME LENGTH" and the end of the line')
-    name = found["job"] or found["check"]
+        raise ProtocolError(
+            'expected "job NAME", "backup NAME", "drill NAME" or "check NAME LENGTH", and the end of the line'
+        )
+    name = found["name"] or found["check"]
     if not _NAME.fullmatch(name):
         raise ProtocolError("that is no name of a job or a check")
     length = int(found["length"] or 0)
     if length > MAX_BEFORE:
         raise ProtocolError(f"expected at most {format_size(MAX_BEFORE)} of what a check remembered")
-    return Request("check" if found["check"] else "job", name.decode(), length)
+    kind: Kind = "check" if found["check"] else _KINDS[found["kind"]]
+    return Request(kind, name.decode(), length)
 
 
 def decode_before(data: bytes) -> Before:

@@ -6,7 +6,11 @@ The meaning of each property is in systemd.exec(5) and systemd.resource-control(
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import msgspec
 
 from agent.privileged.options import Privileged
 from agent.privileged.protocol import Kind
@@ -15,6 +19,8 @@ BACKSTOP = 10.0
 """Seconds after a run's own limit when systemd ends it: the run ends itself before, and says why."""
 STOP_GRACE = 5
 """Seconds between SIGTERM and SIGKILL for whatever a run leaves behind in its cgroup."""
+
+NO_CREDENTIALS: Mapping[str, Path] = MappingProxyType({})
 
 _CLOSED = {
     "NoNewPrivileges": "yes",
@@ -43,6 +49,7 @@ _OPENS: dict[str, dict[str, str]] = {
     "CAP_FSETID": {"RestrictSUIDSGID": "no"},
     "CAP_MKNOD": {"PrivateDevices": "no"},
     "CAP_SYSLOG": {"ProtectKernelLogs": "no"},
+    "CAP_SYS_ADMIN": {"RestrictNamespaces": "mnt"},
     "CAP_SYS_MODULE": {"ProtectKernelModules": "no"},
     "CAP_SYS_NICE": {"RestrictRealtime": "no"},
     "CAP_SYS_RAWIO": {"PrivateDevices": "no"},
@@ -60,11 +67,50 @@ _SYSTEM_CALLS = {
 }
 """System calls that a capability is for and that ordinary services have no use for."""
 
+FOR_SNAPSHOTS: Mapping[str, str] = MappingProxyType(
+    {
+        # Which volume holds a path is seen by what is mounted where, so nothing is mounted over it.
+        "ProtectSystem": "no",
+        "ProtectHome": "no",
+        "PrivateTmp": "no",
+        "PrivateDevices": "no",
+        # lvcreate waits for udev, which answers by a semaphore of the host's.
+        "PrivateIPC": "no",
+        # It would close all other devices.
+        "ProtectClock": "no",
+    }
+)
+"""Properties of a run that makes snapshots of file systems, with what `for_snapshots` adds to its table. It mounts,
+and writes to devices: what can do that can do anything, so nothing is pretended."""
+_SNAPSHOT_CAPABILITIES = (
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_IPC_LOCK",
+    "CAP_MKNOD",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_NICE",
+)
+"""Of these the tools of LVM lock memory and raise their own priority, so that they do not wait for what they hold."""
+_SNAPSHOT_DEVICES = ("block-*", "/dev/mapper/control", "/dev/zfs")
+"""Volumes, and what LVM and ZFS are asked by."""
+
 
 def unit_name(kind: Kind, name: str) -> str:
-    """The transient unit of a job or a check. It is the same for each run: so one runs at a time."""
+    """The transient unit of what runs. It is the same for each run: so one runs at a time."""
     # The one character of names that means something in a unit's; escaped as systemd-escape(1) does.
     return f"hostward-{kind}-{name.replace('@', chr(92) + 'x40')}.service"
+
+
+def _with_implied(capabilities: Sequence[str]) -> Sequence[str]:
+    """Who becomes another user must be able to end what it started as that; and could by becoming that user."""
+    return tuple(dict.fromkeys((*capabilities, "CAP_KILL"))) if "CAP_SETUID" in capabilities else capabilities
+
+
+def for_snapshots(options: Privileged) -> Privileged:
+    """The table of a run that makes snapshots of file systems; all is writable to it."""
+    capabilities = dict.fromkeys((*options.capabilities, *_SNAPSHOT_CAPABILITIES))
+    devices = (*options.devices, *_SNAPSHOT_DEVICES)
+    return msgspec.structs.replace(options, capabilities=tuple(capabilities), devices=devices, writable=())
 
 
 def properties(
@@ -91,9 +137,10 @@ def properties(
         if capability in _SYSTEM_CALLS:
             calls.append(_SYSTEM_CALLS[capability])
     found["SystemCallFilter"] = " ".join(calls)
-    found["CapabilityBoundingSet"] = " ".join(options.capabilities)
+    capabilities = " ".join(_with_implied(options.capabilities))
+    found["CapabilityBoundingSet"] = capabilities
     # Root has what its bounding set holds; another user is given it.
-    found["AmbientCapabilities"] = "" if options.user == "root" else " ".join(options.capabilities)
+    found["AmbientCapabilities"] = "" if options.user == "root" else capabilities
     found["Nice"] = str(nice)
     if idle_io:
         found["IOSchedulingClass"] = "idle"
@@ -109,9 +156,16 @@ def properties(
 
 
 def systemd_run(
-    unit: str, caller: str, found: dict[str, str], devices: Sequence[str], command: Sequence[str]
+    unit: str,
+    caller: str,
+    found: dict[str, str],
+    devices: Sequence[str],
+    command: Sequence[str],
+    credentials: Mapping[str, Path] = NO_CREDENTIALS,
 ) -> list[str]:
     """The command that runs `command` as the transient unit `unit`, with its input and outputs handed through.
+
+    `credentials` are those that it shall have, by name: files that systemd can read.
 
     When the unit `caller` ends, however it does, systemd ends this one too, with all that it started.
     """
@@ -119,4 +173,5 @@ def systemd_run(
     words += [f"--property=BindsTo={caller}", f"--property=After={caller}", "--working-directory=/"]
     words += [f"--property={key}={value}" for key, value in found.items()]
     words += [f"--property=DeviceAllow={device} rw" for device in devices]
+    words += [f"--property=LoadCredential={name}:{file}" for name, file in credentials.items()]
     return [*words, "--", *command]

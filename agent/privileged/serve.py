@@ -17,19 +17,25 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from agent.backups.command import CACHES, WORK, Kind, command
 from agent.checks.contract import Context
 from agent.checks.runner import encode_call, plan
+from agent.config.backups import BackupOptions
+from agent.config.credentials import named
 from agent.config.defaults import effective_checks
+from agent.config.drills import DrillOptions
 from agent.config.load import read
+from agent.config.schema import Config, JobOptions
 from agent.daemon import log as logs
 from agent.jobs.limits import Limits
 from agent.jobs.run import Ended
 from agent.jobs.supervisor import Jobs
-from agent.paths import CONFIGURATION, System
+from agent.paths import CONFIGURATION, STATE, System
 from agent.privileged.inside import Work
 from agent.privileged.options import Privileged
 from agent.privileged.protocol import (
@@ -42,7 +48,16 @@ from agent.privileged.protocol import (
     decode_reply,
     encode_reply,
 )
-from agent.privileged.sandbox import BACKSTOP, STOP_GRACE, properties, systemd_run, unit_name
+from agent.privileged.sandbox import (
+    BACKSTOP,
+    FOR_SNAPSHOTS,
+    STOP_GRACE,
+    for_snapshots,
+    properties,
+    systemd_run,
+    unit_name,
+)
+from kit import credentials
 from kit.errors import ConfigurationError, HostwardError
 from kit.units import format_duration
 
@@ -115,31 +130,92 @@ def _more(connection: socket.socket, room: int, end: float) -> bytes:
     return found
 
 
-def find(request: Request, body: bytes, file: Path) -> tuple[Work, Privileged, dict[str, str], float]:
-    """What root's configuration says of it: the work, the table, its unit's properties, and its limit in seconds.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What root's configuration says of something that was asked for."""
+
+    work: Work
+    table: Privileged
+    properties: dict[str, str]
+    """Of its unit."""
+    timeout: float
+    """Seconds."""
+    credentials: tuple[str, ...] = ()
+    """Those that its options name."""
+
+
+def find(request: Request, body: bytes, file: Path) -> Found:
+    """What root's configuration says of it.
 
     Raises RefusedError for what is not defined there, or not `privileged`; ConfigurationError for a configuration
     with mistakes, or one that others than root could have written.
     """
     system = System()
     config = read(file, system=system, owners=ROOT_ALONE).value
+    if request.kind == "check":
+        return _check(request.name, body, config, system)
     if request.kind == "job":
-        job = config.jobs.get(request.name)
-        if job is None or not job.enabled or job.privileged is None:
-            raise RefusedError(f'root\'s configuration defines no privileged job "{request.name}"')
-        timeout = float(job.timeout)
-        memory = None if job.memory_max is None else int(job.memory_max)
-        work = Work(command=job.command, environment=job.environment, timeout=timeout)
-        found = properties(job.privileged, timeout=timeout, nice=job.nice, idle_io=job.idle_io, memory_max=memory)
-        return work, job.privileged, found, timeout
-    options = effective_checks(config, system).get(request.name)
+        return _job(request.name, config)
+    return _run(request.kind, request.name, config, file)
+
+
+def _job(name: str, config: Config) -> Found:
+    job = config.jobs.get(name)
+    if job is None or not job.enabled or job.privileged is None:
+        raise RefusedError(f'root\'s configuration defines no privileged job "{name}"')
+    timeout = float(job.timeout)
+    work = Work(command=job.command, environment=job.environment, timeout=timeout)
+    return Found(work, job.privileged, _properties(job, job.privileged, timeout), timeout)
+
+
+def _run(kind: Kind, name: str, config: Config, file: Path) -> Found:
+    """A backup job or a drill, in a process that prints what goes on record."""
+    options = config.backups.get(name) if kind == "backup" else config.drills.get(name)
+    if options is None or not options.enabled or options.privileged is None:
+        raise RefusedError(f'root\'s configuration defines no privileged {kind} "{name}"')
+    job = options if isinstance(options, BackupOptions) else config.backups[options.backup]
+    # Both names are folders of one level: /var/cache/hostward-backup/NAME.
+    folder = f"{WORK.name}/{name}"
+    words = command(kind, name, config=file, state=STATE, caches=CACHES / name, isolated=True)
+    table = options.privileged
+    freezes = isinstance(options, BackupOptions) and options.snapshot != "none"
+    if freezes:
+        table = for_snapshots(table)
+    found = _properties(options, table, options.patience)
+    if freezes:
+        found |= FOR_SNAPSHOTS
+    # It hides /usr/lib/modules, of which an empty folder would be saved. To load one takes more than seeing it.
+    found["ProtectKernelModules"] = "no"
+    found |= {"CacheDirectory": folder, "CacheDirectoryMode": "0700"}
+    found |= {"StateDirectory": folder, "StateDirectoryMode": "0700"}
+    work = Work(command=tuple(words), timeout=options.patience)
+    return Found(work, table, found, options.patience, named(options) + named(job))
+
+
+def _check(name: str, body: bytes, config: Config, system: System) -> Found:
+    options = effective_checks(config, system).get(name)
     if options is None or options.privileged is None:
-        raise RefusedError(f'root\'s configuration defines no privileged check "{request.name}"')
+        raise RefusedError(f'root\'s configuration defines no privileged check "{name}"')
     table, timeout = options.privileged, float(options.timeout)
     # Inside of the sandbox it is a check like any other.
-    planned = plan({request.name: msgspec.structs.replace(options, privileged=None)})[0]
+    planned = plan({name: msgspec.structs.replace(options, privileged=None)})[0]
     call = encode_call(planned, Context(system=system, now=time.time()))
-    return Work(call=call, before=body), table, properties(table, timeout=timeout), timeout
+    work = Work(call=call, before=body)
+    return Found(work, table, properties(table, timeout=timeout), timeout, named(options))
+
+
+def _properties(
+    options: JobOptions | BackupOptions | DrillOptions, table: Privileged, timeout: float
+) -> dict[str, str]:
+    memory = None if options.memory_max is None else int(options.memory_max)
+    return properties(table, timeout=timeout, nice=options.nice, idle_io=options.idle_io, memory_max=memory)
+
+
+def _given(names: Sequence[str]) -> dict[str, Path]:
+    """Of the credentials that options name those that this unit has, and hands on. The others are missed in time."""
+    folder = os.environ.get(credentials.FOLDER)
+    files = {name: Path(folder, name) for name in names} if folder else {}
+    return {name: file for name, file in files.items() if file.is_file()}
 
 
 def run(
@@ -147,7 +223,7 @@ def run(
 ) -> Reply | None:
     """Run what was asked for and give its reply, or None where the daemon has hung up: then nothing of it is left."""
     try:
-        work, table, found, timeout = find(request, body, file)
+        found = find(request, body, file)
     except ConfigurationError as error:
         first, *others = str(error).splitlines()
         more = f" (and {len(others)} more, see hostward config check)" if others else ""
@@ -162,9 +238,9 @@ def run(
         selector.register(connection, selectors.EVENT_READ, lambda: hung_up.append(True))
         jobs.start_command(
             "unit",
-            systemd_run(unit, caller, found, table.devices, inside),
-            limits=Limits(time=timeout + BACKSTOP + STOP_GRACE + STARTING, output=MAX_REPLY),
-            given=msgspec.msgpack.encode(work),
+            systemd_run(unit, caller, found.properties, found.table.devices, inside, _given(found.credentials)),
+            limits=Limits(time=found.timeout + BACKSTOP + STOP_GRACE + STARTING, output=MAX_REPLY),
+            given=msgspec.msgpack.encode(found.work),
             on_end=ends.append,
         )
         while not ends and not hung_up:
@@ -177,7 +253,7 @@ def run(
             while jobs.running:
                 jobs.wait(None)
             return None
-    return _reply(request, timeout, ends[0])
+    return _reply(request, found.timeout, ends[0])
 
 
 def _reply(request: Request, timeout: float, ended: Ended) -> Reply:

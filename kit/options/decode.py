@@ -13,6 +13,7 @@ import msgspec
 from kit.options.positions import KeyPath
 from kit.options.tree import Mistake, Tree
 from kit.options.words import default, expected, extra, found, literal, members, unwrap
+from kit.options.wrong import OptionError
 from kit.units import FromText
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -53,7 +54,7 @@ def decode(
     - A key that no option has is a mistake, which names the nearest option.
     - Where an option's default is a struct, a table given for it fills in what it leaves out from that default.
     - A whole number is taken for a number; true and false never are; nor are inf and nan.
-    - What `__post_init__` says in a ValueError is a mistake of the table.
+    - What `__post_init__` says in a ValueError is a mistake of the table, in an OptionError one of that option.
     - A type that is a key of `choosers` stands for any struct that its chooser names (see Chooser).
     """
     decoder = _Decoder(tree, choosers or {})
@@ -134,12 +135,26 @@ class _Decoder:
             elif option.required:
                 self.wrong(path, f"needs the key {literal(name)}, {expected(option.type)}", lacking=True)
                 sound = False
-        if not sound:
+        good = {name: value for name, value in decoded.items() if value is not _BAD}
+        if not sound and any(option.required and option.name not in good for option in options.values()):
             return _BAD
-        try:
-            return choice.struct(**decoded)
-        except ValueError as error:
-            return self.wrong(path, str(error))
+        while True:
+            try:
+                made = choice.struct(**good)
+            except OptionError as error:
+                if error.option not in values or any(decoded.get(name) is _BAD for name in error.beside):
+                    return self.wrong(path, str(error)) if sound else _BAD
+                self.wrong((*path, error.option), error.text)
+                if error.option not in good or options[error.option].required:
+                    return _BAD
+                # Without it more mistakes may show.
+                del good[error.option]
+                decoded[error.option] = _BAD
+                sound = False
+            except ValueError as error:
+                return self.wrong(path, str(error)) if sound else _BAD
+            else:
+                return made if sound else _BAD
 
     def table(self, core: Any, values: Mapping[str, Any], path: KeyPath, *, secret: bool) -> object:
         key_kind, value_kind = get_args(core)

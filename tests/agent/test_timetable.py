@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from agent import zones as zones_of_host
-from agent.timetable import KINDS, ORDINALS, WEEKDAYS, Schedule, last_due, missed, next_due
+from agent.timetable import KINDS, MONTHS, ORDINALS, WEEKDAYS, Schedule, last_due, missed, next_due
+from kit import zones as zones_of_host
 from kit.units import Duration
 
 # "posix/…" and "right/…" are copies; the latter count leap seconds, which no clock of a host does.
@@ -33,6 +33,7 @@ timings = st.one_of(
     st.builds(lambda day, at: {"weekly": f"{day} {at}"}, st.sampled_from(WEEKDAYS), times),
     st.builds(lambda day, at: {"monthly": f"{day} {at}"}, days_of_month, times),
     st.builds(lambda day, at: {"quarterly": f"{day} {at}"}, days_of_month, times),
+    st.builds(lambda *words: {"yearly": " ".join(words)}, st.sampled_from(MONTHS), days_of_month, times),
 )
 jitters = st.floats(0, 31 * 86400).map(Duration)
 schedules = st.builds(
@@ -76,6 +77,9 @@ def test_an_interval_is_counted_from_the_epoch() -> None:
         ({"monthly": "last friday 01:00"}, "2026-05-01 01:00", ["Fri 2026-05-29 01:00", "Fri 2026-06-26 01:00"]),
         ({"quarterly": "first sunday 01:00"}, "2026-01-05 00:00", ["Sun 2026-04-05 01:00", "Sun 2026-07-05 01:00"]),
         ({"quarterly": "31 01:00"}, "2026-10-31 01:00", ["Sun 2027-01-31 01:00", "Fri 2027-04-30 01:00"]),
+        ({"yearly": "january 1 00:00"}, "2026-01-01 00:00", ["Fri 2027-01-01 00:00", "Sat 2028-01-01 00:00"]),
+        ({"yearly": "february 29 02:00"}, "2026-03-01 00:00", ["Sun 2027-02-28 02:00", "Tue 2028-02-29 02:00"]),
+        ({"yearly": "march last sunday 02:00"}, "2026-01-01 00:00", ["Sun 2026-03-29 02:00", "Sun 2027-03-28 02:00"]),
     ],
 )
 def test_calendar_times(timing: dict[str, str], start: str, expected: list[str]) -> None:
@@ -122,6 +126,7 @@ def test_a_day_that_does_not_exist() -> None:
     ]
 
 
+@settings(max_examples=40)
 @given(zone=zones, at=times, start=moments)
 @example(zone="Europe/Berlin", at="02:30", start=datetime(2026, 3, 28, tzinfo=UTC))
 @example(zone="Europe/Berlin", at="02:30", start=datetime(2026, 10, 24, tzinfo=UTC))
@@ -163,7 +168,7 @@ def test_next_is_later_and_last_is_not(schedule: Schedule, moment: datetime) -> 
     assert last_due(schedule, following - timedelta(microseconds=1), host="h") == last
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(schedule=schedules, start=moments, data=st.data())
 def test_walking_a_year_meets_each_due_time_once(schedule: Schedule, start: datetime, data: st.DataObject) -> None:
     """Who wakes at random times, and asks what is next, skips no due time and meets none twice."""
@@ -246,10 +251,10 @@ def test_the_host_s_own_zone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({}, "expected exactly one of every, daily, weekly, monthly and quarterly, found none"),
+        ({}, "expected exactly one of every, daily, weekly, monthly, quarterly and yearly, found none"),
         (
             {"daily": "02:00", "weekly": "sunday 02:00"},
-            "expected exactly one of every, daily, weekly, monthly and quarterly, found daily and weekly",
+            "expected exactly one of every, daily, weekly, monthly, quarterly and yearly, found daily and weekly",
         ),
         ({"daily": "25:00"}, 'daily: expected a time such as "02:00", found "25:00"'),
         ({"weekly": "02:00"}, 'weekly: expected a time such as "sunday 02:00", found "02:00"'),

@@ -1,7 +1,6 @@
 """A long life in a short time: nothing piles up.
 
-SOAK_TICKS=1000000 python -m pytest tests/faults/test_soak.py --timeout 7200
-is a life of eleven days; without it, of fourteen hours.
+`make soak` is a life of eleven days; without SOAK_TICKS it is one of three and a half hours.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from agent.home.spool import Spool
 from agent.state import State
 from tests.agent.home.server import Home
 
-TICKS = int(os.environ.get("SOAK_TICKS", "50000"))
+TICKS = int(os.environ.get("SOAK_TICKS", "12500"))
 CONFIGURATION = """
 [agent]
 default_checks = false
@@ -52,17 +51,17 @@ type = "command"
 every = "5m"
 command = ["/no/such/program"]
 
-[jobs.hourly]
-every = "1h"
+[jobs.often]
+every = "5m"
 command = ["true"]
 [jobs.failing]
-every = "2h"
+every = "10m"
 command = ["false"]
 """
 
 
 @pytest.mark.timeout(max(300, TICKS // 100))
-def test_nothing_piles_up_in_fifty_thousand_ticks(tmp_path: Path) -> None:
+def test_nothing_piles_up_in_thousands_of_ticks(tmp_path: Path) -> None:
     """Descriptors, threads and children stay as many; memory and the database stay within bounds; home comes and
     goes, and has everything in the end."""
     folder, clock = tmp_path / "state", tmp_path / "clock"
@@ -100,7 +99,7 @@ def test_nothing_piles_up_in_fifty_thousand_ticks(tmp_path: Path) -> None:
         with closing(State.open(folder)) as state:
             waiting = Spool(state).waiting().reports
             assert all(check.state.state in ("ok", "critical", "unknown") for check in state.checks().values())
-            assert len(state.runs("hourly")) >= TICKS // 3600 - 1
+            assert len(state.runs("often")) >= min(TICKS // 300, 100) - 1  # more are not kept
         counts = home.marks.counts()
         taken = [reading for report in home.marks.taken for reading in report.readings]
         moments = {(reading.check, reading.name, str(reading.labels), reading.time) for reading in taken}

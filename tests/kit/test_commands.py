@@ -68,6 +68,18 @@ def _print_words(options: argparse.Namespace) -> int:
 WORDS = Command(run=_print_words, configure=_words, examples="  program within words")
 
 
+def _needs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--place", required=True, metavar="DIR")
+    one = parser.add_mutually_exclusive_group(required=True)
+    one.add_argument("-a", action="store_true")
+    one.add_argument("--best", metavar="KIND")
+    parser.add_argument("words", nargs="+", metavar="FROM TO")
+    parser.add_argument("note", nargs="?", metavar="NOTE")
+
+
+NEEDY = Command(run=lambda _: 0, configure=_needs, examples="  program within needy", shared=lambda _: None)
+
+
 def _inner(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--inner", default="nothing")
 
@@ -76,7 +88,12 @@ def _around(command: Command, options: argparse.Namespace) -> int:
     return command.run(options) + 7
 
 
-WITHIN = Program("program within", {"words": (f"{__name__}:WORDS", "print words")}, _inner, _around)
+WITHIN = Program(
+    "program within",
+    {"words": (f"{__name__}:WORDS", "print words"), "needy": (f"{__name__}:NEEDY", "need what must be given")},
+    _inner,
+    _around,
+)
 
 PROGRAM = Program(
     "program",
@@ -153,6 +170,33 @@ def test_help_shows_examples_and_notes(capsys: pytest.CaptureFixture[str], monke
     assert "do something" not in text
     assert dispatch(PROGRAM, []) == 0
     assert "do something" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        (["within", "words"], "usage: program within words [OPTIONS] first [more…]"),
+        (["within", "needy"], "usage: program within needy --place DIR (-a | --best KIND) [OPTIONS] FROM TO [NOTE]"),
+    ],
+)
+def test_help_begins_with_one_line_of_usage(
+    words: list[str], usage: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the arguments, and of the options those that must be given."""
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit):
+        dispatch(PROGRAM, [*words, "--help"])
+    assert capsys.readouterr().out.splitlines()[0] == usage
+
+
+def test_a_command_may_take_other_options_than_the_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    """What it does not take is refused, not ignored."""
+    given = ["--place", "here", "-a", "from", "to", "--inner", "b"]
+    with pytest.raises(SystemExit) as end:
+        dispatch(PROGRAM, ["within", "needy", *given])
+    assert end.value.code == UsageError.exit_code
+    assert "--inner" in capsys.readouterr().err
+    assert dispatch(PROGRAM, ["within", "needy", *given[:-2]]) == 7
 
 
 def test_a_group_alone_is_no_command(capsys: pytest.CaptureFixture[str]) -> None:

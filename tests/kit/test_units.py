@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.units import Duration, Size, format_duration, format_size
+from kit.units import Duration, Size, format_duration, format_roughly, format_size
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,24 @@ def test_size_round_trip(count: int) -> None:
 def test_size_for_people(count: float, text: str) -> None:
     """Rounded to what a person wants to know; never 1024 of a unit."""
     assert format_size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-1, "0s"),
+        (0.9, "0s"),
+        (119, "119s"),
+        (120, "2m"),
+        (7199, "119m"),
+        (7200, "2h"),
+        (172799, "47h"),
+        (9e5, "10d"),
+    ],
+)
+def test_a_rough_duration(seconds: float, text: str) -> None:
+    """One unit, of which there are two at least; never more than there was."""
+    assert format_roughly(seconds) == text
 
 
 @given(st.text())

@@ -6,9 +6,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from wire import limits
+from wire.packages import Package, Packages, PendingUpdate
 from wire.report import (
     STATES,
+    BackupCopy,
+    BackupRun,
     CheckState,
+    Drill,
     Event,
     Gap,
     JobResult,
@@ -111,10 +115,83 @@ LOGS = replace(
 )
 """FULL with the days of logs that came to version 1 later."""
 
+BACKUPS = replace(
+    FULL,
+    backups=[
+        BackupRun(
+            job="shop",
+            source="postgresql",
+            repository="rest:https://home.example:8443/backup/web-1/",
+            started=1699999000.0,
+            finished=1699999420.5,
+            outcome="partial",
+            snapshot="5d" * 32,
+            files=81234,
+            bytes=73014444032,
+            bytes_read=1073741824,
+            bytes_added=268435456,
+            errors=2,
+            verified=True,
+            message="/srv/größe: permission denied",
+            copies=[
+                BackupCopy(repository="/mnt/disk", outcome="done", snapshot="c0" * 32, message="already there"),
+                BackupCopy(repository="s3:https://s3.example/second", outcome="failed", message="no such bucket"),
+            ],
+            next=1700085400.0,
+            last_success=1699912600.0,
+            last_verified=1699912000.0,
+        ),
+        BackupRun(job="web", source="files", repository="/r", started=0.0, finished=1.0, outcome="failed"),
+    ],
+    drills=[
+        Drill(
+            name="shop-quarterly",
+            job="shop",
+            kind="sample",
+            repository="rest:https://home.example:8443/backup/web-1/",
+            started=1699999500.0,
+            finished=1699999620.0,
+            outcome="failed",
+            snapshot="5d" * 32,
+            snapshot_time=1699999000.0,
+            files=4000,
+            bytes=3000000000,
+            total_bytes=73014444032,
+            differing=1,
+            recovery_point=500.0,
+            recovery_time=2920.0,
+            estimated=True,
+            rpo=3600.0,
+            rto=14400.0,
+            assertion="failed",
+            message="1 file differs: /srv/größe",
+            next=1707000000.0,
+        ),
+        Drill(name="d", job="web", kind="full", repository="/r", started=0.0, finished=1.0, outcome="done"),
+    ],
+)
+"""FULL with the runs of backups and drills that came to version 1 after that."""
+
+PACKAGES = replace(
+    FULL,
+    packages=Packages(
+        manager="apt",
+        installed=[
+            Package("libstdc++6", "12.2.0-14", "amd64"),
+            Package("nginx", "1.22.1-9", "amd64", manual=True),
+        ],
+        left_out=3,
+        pending=[PendingUpdate("libstdc++6", "12.2.0-14", "12.2.0-14+deb12u1", True, 1699999999.0)],
+        pending_left_out=1,
+    ),
+)
+"""FULL with the packages that came to version 1 last."""
+
 SMALL = Report(host="h", epoch="e", sequence=1, boot="b", agent="0.1.0", time=0.0, interval=1.0)
 """Nothing but what must be there."""
 
 ids = st.from_regex(limits.ID, fullmatch=True).filter(lambda text: len(text) <= limits.MAX_ID)
+package_names = st.from_regex(limits.PACKAGE, fullmatch=True).filter(lambda text: len(text) <= limits.MAX_NAME)
 names = st.from_regex(limits.NAME, fullmatch=True).filter(lambda text: len(text) <= limits.MAX_NAME)
 measurements = st.from_regex(limits.MEASUREMENT, fullmatch=True).filter(lambda text: len(text) <= limits.MAX_NAME)
 label_names = st.from_regex(limits.LABEL, fullmatch=True).filter(lambda text: len(text) <= limits.MAX_LABEL_NAME)
@@ -204,6 +281,80 @@ logs = st.builds(
         addresses=named,
     ),
 )
+snapshots = st.just("") | st.from_regex(limits.SNAPSHOT, fullmatch=True)
+backups = st.builds(
+    BackupRun,
+    job=names,
+    source=names,
+    repository=values,
+    started=times,
+    finished=times,
+    outcome=st.sampled_from(["done", "partial", "failed"]),
+    snapshot=snapshots,
+    files=counts,
+    bytes=counts,
+    bytes_read=counts,
+    bytes_added=counts,
+    errors=counts,
+    verified=st.booleans(),
+    message=messages,
+    copies=st.lists(
+        st.builds(
+            BackupCopy,
+            repository=values,
+            outcome=st.sampled_from(["done", "failed"]),
+            snapshot=snapshots,
+            message=messages,
+        ),
+        max_size=2,
+    ),
+    next=st.none() | times,
+    last_success=st.none() | times,
+    last_verified=st.none() | times,
+)
+drills = st.builds(
+    Drill,
+    name=names,
+    job=names,
+    kind=st.sampled_from(["sample", "full", "database"]),
+    repository=values,
+    started=times,
+    finished=times,
+    outcome=st.sampled_from(["done", "failed"]),
+    snapshot=snapshots,
+    snapshot_time=st.none() | times,
+    files=counts,
+    bytes=counts,
+    total_bytes=counts,
+    differing=counts,
+    recovery_point=st.none() | spans,
+    recovery_time=st.none() | spans,
+    estimated=st.booleans(),
+    rpo=st.none() | spans,
+    rto=st.none() | spans,
+    assertion=st.sampled_from(["", "held", "failed"]),
+    message=messages,
+    next=st.none() | times,
+)
+packages = st.builds(
+    Packages,
+    manager=st.sampled_from(["apt", "dnf"]),
+    installed=st.lists(
+        st.builds(Package, name=package_names, version=values, architecture=st.just("amd64"), manual=st.booleans()),
+        max_size=2,
+        unique_by=lambda each: each.name,
+    ).map(lambda found: sorted(found, key=lambda each: each.name)),
+    left_out=counts,
+    pending=st.none()
+    | st.lists(
+        st.builds(
+            PendingUpdate, name=package_names, installed=values, candidate=values, security=st.booleans(), since=times
+        ),
+        max_size=2,
+        unique_by=lambda each: each.name,
+    ).map(lambda found: sorted(found, key=lambda each: (not each.security, each.name))),
+    pending_left_out=counts,
+)
 reports = st.builds(
     Report,
     version=st.just(1),
@@ -221,4 +372,7 @@ reports = st.builds(
     events=st.lists(events, max_size=2),
     gaps=st.lists(gaps, max_size=2),
     logs=st.lists(logs, max_size=2),
+    backups=st.lists(backups, max_size=2),
+    drills=st.lists(drills, max_size=2),
+    packages=st.none() | packages,
 )

@@ -32,7 +32,7 @@ def test_every_field_is_on_the_page(repository: Path) -> None:
 
 def test_the_limits_and_names_are_those_of_the_code(repository: Path) -> None:
     text = page(repository)
-    for pattern in (limits.NAME, limits.MEASUREMENT, limits.LABEL):
+    for pattern in (limits.NAME, limits.MEASUREMENT, limits.LABEL, limits.PACKAGE):
         assert f"`{pattern.pattern}`" in text
     assert f"| {limits.MAX_BODY >> 20} MiB; {limits.MAX_DOCUMENT >> 20} MiB |" in text
     counts = [limits.MAX_CHECKS, limits.MAX_READINGS, limits.MAX_JOBS, limits.MAX_EVENTS]
@@ -41,6 +41,10 @@ def test_the_limits_and_names_are_those_of_the_code(repository: Path) -> None:
     assert f"| {limits.MAX_NAME}; {limits.MAX_LABEL_NAME}; {limits.MAX_VALUE} characters |" in text
     assert f"| {limits.MAX_MESSAGE}; {limits.MAX_UNIT} characters |" in text
     assert f"| {limits.MAX_LOGS}; {limits.MAX_SHAPES}; {limits.MAX_SHAPE} characters |" in text
+    assert f"| {limits.MAX_BACKUPS}; {limits.MAX_COPIES}; {limits.MAX_DRILLS} |" in text
+    packages = f"{limits.MAX_PACKAGES:,}; {limits.MAX_PENDING:,}; {limits.MAX_PACKAGES_SIZE >> 10} KiB"
+    assert f"| {packages} |" in text
+    assert f"`{limits.SNAPSHOT.pattern}`" in text
     assert f"| `version` | {VERSION} |" in text
     for name in (protocol.REPORTS, protocol.ENROLL, protocol.REPORT_TYPE):
         assert name in text

@@ -5,28 +5,32 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-from agent.backup.errors import WrongPasswordError
-from agent.backup.format.compression import Compression
-from agent.backup.repository.packer import PACK_SIZE
-from agent.backup.repository.repository import Repository
-from agent.backup.stores.cache import CachedStore, folder_of_caches
-from agent.backup.stores.caches import is_own, remove_old
-from agent.backup.stores.contract import Store, StoreError
-from agent.backup.stores.limit import LimitedStore
-from agent.backup.stores.registry import EXPECTED, open_store
-from agent.backup.stores.retry import RetryingStore
 from agent.cli.backup.options import chosen, require_words, setting
 from agent.cli.backup.output import warn
 from agent.cli.backup.password import ask_password, is_person, told_password, ways
+from agent.paths import state_folder
+from backup.errors import WrongPasswordError
+from backup.format.compression import Compression
+from backup.repository.keys import Meanwhile
+from backup.repository.packer import PACK_SIZE
+from backup.repository.repository import Repository
+from backup.stores.cache import CachedStore, folder_of_caches
+from backup.stores.caches import is_own, remove_old
+from backup.stores.contract import Store, StoreError
+from backup.stores.limit import LimitedStore
+from backup.stores.registry import EXPECTED, open_store
+from backup.stores.retry import RetryingStore
 from kit.errors import UsageError
 from kit.terminal import clean
 from kit.units import format_duration
 
+HOME = "home"
+"""In the place of a location: this host's repository at its collector. A folder of this name is written ./home."""
 TRIES = 3
 """How often a person may type the password."""
 
@@ -42,11 +46,11 @@ def opened(
     locking: Locking,
     *,
     source: str = "",
-    meanwhile: Callable[[], object] | None = None,
+    meanwhile: Meanwhile | None = None,
 ) -> Iterator[Repository]:
     """The repository, locked: `exclusive` keeps everybody else out; a dry run only reads, and then --no-lock counts.
 
-    `meanwhile` may be called while the password's key is derived: what loads a module costs no time there.
+    `meanwhile` may be called while the password's key is derived: what is done there costs no time.
     Raises UsageError, NoRepositoryError, LockedError, WrongPasswordError.
     """
     if getattr(options, "dry_run", False) and locking != "none":
@@ -75,13 +79,26 @@ def opened(
 
 
 def open_place(options: argparse.Namespace, *, source: str = "") -> Store:
-    """The store that is named, which tries again what may pass, and keeps to the limits. Raises UsageError."""
+    """The store that is named, which tries again what may pass, and keeps to the limits.
+
+    Raises UsageError, and HomeAccessError where this host has no repository at home.
+    """
     environment = options.environment.for_stores()
     if options.cacert:
         environment["RESTIC_CACERT"] = options.cacert
     if options.tls_client_cert:
         environment["RESTIC_TLS_CLIENT_CERT"] = options.tls_client_cert
-    store = open_store(place(options, source=source), environment, dict(options.option))
+    location = place(options, source=source)
+    if location == HOME:
+        # Loaded where it is used: libsodium, TLS.
+        from agent.home.backup_access import home_access
+
+        access = home_access(state_folder(options.state_dir))
+        # Home's certificate is signed by its own authority and by no other.
+        environment = {**environment, **access.environment()}
+        environment.pop("RESTIC_TLS_CLIENT_CERT", None)
+        location = access.location
+    store = open_store(location, environment, dict(options.option))
     if options.limit_upload or options.limit_download:
         store = LimitedStore(store, upload=options.limit_upload, download=options.limit_download)
     return RetryingStore(store, report=_report)
@@ -138,9 +155,7 @@ def pack_size(options: argparse.Namespace) -> int:
     return int(text) << 20
 
 
-def _opened(
-    options: argparse.Namespace, store: Store, source: str, meanwhile: Callable[[], object] | None
-) -> Repository:
+def _opened(options: argparse.Namespace, store: Store, source: str, meanwhile: Meanwhile | None) -> Repository:
     hint = setting(options, f"{source}key_hint") or ""
     told = told_password(options, source=source)
     if told is not None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import time
 
-from agent.backup.stores.caches import MAX_AGE, find_caches, remove_old
 from agent.cli.backup.access import cache_folder
 from agent.cli.backup.options import positive
 from agent.cli.backup.output import plural, print_json
+from backup.stores.caches import MAX_AGE, find_caches, remove_old
 from kit.commands import Command
 from kit.errors import HostwardError, UsageError
 from kit.terminal import clean, table

@@ -9,19 +9,19 @@ import sys
 
 import msgspec
 
-from agent.backup.errors import DamagedError, RepositoryError
-from agent.backup.format.config import encode_config
-from agent.backup.format.keyfile import encode_master
-from agent.backup.format.pack import BlobKind
-from agent.backup.format.snapshot import encode_snapshot
-from agent.backup.repository.files import content_of
-from agent.backup.repository.repository import Repository
-from agent.backup.restore.locate import find_folder
-from agent.backup.select.snapshots import find_snapshot
-from agent.backup.stores.contract import FileKind
 from agent.cli.backup.access import opened
 from agent.cli.backup.output import harmless_json
 from agent.cli.backup.picking import all_snapshots
+from backup.errors import DamagedError, RepositoryError
+from backup.format.config import encode_config
+from backup.format.keyfile import encode_master
+from backup.format.pack import BlobKind
+from backup.format.snapshot import encode_snapshot
+from backup.repository.files import content_of
+from backup.repository.repository import Repository
+from backup.restore.locate import find_folder
+from backup.select.snapshots import find_snapshot
+from backup.stores.contract import FileKind
 from kit.commands import Command
 from kit.errors import UsageError
 from kit.terminal import clean

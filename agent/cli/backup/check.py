@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from agent.backup.errors import RepositoryError
-from agent.backup.maintain.check import CheckOptions, CheckReport, Hint, Problem, check
-from agent.backup.select.sizes import parse_subset
 from agent.cli.backup.access import opened
 from agent.cli.backup.options import parsed
 from agent.cli.backup.output import plural, print_error, print_json, print_path, warn
 from agent.cli.backup.progress import Phase, progress
+from backup.errors import RepositoryError
+from backup.maintain.check import CheckOptions, CheckReport, Hint, Problem, check
+from backup.select.sizes import parse_subset
 from kit.commands import Command
 from kit.errors import UsageError
 from kit.terminal import paint

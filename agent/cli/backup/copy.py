@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from agent.backup.errors import RepositoryError
-from agent.backup.maintain.copy import Copied, CopyOptions, copy
 from agent.cli.backup.access import opened
 from agent.cli.backup.options import add_access
 from agent.cli.backup.output import plural, print_json
 from agent.cli.backup.picking import add_filters, pick_all
 from agent.cli.backup.progress import Phase, print_line, progress
+from backup.errors import RepositoryError
+from backup.maintain.copy import Copied, CopyOptions, copy
 from kit.commands import Command
 
 

@@ -6,14 +6,14 @@ import argparse
 import dataclasses
 import os
 
-from agent.backup.errors import RepositoryError
-from agent.backup.maintain.diff import Change, DiffStats, diff
-from agent.backup.restore.locate import find_folder
-from agent.backup.select.snapshots import find_snapshot
 from agent.cli.backup.access import opened
 from agent.cli.backup.output import print_json, print_path, warn
 from agent.cli.backup.picking import all_snapshots
 from agent.cli.backup.shapes import text_of
+from backup.errors import RepositoryError
+from backup.maintain.diff import Change, DiffStats, diff
+from backup.restore.locate import find_folder
+from backup.select.snapshots import find_snapshot
 from kit.commands import Command
 from kit.terminal import table
 from kit.units import format_size

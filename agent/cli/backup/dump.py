@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from agent.backup.format.node import FILE
-from agent.backup.restore.dump import Archive, dump
-from agent.backup.restore.locate import find_entry
 from agent.cli.backup.access import opened
 from agent.cli.backup.picking import add_at, add_filters, name_and_rest, pick
+from backup.format.node import FILE
+from backup.restore.dump import Archive, dump
+from backup.restore.locate import find_entry
 from kit.commands import Command
 from kit.errors import HostwardError, UsageError
 from kit.terminal import clean

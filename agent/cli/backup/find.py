@@ -8,11 +8,18 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from agent.backup.errors import RepositoryError
-from agent.backup.format.gotime import format_moment
-from agent.backup.format.pack import BlobKind
-from agent.backup.format.snapshot import Snapshot
-from agent.backup.maintain.find import (
+from agent.cli.backup.access import opened
+from agent.cli.backup.ls import long_line
+from agent.cli.backup.options import parsed
+from agent.cli.backup.output import local_time, print_json, print_path, warn
+from agent.cli.backup.picking import add_at, add_filters, pick, pick_all
+from agent.cli.backup.shapes import match_object, text_of
+from agent.cli.backup.times import parse_time
+from backup.errors import RepositoryError
+from backup.format.gotime import format_moment
+from backup.format.pack import BlobKind
+from backup.format.snapshot import Snapshot
+from backup.maintain.find import (
     FindOptions,
     FoundEntry,
     FoundObject,
@@ -21,16 +28,9 @@ from agent.backup.maintain.find import (
     find_objects,
     in_packs,
 )
-from agent.backup.repository.repository import Repository
-from agent.backup.select.filters import Filter
-from agent.backup.select.snapshots import newest_first
-from agent.cli.backup.access import opened
-from agent.cli.backup.ls import long_line
-from agent.cli.backup.options import parsed
-from agent.cli.backup.output import local_time, print_json, print_path, warn
-from agent.cli.backup.picking import add_at, add_filters, pick, pick_all
-from agent.cli.backup.shapes import match_object, text_of
-from agent.cli.backup.times import parse_time
+from backup.repository.repository import Repository
+from backup.select.filters import Filter
+from backup.select.snapshots import newest_first
 from kit.commands import Command
 from kit.errors import UsageError
 

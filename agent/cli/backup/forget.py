@@ -5,12 +5,6 @@ from __future__ import annotations
 import argparse
 import time
 
-from agent.backup.errors import RepositoryError
-from agent.backup.format.snapshot import Snapshot
-from agent.backup.maintain.forget import forget
-from agent.backup.select.policy import GroupDecision, Policy, decide, parse_count
-from agent.backup.select.snapshots import Grouping, find_snapshots, parse_tags
-from agent.backup.select.spans import NO_SPAN, Span
 from agent.cli.backup.access import opened
 from agent.cli.backup.options import parsed
 from agent.cli.backup.output import plural, print_json, warn
@@ -19,10 +13,16 @@ from agent.cli.backup.progress import Phase, progress
 from agent.cli.backup.pruning import add_rules, print_pruned, prune_options
 from agent.cli.backup.shapes import Object, snapshot_object
 from agent.cli.backup.snapshots import snapshot_table
-from agent.zones import zone_of
+from backup.errors import RepositoryError
+from backup.format.snapshot import Snapshot
+from backup.maintain.forget import forget
+from backup.select.policy import GroupDecision, Policy, decide, parse_count
+from backup.select.snapshots import Grouping, find_snapshots, parse_tags
+from backup.select.spans import NO_SPAN, Span
 from kit.commands import Command
 from kit.errors import UsageError
 from kit.terminal import clean
+from kit.zones import zone_of
 
 _COUNTS = {"last": "l", "hourly": "H", "daily": "d", "weekly": "w", "monthly": "m", "yearly": "y"}
 _SPANS = ("within", "within_hourly", "within_daily", "within_weekly", "within_monthly", "within_yearly")
@@ -91,6 +91,7 @@ def run(options: argparse.Namespace) -> int:
                 now=time.time_ns(),
                 local=zone_of(""),
                 may_remove_all=options.unsafe_allow_remove_all,
+                everything=snapshots,
             )
             going = [snapshot for group in groups for snapshot in group.removed]
             _print(groups, policy, options)
@@ -167,6 +168,7 @@ FORGET = Command(
   hostward backup forget 5c4f17a2                          this one""",
     notes="""\
 The rules are restic's, and so are their answers. They hold for each group by itself: by default for the snapshots of
-one host and one set of paths. Without a rule nothing is forgotten.
+one host and one set of paths. Without a rule nothing is forgotten. WAL of PostgreSQL is kept as long as a base backup
+of its cluster is older.
 exit codes: 0 done; 1 failed; 2 bad usage; 10 no repository; 11 locked; 12 wrong password.""",
 )

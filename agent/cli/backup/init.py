@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
-from agent.backup.repository.repository import Repository
 from agent.cli.backup.access import open_place
 from agent.cli.backup.password import ask_new_password, told_password, ways
+from backup.repository.repository import Repository
 from kit.commands import Command
 
 

@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 
 from agent import credentials
+from agent.backups.job.rates import rate_of
+from agent.backups.job.tags import tag_of
 from agent.cli.backup.options import PREFIXES, Environment
 from agent.config.backup_jobs import load_backup_jobs
 from agent.config.backups import BackupOptions
+from agent.config.repositories import Access
 from agent.paths import configuration_file
-from kit.errors import HostwardError, UsageError
+from kit.errors import UsageError
 from kit.options.words import literal
 from kit.terminal import clean
 
@@ -67,28 +70,46 @@ def use_access(options: argparse.Namespace, name: str, job: BackupOptions) -> No
     What the command line says outweighs it; other variables of the environment do not. Raises SecretError,
     and HostwardError for a file of credentials that is none.
     """
-    hidden = {prefix + variable for prefix in PREFIXES for variable in _ACCESS}
-    environment = Environment({key: value for key, value in options.environment.items() if key not in hidden})
-    if job.environment_file is not None:
-        environment.update(read_environment(job.environment_file))
-    environment["HOSTWARD_REPOSITORY"] = job.repository
-    if not (options.password_file or options.password_command or options.insecure_no_password):
-        if job.password_file is not None:
-            environment["HOSTWARD_PASSWORD"] = credentials.read_secret(job.password_file)
-        elif job.password_command:
-            environment["HOSTWARD_PASSWORD_COMMAND"] = shlex.join(job.password_command)
-    options.environment = environment
+    use_repository(options, job)
     if options.compression is None:
         options.compression = job.compression
     if options.pack_size is None:
         options.pack_size = str(job.pack_size >> 20)
-    if options.limit_upload is None and job.limit_upload is not None:
-        options.limit_upload = max(1, job.limit_upload >> 10)
-    if options.limit_download is None and job.limit_download is not None:
-        options.limit_download = max(1, job.limit_download >> 10)
+    if options.limit_upload is None:
+        options.limit_upload = rate_of(job, "upload")
+    if options.limit_download is None:
+        options.limit_download = rate_of(job, "download")
     options.retry_lock = options.retry_lock or float(job.retry_lock)
-    options.cacert = options.cacert or job.cacert
     options.no_extra_verify |= not job.extra_verify
+
+
+def use_repository(options: argparse.Namespace, place: Access) -> None:
+    """The same of a repository alone, be it a job's own or one of its copies."""
+    hidden = {prefix + variable for prefix in PREFIXES for variable in _ACCESS}
+    environment = Environment({key: value for key, value in options.environment.items() if key not in hidden})
+    if place.environment_file is not None:
+        environment.update(credentials.read_environment(place.environment_file))
+    environment["HOSTWARD_REPOSITORY"] = place.repository
+    if not (options.password_file or options.password_command or options.insecure_no_password):
+        if place.password_file is not None:
+            environment["HOSTWARD_PASSWORD"] = credentials.read_secret(place.password_file)
+        elif place.password_command:
+            environment["HOSTWARD_PASSWORD_COMMAND"] = shlex.join(place.password_command)
+    options.environment = environment
+    options.cacert = options.cacert or place.cacert
+
+
+def options_of_copy(options: argparse.Namespace, job: argparse.Namespace, place: Access) -> argparse.Namespace:
+    """The options for one of a job's copies: `options` as the command was given them, `job` with all that the job
+    says. Nothing that opens the job's own repository is among them. Raises as `use_access`.
+    """
+    found = copy.copy(job)
+    found.environment = options.environment
+    for name in ("repository", "repository_file", "password_file", "password_command", "key_hint", "cacert"):
+        setattr(found, name, None)
+    found.insecure_no_password = False
+    use_repository(found, place)
+    return found
 
 
 def use_scope(options: argparse.Namespace, job: BackupOptions) -> None:
@@ -110,33 +131,13 @@ def options_of_job(options: argparse.Namespace, name: str, job: BackupOptions) -
     use_access(options, name, job)
     use_scope(options, job)
     options.paths = list(job.paths)
-    options.tag = [*job.tags, *options.tag]
+    options.tag = [*job.tags, tag_of(name), *options.tag]
     options.host = options.host or job.host or None
     options.read_concurrency = options.read_concurrency or job.read_concurrency
     for flag in ("ignore_inode", "ignore_ctime", "with_atime", "skip_if_unchanged"):
         setattr(options, flag, getattr(options, flag) or getattr(job, flag))
     options.watched = name if job.watch else None
     return options
-
-
-def read_environment(place: str) -> dict[str, str]:
-    """The variables in a file or a credential: a line `NAME=VALUE` each, empty ones and those with # left out.
-
-    A value may stand in quotes. Raises SecretError, and HostwardError for another line; neither holds any of it.
-    """
-    found = {}
-    for number, line in enumerate(credentials.read_secret(place).splitlines(), 1):
-        text = line.strip()
-        if not text or text.startswith("#"):
-            continue
-        name, equals, value = text.partition("=")
-        name, value = name.strip(), value.strip()
-        if not equals or not name.isidentifier() or "\0" in value:
-            raise HostwardError(f"{clean(place)}:{number}: expected NAME=VALUE")
-        if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-            value = value[1:-1]
-        found[name] = value
-    return found
 
 
 def _near(name: str, jobs: Mapping[str, BackupOptions]) -> str:

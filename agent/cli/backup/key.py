@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 
-from agent.backup.errors import RepositoryError
-from agent.backup.repository.keys import add_key, read_keys, remove_key
-from agent.backup.repository.repository import Repository
-from agent.backup.stores.contract import FileKind
 from agent.cli.backup.access import opened
 from agent.cli.backup.output import local_time, warn
 from agent.cli.backup.password import ask_new_password, read_password_file
+from backup.errors import RepositoryError
+from backup.repository.keys import add_key, read_keys, remove_key
+from backup.repository.repository import Repository
+from backup.stores.contract import FileKind
 from kit.commands import Command
 from kit.errors import UsageError
 from kit.terminal import clean, table

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from agent.backup.stores.contract import FileKind
 from agent.cli.backup.access import opened
+from backup.stores.contract import FileKind
 from kit.commands import Command
 from kit.errors import UsageError
 

@@ -8,15 +8,15 @@ import posixpath
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from agent.backup.errors import RepositoryError
-from agent.backup.format.instant import instant_nanoseconds
-from agent.backup.format.node import Node
-from agent.backup.maintain.walk import Visited, walk
-from agent.backup.restore.locate import find_entry
 from agent.cli.backup.access import opened
 from agent.cli.backup.output import local_time, print_json, print_path, warn
 from agent.cli.backup.picking import Picked, add_at, add_filters, name_and_rest, pick
 from agent.cli.backup.shapes import mode_text, node_object, snapshot_object
+from backup.errors import RepositoryError
+from backup.format.instant import instant_nanoseconds
+from backup.format.node import Node
+from backup.maintain.walk import Visited, walk
+from backup.restore.locate import find_entry
 from kit.commands import Command
 from kit.errors import UsageError
 from kit.terminal import clean

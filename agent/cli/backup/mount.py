@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Mount, and wait until it is unmounted."""
     try:
-        from agent.backup.mount import mount  # takes the library of FUSE, which not every host has
+        from backup.mount import mount  # takes the library of FUSE, which not every host has
     except (ImportError, OSError) as error:
         raise HostwardError(
             f"mounting takes FUSE, which is not installed ({error}): install the system's package fuse3, and run "

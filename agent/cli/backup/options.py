@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from agent.backup.stores.registry import has_password
+from backup.stores.registry import has_password
 from kit.errors import UsageError
 from kit.units import Duration
 
@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the repository (docs/backup.md has the environment variables)")
     add_access(group, "")
     group.add_argument("--job", metavar="NAME", help="the repository and password of this backup job")
-    group.add_argument("--config", type=Path, metavar="FILE", help="with the jobs; /etc/hostward/agent.toml")
+    _add_places(group)
     group.add_argument("--no-cache", action="store_true", help="keep no copies of indexes and trees on this host")
     group.add_argument("--cache-dir", metavar="DIR", help="where these copies are kept")
     group.add_argument("--cleanup-cache", action="store_true", help="remove caches that nobody used for 30 days")
@@ -59,6 +59,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     shown.add_argument("-v", "--verbose", action="count", default=0, help="show more; twice: each file")
 
 
+def configure_without_repository(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a command that opens none."""
+    _add_places(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(job=None)
+
+
+def _add_places(group: argparse._ActionsContainer) -> None:
+    group.add_argument("--config", type=Path, metavar="FILE", help="with the jobs; /etc/hostward/agent.toml")
+    group.add_argument("--state-dir", type=Path, metavar="DIR", help="with the runs; /var/lib/hostward")
+
+
 def add_access(group: argparse._ActionsContainer, source: str) -> None:
     """Options that name a repository and its password. `source` stands before each: `from-`, or nothing."""
     short = not source
@@ -67,7 +79,7 @@ def add_access(group: argparse._ActionsContainer, source: str) -> None:
         f"--{source}repo",
         dest=f"{source.replace('-', '_')}repository",
         metavar="PLACE",
-        help="/PATH, sftp:…, s3:… or rest:https://…",
+        help="/PATH, sftp:…, s3:…, rest:https://… or home",
     )
     group.add_argument(f"--{source}repository-file", metavar="FILE", help="a file that names the repository")
     group.add_argument(

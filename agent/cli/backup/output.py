@@ -7,11 +7,12 @@ import contextlib
 import io
 import json
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 
-from agent.backup.format.gotime import parse_moment
 from agent.cli.backup.progress import compact, make_way, print_line
+from backup.format.gotime import parse_moment
 from kit.terminal import clean
+from kit.units import format_roughly
 
 
 def prepare() -> None:
@@ -54,12 +55,20 @@ def print_error(message: str, options: argparse.Namespace, **about: str) -> None
         warn(message)
 
 
-def local_time(time: str | datetime) -> str:
-    """A time of the repository, on this host's clock, to the second."""
-    moment = parse_moment(time).datetime() if isinstance(time, str) else time
+def local_time(time: str | datetime | float) -> str:
+    """A time of the repository, or seconds since the epoch, on this host's clock, to the second."""
+    if isinstance(time, float):
+        moment = datetime.fromtimestamp(time, UTC)
+    else:
+        moment = parse_moment(time).datetime() if isinstance(time, str) else time
     with contextlib.suppress(OverflowError):  # the first and the last day that there are have no other zone
         moment = moment.astimezone()
     return moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def ago(time: float | None, now: float) -> str:
+    """How long ago that was, for a column: `3h ago`; `-` for never."""
+    return "-" if time is None else f"{format_roughly(now - time)} ago"
 
 
 def plural(count: int, word: str) -> str:

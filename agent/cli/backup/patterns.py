@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from agent.backup.select.filters import Excludes, Includes, parse_pattern_file
+from backup.select.filters import Excludes, Includes, parse_pattern_file
 from kit.errors import UsageError
 from kit.terminal import clean
 

@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from agent.backup.errors import RepositoryError
-from agent.backup.format.snapshot import Snapshot
-from agent.backup.repository.repository import Repository
-from agent.backup.restore.locate import find_folder
-from agent.backup.select.snapshots import LATEST, SnapshotFilter, find_snapshot, find_snapshots, parse_at
 from agent.cli.backup.options import setting
 from agent.cli.backup.output import warn
-from agent.zones import zone_of
+from backup.errors import RepositoryError
+from backup.format.snapshot import Snapshot
+from backup.repository.repository import Repository
+from backup.restore.locate import find_folder
+from backup.select.snapshots import LATEST, SnapshotFilter, find_snapshot, find_snapshots, parse_at
+from kit.zones import zone_of
 
 
 class Picked(NamedTuple):
@@ -75,6 +75,8 @@ def pick(repository: Repository, options: argparse.Namespace, name: str) -> Pick
     """
     at = parse_at(options.at, zone_of("")) if options.at is not None else None
     snapshot, subfolder = find_snapshot(all_snapshots(repository), name, filter_of(options), at=at)
+    # Who can only add to a repository can add what is no index: all that the others know of comes back all the same.
+    repository.load_index(on_damaged=lambda _name, error: warn(f"left out: {error}; `repair index` replaces it"))
     tree = find_folder(repository, snapshot.root, os.fsencode(subfolder))
     return Picked(replace(snapshot, tree=tree), tree, subfolder)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from agent.backup.maintain.prune import prune
 from agent.cli.backup.access import opened
 from agent.cli.backup.progress import Phase, progress
 from agent.cli.backup.pruning import add_rules, print_pruned, prune_options
+from backup.maintain.prune import prune
 from kit.commands import Command
 
 

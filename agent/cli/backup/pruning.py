@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from agent.backup.errors import RepositoryError
-from agent.backup.maintain.prune import PruneOptions, PruneResult
-from agent.backup.maintain.prune_plan import PruneRules
-from agent.backup.select.sizes import parse_size, parse_unused_limit
 from agent.cli.backup.access import pack_size
 from agent.cli.backup.options import parsed
 from agent.cli.backup.output import print_json, warn
 from agent.cli.backup.shapes import Object
+from backup.errors import RepositoryError
+from backup.maintain.prune import PruneOptions, PruneResult
+from backup.maintain.prune_plan import PruneRules
+from backup.select.sizes import parse_size, parse_unused_limit
 from kit.errors import UsageError
 from kit.units import format_size
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import argparse
 
-from agent.backup.errors import RepositoryError
-from agent.backup.format.pack import PackedBlob
-from agent.backup.maintain.repair_index import RepairIndexOptions, repair_index
-from agent.backup.maintain.repair_packs import repair_packs
-from agent.backup.maintain.repair_snapshots import RepairSnapshotsOptions, repair_snapshots
-from agent.backup.repository.repository import Repository
-from agent.backup.stores.contract import FileKind
 from agent.cli.backup.access import opened
 from agent.cli.backup.output import plural, print_json, print_path, warn
 from agent.cli.backup.picking import add_filters, pick_all
 from agent.cli.backup.progress import Phase, progress
 from agent.cli.backup.replacing import Teller
+from backup.errors import RepositoryError
+from backup.format.pack import PackedBlob
+from backup.maintain.repair_index import RepairIndexOptions, repair_index
+from backup.maintain.repair_packs import repair_packs
+from backup.maintain.repair_snapshots import RepairSnapshotsOptions, repair_snapshots
+from backup.repository.repository import Repository
+from backup.stores.contract import FileKind
 from kit.commands import Command
 
 _NOTES = """\

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from agent.backup.maintain.replace import Replacement
 from agent.cli.backup.output import plural, print_json
+from backup.maintain.replace import Replacement
 
 
 class Teller:

@@ -10,10 +10,17 @@ from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from agent.backup.errors import DamagedError, RepositoryError
-from agent.backup.repository.repository import Repository
-from agent.backup.restore.locate import find_entry
-from agent.backup.restore.options import (
+from agent.cli.backup.access import opened
+from agent.cli.backup.options import positive
+from agent.cli.backup.output import local_time, plural, print_error, print_json, print_path, warn
+from agent.cli.backup.patterns import add_patterns, patterns_of
+from agent.cli.backup.picking import add_at, add_filters, name_and_rest, pick
+from agent.cli.backup.progress import progress
+from agent.cli.backup.shapes import Object, text_of
+from backup.errors import DamagedError, RepositoryError
+from backup.repository.repository import Repository
+from backup.restore.locate import find_entry
+from backup.restore.options import (
     Action,
     Options,
     Overwrite,
@@ -24,14 +31,7 @@ from agent.backup.restore.options import (
     only,
     only_paths,
 )
-from agent.backup.restore.restorer import Restorer
-from agent.cli.backup.access import opened
-from agent.cli.backup.options import positive
-from agent.cli.backup.output import local_time, plural, print_error, print_json, print_path, warn
-from agent.cli.backup.patterns import add_patterns, patterns_of
-from agent.cli.backup.picking import add_at, add_filters, name_and_rest, pick
-from agent.cli.backup.progress import progress
-from agent.cli.backup.shapes import Object, text_of
+from backup.restore.restorer import Restorer
 from kit.commands import Command
 from kit.errors import UsageError
 from kit.progress import Status, clock

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from agent.backup.errors import RepositoryError
-from agent.backup.maintain.rewrite import RewriteOptions, rewrite
 from agent.cli.backup.access import opened
 from agent.cli.backup.options import parsed
 from agent.cli.backup.output import print_path
@@ -13,6 +11,8 @@ from agent.cli.backup.patterns import add_patterns, patterns_of
 from agent.cli.backup.picking import add_filters, pick_all
 from agent.cli.backup.replacing import Teller
 from agent.cli.backup.times import parse_time
+from backup.errors import RepositoryError
+from backup.maintain.rewrite import RewriteOptions, rewrite
 from kit.commands import Command
 
 

@@ -4,36 +4,30 @@ from __future__ import annotations
 
 import argparse
 import glob
-import hashlib
 import os
 import sys
-from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, cast
 
-import msgspec
-
-from agent.backup.archive.plan import Plan
-from agent.backup.archive.report import Became, OnEntry, Outcome, Problem, Progress
-from agent.backup.archive.targets import absolute
-from agent.backup.errors import PartialError
-from agent.backup.repository.repository import Repository
-from agent.backup.select.snapshots import Grouping, parse_tags
-from agent.backup.stores.caches import use_cache
-from agent.cli.backup.access import cache_folder, opened, pack_size
-from agent.cli.backup.options import parsed, positive, setting
-from agent.cli.backup.output import plural, print_error, print_json, print_path, warn
+from agent.backups.programs import Output
+from agent.backups.sources.contract import Contents
+from agent.cli.backup.access import opened
+from agent.cli.backup.options import parsed, positive
+from agent.cli.backup.output import print_error
 from agent.cli.backup.patterns import read_named
-from agent.cli.backup.progress import make_way, progress
-from agent.cli.backup.scope import add_scope, scope_of
-from agent.cli.backup.shapes import Object, text_of
-from agent.cli.backup.stream import CommandStream
-from agent.cli.backup.times import parse_time
+from agent.cli.backup.progress import print_line
+from agent.cli.backup.saving import Ahead, plan_of, require_all, save, tell
+from agent.cli.backup.scope import add_scope
+from backup.errors import PartialError
+from backup.select.snapshots import Grouping
 from kit.commands import Command
 from kit.errors import HostwardError, UsageError
-from kit.progress import Status, clock
 from kit.terminal import clean
-from kit.units import format_size
+
+if TYPE_CHECKING:  # it takes a tenth of a second to load
+    from backup.archive.streams import Readable
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -74,6 +68,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--with-atime", action="store_true", help="keep the times of access")
     parser.add_argument("--read-concurrency", type=positive, metavar="N", help="processes that read files")
     parser.set_defaults(watched=None)
+    # How the agent runs a job: it keeps the record itself, which is the one line on standard output.
+    parser.add_argument("--for-agent", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--no-scan", action="store_true", help="count nothing ahead to know how much is left")
 
 
@@ -83,17 +79,21 @@ def run(options: argparse.Namespace) -> int:
     if is_stream or all("/" in path for path in options.paths):
         return _run(options)
     # The configuration takes long to load, and a path names no job.
-    from agent.cli.backup.jobs import jobs_among, options_of_job
+    from agent.cli.backup.jobs import jobs_among
 
     jobs = jobs_among(options, options.paths)
     if not jobs:
         return _run(options)
+    from agent.cli.backup.job_run import run_job
+
     if options.files_from or options.files_from_verbatim or options.files_from_raw:
         raise UsageError("a job says what it saves: expected no --files-from")
     codes = []
     for name, job in jobs.items():
+        if len(jobs) > 1 and not (options.quiet or options.json):
+            print_line(f"job {name}:")
         try:
-            _run(options_of_job(options, name, job))
+            run_job(options, name, job)
         except (HostwardError, OSError) as error:
             if len(jobs) == 1:
                 raise
@@ -118,20 +118,35 @@ def _run(options: argparse.Namespace) -> int:
     if not is_stream and not targets:
         job = f"; the job is run by `hostward backup run {clean(options.job)}`" if options.job else ""
         raise UsageError(f"there is nothing to save: name files or folders{job}")
-    plan = plan_of(options, targets)
-    with opened(options, "write", meanwhile=_load) as repository:
-        outcome, elapsed = _save(repository, plan, options)
-    _tell(outcome, elapsed, options)
-    if outcome.problem_count:
-        made = "a dry run" if options.dry_run else "the snapshot was made"
-        are = "it is" if outcome.problem_count == 1 else "they are"
-        raise PartialError(f"{plural(outcome.problem_count, 'path')} could not be saved as {are}; {made}")
+    contents = _contents(options, targets)
+    plan = plan_of(options, contents)
+    ahead = Ahead(plan)
+    with opened(options, "write", meanwhile=ahead.begin) as repository:
+        outcome, elapsed = save(repository, plan, contents, options, early=ahead.look)
+    tell(outcome, elapsed, options)
+    require_all(outcome, options)
     return 0
 
 
-def _load() -> None:
-    """Load what makes snapshots, which takes a tenth of a second."""
-    from agent.backup.archive import backup as backup
+def _contents(options: argparse.Namespace, targets: list[bytes]) -> Contents:
+    """The paths, or the stream, which is opened when its turn comes."""
+    if not (options.stdin or options.stdin_from_command):
+        return Contents(paths=tuple(targets))
+    # What makes snapshots takes a tenth of a second to load, which others do while they wait.
+    from backup.archive.streams import Stream, clean_path
+
+    read = _read_stdin if options.stdin else partial(_read_program, options.paths)
+    return Contents(streams=(Stream(clean_path(options.stdin_filename), read, mode=0o644),))
+
+
+def _read_stdin() -> AbstractContextManager[Readable]:
+    return nullcontext(cast("Readable", sys.stdin.buffer))  # it has `readinto`, which its type does not say
+
+
+def _read_program(words: list[str]) -> AbstractContextManager[Readable]:
+    program, *arguments = words
+    program = str(Path(program).absolute()) if "/" in program else program
+    return Output([program, *arguments], environment=os.environ, folder=str(Path.cwd()), then="no snapshot was made")
 
 
 def targets_of(options: argparse.Namespace) -> list[bytes]:
@@ -153,161 +168,6 @@ def targets_of(options: argparse.Namespace) -> list[bytes]:
     if any(not target or b"\0" in target for target in targets):
         raise UsageError("an empty path, or one with a NUL, names nothing that could be saved")
     return targets
-
-
-def plan_of(options: argparse.Namespace, targets: list[bytes]) -> Plan:
-    """What the options ask for. Raises UsageError."""
-    return Plan(
-        targets=tuple(targets),
-        scope=scope_of(options),
-        excludes=tuple(options.exclude),
-        tags=tuple(tag for text in options.tag for tag in parse_tags(text) if tag),
-        hostname=setting(options, "host") or "",
-        moment=parse_time(options.time) if options.time else None,
-        parent=options.parent or "",
-        group_by=options.group_by,
-        force=options.force,
-        ignore_ctime=options.ignore_ctime,
-        ignore_inode=options.ignore_inode,
-        with_atime=options.with_atime,
-        skip_if_unchanged=options.skip_if_unchanged,
-        dry_run=options.dry_run,
-        pack_size=pack_size(options),
-        workers=options.read_concurrency or 0,
-    )
-
-
-def _save(repository: Repository, plan: Plan, options: argparse.Namespace) -> tuple[Outcome, float]:
-    from agent.backup.archive.backup import run_backup
-
-    seen: list[Progress] = [Progress()]
-
-    def note(now: Progress) -> None:
-        seen[0] = now
-
-    def problem(found: Problem) -> None:
-        print_error(f"{found.path}: {found.reason}", options, item=found.path, during="archival")
-
-    with progress(options, lambda: _status(seen[0]), lambda elapsed: _status_object(seen[0], elapsed)) as display:
-        if options.stdin or options.stdin_from_command:
-            outcome = _save_stream(repository, plan, options, note)
-        else:
-            cache = _cache(repository, plan, options)
-            watching = None
-            if options.watched is not None and cache is not None:
-                from agent.cli.backup.watching import Watching
-
-                watching = Watching.begin(repository, plan, options.watched, cache, options.environment)
-            if watching and options.quiet and not options.json and not watching.advice.is_answered:
-                warn(watching.said)
-            elif watching and not (options.json or options.quiet):
-                make_way()
-                print(watching.said)
-            outcome = run_backup(
-                repository,
-                watching.plan if watching else plan,
-                on_progress=note,
-                on_problem=problem,
-                cache=cache,
-                changed_folders=watching.advice.changed if watching else None,
-                scan_ahead=display.shown and not options.no_scan,
-                on_entry=_list_entry(options) if options.verbose > 1 and not options.quiet else None,
-            )
-            if watching:
-                watching.end(outcome)
-        return outcome, display.elapsed
-
-
-def _list_entry(options: argparse.Namespace) -> OnEntry:
-    def tell(became: Became, path: bytes, size: int) -> None:
-        if options.json:
-            print_json({"message_type": "verbose_status", "action": became, "item": text_of(path)})
-        else:
-            saved = became is not Became.UNCHANGED and not path.endswith(b"/")
-            print_path(f"{became:<9} ", path, f", {format_size(size)}" if saved else "")
-
-    return tell
-
-
-def _save_stream(
-    repository: Repository, plan: Plan, options: argparse.Namespace, note: Callable[[Progress], None]
-) -> Outcome:
-    from agent.backup.archive.backup import run_stream
-
-    if options.stdin:
-        return run_stream(repository, plan, sys.stdin.buffer, options.stdin_filename, on_progress=note)
-    with CommandStream(options.paths) as stream:
-        # It only has `readinto`, which is all that is asked for.
-        return run_stream(repository, plan, cast(BinaryIO, stream), options.stdin_filename, on_progress=note)
-
-
-def _cache(repository: Repository, plan: Plan, options: argparse.Namespace) -> Path | None:
-    """The file in which the next run finds what folders were; None where none may be kept."""
-    folder = cache_folder(options)
-    if folder is None:
-        return None
-    try:
-        folder = use_cache(folder, repository.config.id)
-    except OSError:  # a cache is no reason to save nothing
-        return None
-    names = b"\0".join([os.fsencode(plan.hostname), *map(absolute, plan.targets)])
-    return folder / f"folders-{hashlib.sha256(names).hexdigest()[:16]}"
-
-
-def _status(now: Progress) -> Status:
-    errors = f", {plural(now.problems, 'error')}" if now.problems else ""
-    return Status(now.size, now.total_size, f"{now.files:,} files{errors}", text_of(now.current))
-
-
-def _status_object(now: Progress, elapsed: float) -> Object:
-    total, done = now.total_size or 0, now.size
-    shown: Object = {"message_type": "status"}
-    if elapsed >= 1:
-        shown["seconds_elapsed"] = int(elapsed)
-    if done and total > done:
-        shown["seconds_remaining"] = int(elapsed * (total - done) / done)
-    shown["percent_done"] = min(done / total, 1.0) if total else 0.0
-    for name, value in (
-        ("total_files", now.total_files),
-        ("files_done", now.files),
-        ("total_bytes", total),
-        ("bytes_done", done),
-        ("error_count", now.problems),
-    ):
-        if value:
-            shown[name] = value
-    if now.current:
-        shown["current_files"] = [text_of(now.current)]
-    return shown
-
-
-def _tell(outcome: Outcome, elapsed: float, options: argparse.Namespace) -> None:
-    summary, snapshot = outcome.summary, outcome.snapshot
-    figures: Object = msgspec.to_builtins(summary)
-    if options.json:
-        times = {name: figures.pop(name) for name in ("backup_start", "backup_end")}
-        shown = {"message_type": "summary", **figures, "total_duration": round(elapsed, 9), **times}
-        if snapshot.id:
-            shown["snapshot_id"] = snapshot.id
-        if options.dry_run:
-            shown["dry_run"] = True
-        print_json(shown)
-        return
-    if options.quiet:
-        return
-    if snapshot.parent:
-        print(f"compared with snapshot {snapshot.parent[:8]}")
-    for what, name in (("files", "files"), ("folders", "dirs")):
-        new, changed, same = (figures[f"{name}_{kind}"] for kind in ("new", "changed", "unmodified"))
-        print(f"{what + ':':<9} {new:,} new, {changed:,} changed, {same:,} unchanged")
-    would = "would add" if options.dry_run else "added"
-    print(f"{would} {format_size(summary.data_added)}, stored as {format_size(summary.data_added_packed)}")
-    count, size = plural(summary.total_files_processed, "file"), format_size(summary.total_bytes_processed)
-    print(f"saw {count}, {size}, in {clock(elapsed)}")
-    if snapshot.id:
-        print(f"snapshot {snapshot.short_id} saved")
-    elif not options.dry_run:
-        print("nothing has changed: no snapshot was made")
 
 
 RUN = Command(

@@ -6,11 +6,11 @@ import argparse
 import os
 from typing import cast
 
-from agent.backup.archive.scope import Scope
-from agent.backup.select.filters import CACHE_MARK, Mark
-from agent.backup.select.sizes import parse_size
 from agent.cli.backup.options import parsed
 from agent.cli.backup.patterns import add_patterns, patterns_of
+from backup.archive.scope import Scope
+from backup.select.filters import CACHE_MARK, Mark
+from backup.select.sizes import parse_size
 
 
 def add_scope(parser: argparse.ArgumentParser) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from agent.backup.format.node import FILE, Node
-from agent.backup.format.snapshot import Snapshot, encode_snapshot
+from backup.format.node import FILE, Node
+from backup.format.snapshot import Snapshot, encode_snapshot
 
 Object = dict[str, Any]
 

@@ -6,13 +6,13 @@ import argparse
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from agent.backup.format.snapshot import Snapshot
-from agent.backup.select.snapshots import Grouping, GroupKey, group_snapshots, newest_of_each
 from agent.cli.backup.access import opened
 from agent.cli.backup.options import parsed, positive
 from agent.cli.backup.output import local_time, plural, print_json
 from agent.cli.backup.picking import add_filters, pick_all
 from agent.cli.backup.shapes import Object, snapshot_object
+from backup.format.snapshot import Snapshot
+from backup.select.snapshots import Grouping, GroupKey, group_snapshots, newest_of_each
 from kit.commands import Command
 from kit.terminal import clean, table
 from kit.units import format_size

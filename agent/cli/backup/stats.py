@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from agent.backup.maintain.stats import Stats, StatsMode, stats
 from agent.cli.backup.access import opened
 from agent.cli.backup.output import plural, print_json
 from agent.cli.backup.picking import add_filters, pick_all
 from agent.cli.backup.progress import progress
 from agent.cli.backup.shapes import Object
+from backup.maintain.stats import Stats, StatsMode, stats
 from kit.commands import Command
 from kit.progress import Status
 from kit.units import format_size

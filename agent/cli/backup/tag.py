@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from agent.backup.errors import RepositoryError
-from agent.backup.format.snapshot import Snapshot
-from agent.backup.maintain.tag import TagChange, change_tags
-from agent.backup.select.snapshots import parse_tags
 from agent.cli.backup.access import opened
 from agent.cli.backup.output import plural, print_json
 from agent.cli.backup.picking import add_filters, pick_all
+from backup.errors import RepositoryError
+from backup.format.snapshot import Snapshot
+from backup.maintain.tag import TagChange, change_tags
+from backup.select.snapshots import parse_tags
 from kit.commands import Command
 from kit.errors import UsageError
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from agent.backup.errors import DamagedError
-from agent.backup.format.gotime import Moment, from_datetime, parse_moment
-from agent.zones import zone_of
+from backup.errors import DamagedError
+from backup.format.gotime import Moment, from_datetime, parse_moment
 from kit.errors import UsageError
+from kit.zones import zone_of
 
 _FORMS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 

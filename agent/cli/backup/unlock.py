@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import time
 
-from agent.backup.format.lock import Lock
-from agent.backup.repository.locks import owner, remove_locks
 from agent.cli.backup.access import opened
 from agent.cli.backup.output import plural
+from backup.format.lock import Lock
+from backup.repository.locks import owner, remove_locks
 from kit.commands import Command
 from kit.terminal import clean
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 
-from agent.backup.archive.targets import absolute
-from agent.backup.watch.place import folder_of
-from agent.backup.watch.scope import watched_of
-from agent.backup.watch.server import serve
-from agent.backup.watch.watcher import Watched
+from agent.backups.watch.place import folder_of
+from agent.backups.watch.scope import watched_of
+from agent.backups.watch.server import serve
+from agent.backups.watch.watcher import Watched
 from agent.cli.backup.jobs import find_job, use_scope
+from agent.cli.backup.options import configure_without_repository
 from agent.cli.backup.scope import add_scope, scope_of
 from agent.daemon import log
 from agent.daemon.notify import Notifier
+from backup.archive.targets import absolute
 from kit.commands import Command
 from kit.errors import UsageError
 
@@ -45,6 +46,7 @@ def run(options: argparse.Namespace) -> int:
 WATCH = Command(
     run=run,
     configure=configure,
+    shared=configure_without_repository,
     examples="""\
   hostward backup watch etc        in the foreground; the unit hostward-backup-watch@etc starts this
   hostward backup watch etc srv    several jobs in one process""",

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agent.backup.archive.plan import Plan
-from agent.backup.archive.report import Outcome
-from agent.backup.archive.targets import absolute
-from agent.backup.errors import RepositoryError
-from agent.backup.repository.repository import Repository
-from agent.backup.watch.client import Advice, Memory, advise, recall, remember
-from agent.backup.watch.place import folder_of
-from agent.backup.watch.scope import fingerprint_of
+from agent.backups.watch.client import Advice, Memory, advise, recall, remember
+from agent.backups.watch.place import folder_of
+from agent.backups.watch.scope import fingerprint_of
 from agent.cli.backup.output import plural
+from backup.archive.plan import Plan
+from backup.archive.report import Outcome
+from backup.archive.targets import absolute
+from backup.errors import RepositoryError
+from backup.repository.repository import Repository
 
 
 @dataclass(frozen=True)

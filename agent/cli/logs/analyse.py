@@ -18,12 +18,12 @@ from agent.logs.analyse.analysis import NEVER, STANDARD_INPUT, Analyser, Origin,
 from agent.logs.analyse.count import Window
 from agent.logs.analyse.known import folder_in
 from agent.paths import state_folder
-from agent.zones import zone_of
 from kit.commands import Command
 from kit.errors import UsageError
 from kit.progress import Status
 from kit.terminal import clean
 from kit.units import Duration
+from kit.zones import zone_of
 
 PARTLY = 3
 """The exit code where something could not be read."""

@@ -94,7 +94,7 @@ class _View:
         if any(errors):
             painted = self._paint(self._columns(errors), "critical")
             rows.append(f"{'errors':<8}{painted}  at most {max(errors):,}")
-        begin, end = self._time(first), self._time(last)
+        begin, end = self._time(first), self._time(first + step * len(lines))
         gap = len(lines) - len(begin) - len(end)
         rows.append(" " * 8 + (begin + " " * gap + end if gap > 1 else f"{begin} to {end}"))
         return "\n".join(rows)

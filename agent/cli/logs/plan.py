@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 
 import msgspec
 
 from agent.cli.logs.rules import Chosen, add_json, add_names, chosen_rules
 from agent.logs.rules import place
+from agent.logs.rules.accounts import lacks
 from agent.logs.rules.lasts import last_rotations
 from agent.logs.rules.preview import Preview, previews
 from agent.logs.rules.sections import owners_of
@@ -36,6 +38,9 @@ def print_plan(chosen: Chosen, options: argparse.Namespace, *, force: bool) -> N
     now = time.time()
     owners = owners_of(chosen.every)
     found = {rule.name: previews(rule, last_of, now, owners=owners, force=force) for rule in chosen.rules}
+    for rule in chosen.rules:
+        for lack in lacks(rule):
+            print(f"hostward logs: {rule.name}: {lack.option}: {lack.text}", file=sys.stderr)
     if options.json:
         logs = [log for logs in found.values() for log in logs]
         print(msgspec.json.format(msgspec.json.encode({"logs": logs}, enc_hook=str)).decode())

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import sys
 import time
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 
 from agent.cli.logs.rules import add_json, add_names, chosen_rules
 from agent.logs.rules import place
-from agent.logs.rules.judge import moment
 from agent.logs.rules.lasts import last_rotations
 from agent.logs.rules.memory import Memory
 from agent.logs.rules.preview import previews
 from agent.logs.rules.sections import owners_of
 from kit.commands import Command
-from kit.terminal import table
+from kit.terminal import bounded, clean, table
 from kit.units import format_size
 
 
@@ -84,7 +86,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _print_table(logs: Sequence[LogStatus]) -> None:
-    headings = ("rule", "log", "size", "a day", "last rotation", "next rotation", "kept", "disk")
+    headings = ("rule", "log", "size", "a day", "next", "kept", "disk")
+    now = datetime.now().astimezone()
     rows: list[tuple[str, ...]] = []
     colours: list[tuple[str, ...]] = []
     for log in logs:
@@ -94,31 +97,50 @@ def _print_table(logs: Sequence[LogStatus]) -> None:
                 log.log,
                 format_size(log.size) if log.size is not None else "-",
                 format_size(log.growth) if log.growth is not None else "-",
-                moment(log.last_rotation) if log.last_rotation is not None else "-",
-                _next(log),
+                _next(log, now),
                 str(log.kept),
                 format_size(log.disk),
             )
         )
-        colours.append(("", "", "", "", "", "critical" if log.trouble else "warning" if log.due else "", "", ""))
+        colours.append(("", "", "", "", "critical" if log.trouble else "warning" if log.due else "", "", ""))
     rows.append(("", "all", *_sums(logs)))
     colours.append(("",) * len(headings))
+    if sys.stdout.isatty():
+        rows = _fitting(headings, rows, shutil.get_terminal_size().columns)
     print(table(headings, rows, colours=colours))
+    for log in logs:
+        if log.trouble:
+            print(clean(f"{log.log} is never rotated: {log.trouble}"))
+
+
+def _fitting(headings: Sequence[str], rows: Sequence[tuple[str, ...]], width: int) -> list[tuple[str, ...]]:
+    """Rows as wide as the terminal: of names the beginning is shown, of paths the end."""
+    rule = max(len(row[0]) for row in rows)
+    rest = sum(max(map(len, column)) + 2 for column in list(zip(headings, *rows, strict=True))[2:])
+    rule = max(min(rule, (width - rest) // 3), 4)
+    log = max(width - rest - rule - 2, 8)
+    cut = [row[1] if len(row[1]) <= log else f"…{row[1][1 - log :]}" for row in rows]
+    return [(bounded(row[0], rule), path, *row[2:]) for row, path in zip(rows, cut, strict=True)]
 
 
 def _sums(logs: Sequence[LogStatus]) -> tuple[str, ...]:
     size = sum(log.size or 0 for log in logs)
     growth = [log.growth for log in logs if log.growth is not None]
     kept, disk = sum(log.kept for log in logs), sum(log.disk for log in logs)
-    return format_size(size), format_size(sum(growth)) if growth else "-", "", "", str(kept), format_size(disk)
+    return format_size(size), format_size(sum(growth)) if growth else "-", "", str(kept), format_size(disk)
 
 
-def _next(log: LogStatus) -> str:
+def _next(log: LogStatus, now: datetime) -> str:
     if log.trouble:
-        return f"never: {log.trouble}"
+        return "never"
     if log.due:
         return "now"
-    return moment(log.next_rotation) if log.next_rotation is not None else "by size"
+    if log.next_rotation is None:
+        return "by size"
+    when = datetime.fromtimestamp(log.next_rotation).astimezone()
+    if when.date() == now.date():
+        return f"{when:%H:%M}"
+    return f"{when:%m-%d %H:%M}" if when.year == now.year else f"{when:%Y-%m-%d}"
 
 
 STATUS = Command(

@@ -12,6 +12,7 @@ from agent.config.logs import LogOptions
 from agent.logs import journal_usage
 from agent.logs.journal import JournalError
 from agent.logs.rules import place
+from agent.logs.rules.accounts import said_of
 from agent.logs.rules.sections import all_old, logs_of, rule_of
 from agent.logs.rules.sweep import used_by
 from agent.logs.watch.work import read_weights
@@ -47,7 +48,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
     rules: list[RuleUsage]
     journal: int | None
-    """Bytes of the journal's files."""
+    """Bytes of the journal's files; None where there is none, or nobody could read it."""
     units: dict[str, int]
     """Of them by unit, an estimate; the most first."""
     error: str = ""
@@ -70,8 +71,11 @@ def run(options: argparse.Namespace) -> int:
     except JournalError as problem:
         error = str(problem)
     else:
-        size = journal_usage.size_of()
-        units = journal_usage.shares(weights.by_unit(), size)
+        size = journal_usage.size_of() or None
+        if size is None:
+            error = journal_usage.NO_JOURNAL
+        else:
+            units = journal_usage.shares(weights.by_unit(), size)
     usage = Usage(rules=[_of(rule, units, not error) for rule in rules], journal=size, units=units, error=error)
     if options.json:
         print(msgspec.json.format(msgspec.json.encode(usage)).decode())
@@ -81,7 +85,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _of(rule: LogOptions, units: dict[str, int], is_known: bool) -> RuleUsage:
-    form, logs = rule_of(rule), logs_of(rule)
+    with said_of(rule):
+        form, logs = rule_of(rule), logs_of(rule)
     used = used_by(logs, all_old(rule, form, logs))
     budget = None if rule.budget is None else int(rule.budget)
     journal = sum(units.get(unit, 0) for unit in rule.units) if rule.units and is_known else None
@@ -105,9 +110,6 @@ def _show(usage: Usage) -> None:
     if usage.journal is None:
         print(f"hostward: {clean(usage.error)}", file=sys.stderr)
         return
-    if not usage.journal:
-        print("There is no journal on this host.")
-        return
     shown = list(usage.units.items())[:SHOWN]
     if shown:
         print(table(("unit", "journal"), [(unit, format_size(size)) for unit, size in shown]))
@@ -125,5 +127,5 @@ USAGE = Command(
     notes="""\
 The journal is read once from its beginning, which takes a while where it is large, and from where the watcher of logs
 has read it where there is one.
-exit codes: 0 done; 2 bad usage or configuration; 3 the journal could not be read.""",
+exit codes: 0 done; 2 bad usage or configuration; 3 the journal could not be read, or there is none.""",
 )

@@ -16,7 +16,7 @@ from agent.logs.analyse.analysis import Analyser, usual
 from agent.logs.analyse.count import Window
 from agent.logs.analyse.known import folder_in
 from agent.logs.analyse.result import Analysis, Ranking, Shape
-from agent.zones import zone_of
+from kit.zones import zone_of
 from wire import fit, limits
 from wire.report import LogAccess, LogCount, LogLogin, LogShape, LogSummary
 
@@ -32,7 +32,7 @@ def summary_of(analysis: Analysis, *, day: str, since: float, until: float) -> L
             until=until,
             lines=analysis.lines,
             unreadable=len(analysis.errors),
-            levels={level: count for level, count in analysis.severities.items() if count},  # type: ignore[misc]
+            levels={level: count for level, count in analysis.severities.items() if count},
             shapes=_shapes(analysis.shapes),
             new_shapes=_shapes(new or []),
             new=None if new is None else len(new),
@@ -56,7 +56,7 @@ def summary_of(analysis: Analysis, *, day: str, since: float, until: float) -> L
 
 
 def _shapes(shapes: list[Shape]) -> list[LogShape]:
-    return [LogShape(shape=each.shape, count=each.count, level=each.severity) for each in shapes]  # type: ignore[arg-type]
+    return [LogShape(shape=each.shape, count=each.count, level=each.severity) for each in shapes]
 
 
 def _counts(ranking: Ranking) -> list[LogCount]:

@@ -9,6 +9,7 @@ import msgspec
 from agent.logs.analyse import logins, severity
 from agent.logs.analyse.agents import family
 from agent.logs.analyse.heavy import Heavy
+from agent.logs.analyse.severity import Level
 from agent.logs.analyse.summary import Access, Messages, Summary
 
 MOST_NEW = 100
@@ -35,7 +36,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 
     shape: str
     count: int
-    severity: str
+    severity: Level
     """The worst of them."""
     first: float | None
     last: float | None
@@ -131,7 +132,7 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     cut: int
     """Lines that were too long and were read in part."""
     hours: list[Hour]
-    severities: dict[str, int]
+    severities: dict[Level, int]
     shapes: list[Shape]
     shapes_missed: int
     """By how much their counts may be too low."""
@@ -242,6 +243,6 @@ def _slowest(access: Access, number: int) -> list[Slow]:
     return sorted(found, key=lambda slow: (-slow.mean, slow.path))[:number]
 
 
-def severities(counts: list[int]) -> dict[str, int]:
+def severities(counts: list[int]) -> dict[Level, int]:
     """By name, the worst first."""
     return dict(zip(severity.NAMES, counts, strict=True))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
-NAMES = ("emergency", "alert", "critical", "error", "warning", "notice", "info", "debug")
+Level = Literal["emergency", "alert", "critical", "error", "warning", "notice", "info", "debug"]
+NAMES: tuple[Level, ...] = ("emergency", "alert", "critical", "error", "warning", "notice", "info", "debug")
 EMERGENCY, ALERT, CRITICAL, ERROR, WARNING, NOTICE, INFO, DEBUG = range(8)
 
-_LEVELS = {
+_LEVELS: dict[str, int] = {
     **{name: level for level, name in enumerate(NAMES)},
     "emerg": EMERGENCY,
     "panic": EMERGENCY,
@@ -49,7 +51,7 @@ _SAID = re.compile(
     rb"|(?P<warning>\bwarn(?:ing)?s?\b|\bdeprecated\b|\btimed out\b|\btimeout\b|\bdenied\b|\brefused\b|\binvalid\b)",
     re.IGNORECASE,
 )
-_SAID_LEVELS = {"critical": CRITICAL, "error": ERROR, "warning": WARNING}
+_SAID_LEVELS: dict[str, int] = {"critical": CRITICAL, "error": ERROR, "warning": WARNING}
 _NEAR = 120
 """Bytes from the beginning in which a level is looked for."""
 

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from agent.logs import journal
+from agent.logs import journal, journal_usage
 from agent.logs.analyse import reading
 from agent.logs.analyse.count import Window, count_access, count_messages
 from agent.logs.analyse.formats.access import Dialect
@@ -30,6 +30,7 @@ from agent.logs.analyse.reading import Piece
 from agent.logs.analyse.recognise import ACCESS, SAMPLE, reader_of, recognise
 from agent.logs.analyse.summary import Summary
 from agent.logs.analyse.times import Clock
+from agent.logs.journal import JournalError
 from kit.errors import HostwardError
 
 _WORTH_IT = 4 << 20
@@ -226,10 +227,14 @@ class Work:
         if self._window.until != float("inf"):
             filters.append(f"--until=@{int(self._window.until) + 1}")
         entry = reader_of("json")
+        said_anything = False
         with closing(journal.rows(filters)) as rows:
             while lines := list(islice(rows, _JOURNAL_LINES)):
+                said_anything = True
                 count_messages(lines, entry, clock, self._window, summary)
                 summary.settle()
+        if not said_anything and not journal_usage.size_of():
+            raise JournalError(journal_usage.NO_JOURNAL)  # journalctl itself says so to nobody
 
 
 def _weight(task: Task) -> int:

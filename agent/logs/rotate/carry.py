@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import partial
 
 from agent.logs.rotate import moment
@@ -11,7 +10,8 @@ from agent.logs.rotate.apply.folders import Folders
 from agent.logs.rotate.journal import Journal
 from agent.logs.rotate.listing import nothing
 from agent.logs.rotate.names import Names
-from agent.logs.rotate.plan import Plan, plan
+from agent.logs.rotate.plan import Plan, Planner
+from agent.logs.rotate.rule import NO_PATH
 from agent.logs.rotate.steps import Compress, Copy, Discard, Fail, Say
 
 TYPE_CHECKING = False
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 
 def load(rule: Rule) -> None:
-    """Load what a rule may need later."""
-    import fnmatch  # noqa: F401
-    import signal  # noqa: F401
+    """Load what a rule may need later, when another user may not be able to read it: only the loading matters."""
+    import fnmatch  # noqa: F401  # names.py has it then
+    import signal  # noqa: F401  # as operations.py
 
-    from agent.logs.rotate.apply import codecs, compress, mail, scripts, shred  # noqa: F401
+    from agent.logs.rotate.apply import codecs, compress, mail, scripts, shred  # noqa: F401  # and applier.py these
 
     if rule.codec:
         codecs.load(rule.codec)
@@ -126,19 +126,31 @@ class Carrier:
             if not self._applier.script(rule.prerotate, [self._pattern if rule.sharedscripts else due[0][0]]):
                 self._failed_script("prerotate", due[0][0])
                 return False
-        plans = []
+        if rule.compress and rule.compressext == NO_PATH:
+            log = due[0][0]
+            self._voice.verbose(f"rotating log {log}, log->rotateCount is {rule.rotate}")
+            self._voice.error(f"log {log}: compression enabled, but compression extension is not set")
+            return False
+        planners = []
         well = True
         for log, facts in due:
             try:
-                plans.append(self._plan(log, facts))
+                planner = self._planner(log, facts)
+                planner.make_room()
+                planners.append(planner)
             except OSError as error:
                 self._state.rotated(log, self._now)
                 self._voice.error(f"cannot read the folder of the old logs of {log}: {error.strerror}")
                 well = False
                 if rule.sharedscripts:
                     return False
-        if not plans:
+        if not planners:
             return well
+        for each in planners:
+            each.take_away(self._inode(each.log))
+        for each in planners:
+            each.finish()
+        plans = [each.plan for each in planners]
         if self._journal is not None:
             if not self._is_in_journal:
                 self._journal.section(rule, self._pattern, self._now.seconds)
@@ -150,12 +162,12 @@ class Carrier:
         self._applier.marks = {}
         return well
 
-    def _plan(self, log: str, facts: Facts) -> Plan:
+    def _planner(self, log: str, facts: Facts) -> Planner:
         """Raises OSError."""
         place = Names(self._rule, log).folder
         try:
             folder = self._folders.at(place)
-            listing, device = folder.listing(), folder.device
+            listing, device = folder.listing(), folder.identity[0]
         except OSError as error:
             by_date = self._rule.dateext and isinstance(error, NotADirectoryError)
             if not (self._pretend or by_date or isinstance(error, FileNotFoundError)):
@@ -163,10 +175,10 @@ class Carrier:
             would_be = self._pretend and self._rule.createolddir is not None and isinstance(error, FileNotFoundError)
             silent = would_be or isinstance(error, NotADirectoryError)
             listing, device = nothing("" if silent else str(error.strerror)), 0
-        return plan(
+        return Planner(
             self._rule,
             log,
-            self._as_it_is(log, facts),
+            facts,
             listing,
             self._now,
             self._named,
@@ -175,12 +187,16 @@ class Carrier:
             pretend=self._pretend,
         )
 
-    def _as_it_is(self, log: str, facts: Facts) -> Facts:
-        """By its name it may be another file by now: a pattern may mean rotated ones, too, and scripts do much."""
-        with suppress(OSError):  # It is told when it is to be renamed or opened.
+    def _inode(self, log: str) -> int:
+        """Of a log when it is rotated: by its name it may be another file by then. A pattern may mean rotated ones,
+        too, and scripts do much. 0: not known beforehand."""
+        try:
             folder, name = self._folders.of(log)
-            facts.inode = folder.look(name).st_ino
-        return facts
+            if folder.will_change(name):
+                return folder.listing().inode(name) or 0
+            return folder.look(name).st_ino
+        except OSError:
+            return 0  # It is told when it is to be renamed or opened.
 
     def _may_compress(self, device: int, path: str, inode: int) -> bool:
         return self._hooks.may_compress(path, device, inode)

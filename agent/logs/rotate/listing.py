@@ -14,13 +14,17 @@ class Listing:
     """The names of a folder and their inodes; `look` asks the file system for more of one (raising OSError).
     `dangling` has the inodes of links to what is not there."""
 
-    __slots__ = ("_dangling", "_look", "_made_of", "_names", "_sorted", "failure")
+    __slots__ = ("_dangling", "_look", "_made_of", "_names", "_sorted", "changed", "closed", "failure")
 
     def __init__(
         self, names: dict[str, int], look: Callable[[str], os.stat_result], *, dangling: frozenset[int] = frozenset()
     ) -> None:
         self.failure = ""
         """Why the folder cannot be read."""
+        self.closed = ""
+        """Why nothing in it can be named, though it can be read."""
+        self.changed: set[str] = set()
+        """Names that will not be what they were when it was read."""
         self._dangling = dangling
         self._names = names
         self._sorted: list[str] | None = None
@@ -58,9 +62,11 @@ class Listing:
         self._names[name] = inode
         if made_of:
             self._made_of[name] = made_of
+        self.changed.add(name)
 
     def drop(self, name: str) -> None:
         """There will be none any more."""
+        self.changed.add(name)
         if self._names.pop(name, None) is not None and self._sorted is not None:
             del self._sorted[bisect_left(self._sorted, name)]
 

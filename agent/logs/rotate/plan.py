@@ -16,6 +16,7 @@ from agent.logs.rotate.steps import (
     Fail,
     Look,
     Mail,
+    Missing,
     Move,
     Open,
     Remove,
@@ -24,6 +25,7 @@ from agent.logs.rotate.steps import (
     Step,
     Truncate,
     Warn,
+    shifting,
 )
 
 TYPE_CHECKING = False
@@ -52,27 +54,15 @@ class Plan:
         self.after: list[Step] = []
 
 
-def plan(
-    rule: Rule,
-    log: str,
-    facts: Facts,
-    listing: Listing,
-    now: Moment,
-    named: Moment,
-    *,
-    may_compress: Callable[[str, int], bool],
-    pretend: bool,
-    wordy: bool = True,
-) -> Plan:
-    """What is done to `log`, with the folder of its older ones as `listing`, which becomes as it will be then.
+class Planner:
+    """Plans what is done to `log`, in three parts, with the folder of its older ones as `listing`, which becomes as
+    it will be then. Where logs are rotated together each part is done to all of them before the next: so it is
+    planned.
 
     `named` is the time that goes into names by date. `may_compress` is asked about a path and its inode. `pretend`:
     nothing will be done, and `listing` stays. Without `wordy` it has no words.
     """
-    return _Planner(rule, log, facts, listing, now, named, may_compress, wordy, pretend).plan()
 
-
-class _Planner:
     def __init__(
         self,
         rule: Rule,
@@ -81,12 +71,14 @@ class _Planner:
         listing: Listing,
         now: Moment,
         named: Moment,
+        *,
         may_compress: Callable[[str, int], bool],
-        wordy: bool,
         pretend: bool,
+        wordy: bool = True,
     ) -> None:
+        self.log = log
+        self.plan = Plan(log)
         self._rule = rule
-        self._log = log
         self._facts = facts
         self._listing = listing
         self._now = now
@@ -96,27 +88,36 @@ class _Planner:
         self._pretend = pretend
         self._names = Names(rule, log)
         self._packed = rule.compressext if rule.compress else ""
-        self._plan = Plan(log)
-        self._steps = self._plan.before
+        self._steps = self.plan.before
         self._kept = rule.rotate or 1
+        self._final = ""
+        """The rotated log's name, before compression; empty where it is not rotated."""
         self._doomed: list[str] = []
         """Names of older ones that go at the end."""
         self._refused: list[str] = []
         """Names of older ones that may not be compressed yet."""
 
-    def plan(self) -> Plan:
+    def whole(self) -> Plan:
+        """All parts of a log that is rotated by itself."""
+        self.make_room()
+        self.take_away(self._facts.inode)
+        self.finish()
+        return self.plan
+
+    def make_room(self) -> None:
+        """Plan what is done to the older ones before."""
         rule = self._rule
-        self._say(f"rotating log {self._log}, log->rotateCount is {rule.rotate}")
+        self._say(f"rotating log {self.log}, log->rotateCount is {rule.rotate}")
         suffix, pattern = self._date()
         if not suffix:
-            return self._plan
+            return
         if rule.dateext:
             final = self._names.dated(suffix)
             if rule.compress and (rule.delaycompress or rule.codec):
                 self._pack_older(pattern)
             self._make_room_by_date(pattern)
             if self._is_taken(final):
-                return self._plan
+                return
         else:
             final = self._names.numbered(rule.start)
             if rule.compress and (rule.delaycompress or rule.codec):
@@ -124,12 +125,21 @@ class _Planner:
             elif rule.compress and self._waits(final):
                 self._refused.append(final)
             self._make_room_by_number()
-        self._plan.final = self._path(final)
-        self._steps = self._plan.rotate
-        self._take_away(final)
-        self._steps = self._plan.after
-        self._finish(final)
-        return self._plan
+        self._final = final
+        self.plan.final = self._path(final)
+
+    def take_away(self, inode: int) -> None:
+        """Plan what is done to the log itself, which has that inode now; 0 for one that is made until then."""
+        self._facts.inode = inode
+        if self._final:
+            self._steps = self.plan.rotate
+            self._take_away(self._final)
+
+    def finish(self) -> None:
+        """Plan what is done afterwards."""
+        if self._final:
+            self._steps = self.plan.after
+            self._finish(self._final)
 
     # --- Before ---
 
@@ -203,11 +213,12 @@ class _Planner:
         doomed = [
             name
             for index, name in enumerate(older)
-            if (rule.rotate != -1 and index <= len(older) - rule.rotate) or self._is_old(name)
+            if ((rule.rotate != -1 and index <= len(older) - rule.rotate) or self._is_old(name))
+            and self._listing.is_there(name)
         ]
         # The last of them goes at the end: until the log is rotated there may be one more.
         for name in doomed[:-1]:
-            self._mail_last(name)
+            self._mail_removed(name)
             self._say(f"removing {self._path(name)}")
             self._remove(name)
         self._doomed = doomed[-1:]
@@ -231,7 +242,8 @@ class _Planner:
         missing = f"log {self._path(name)} doesn't exist -- won't try to dispose of it"
         was_there = self._listing.is_there(name)
         for number in range(last, rule.start - 1, -1):
-            self._shift(number, kept)
+            if not self._shift(number, kept):
+                break
             if number == last and rule.rotate != -1 and not was_there and self._listing.is_there(name):
                 # It comes by renaming, so it is not there where that failed.
                 self._steps.append(Say(missing, well=False, failed=True))
@@ -246,7 +258,8 @@ class _Planner:
         if self._listing.failure:
             self._steps.append(Warn(f"error accessing {self._names.folder}: {self._listing.failure}"))
 
-    def _shift(self, number: int, kept: int) -> None:
+    def _shift(self, number: int, kept: int) -> bool:
+        """Whether the next may follow."""
         rule = self._rule
         for behind in self._behind():
             name = self._names.numbered(number) + behind
@@ -254,29 +267,37 @@ class _Planner:
             inode = self._listing.inode(name)
             if inode is None and behind != self._packed:
                 continue
-            if rule.maxage:
-                if inode is None:
-                    self._say(f"old log {self._path(name)} does not exist")
-                    continue
-                if self._is_old(name):
-                    self._mail_last(name)
-                    self._remove(name)
-                    continue
-            if self._wordy:
-                self._say(
-                    f"renaming {self._path(name)} to {self._path(following)} "
-                    f"(rotatecount {kept}, logstart {rule.start}, i {number}), "
-                )
-                if inode is None:
-                    self._steps.append(Say(f"old log {self._path(name)} does not exist", pretended=False))
-            if inode is None:
+            closed = "" if rule.maxage or self._pretend else self._listing.closed
+            if inode is None and not closed:
+                self._miss(number, kept)
                 continue
+            if rule.maxage and self._is_old(name):
+                self._mail_removed(name)
+                self._remove(name)
+                continue
+            self._say(shifting(self._path(name), self._path(following), kept, rule.start, number))
+            if inode is None:
+                words = f"error renaming {self._path(name)} to {self._path(following)}: {closed}"
+                self._steps.append(Fail(words))
+                return False
             self._steps.append(Shift(self._path(name), self._path(following), inode))
             if name in self._refused:
                 self._refused = [following if each == name else each for each in self._refused]
             if not self._pretend:
                 self._listing.drop(name)
                 self._listing.add(following, inode)
+        return True
+
+    def _miss(self, number: int, kept: int) -> None:
+        """There is none of that number."""
+        if not self._wordy:
+            return
+        before = self._steps[-1] if self._steps else None
+        if isinstance(before, Missing) and before.last == number + 1:
+            before.last = number
+            return
+        head, tail = self._path(f"{self._names.stem}."), self._names.extension + self._packed
+        self._steps.append(Missing(head, tail, number, number, kept, self._rule.start, bool(self._rule.maxage)))
 
     def _behind(self) -> tuple[str, ...]:
         """What names of older ones may have behind them: some may not be compressed yet."""
@@ -306,7 +327,7 @@ class _Planner:
     # --- The log itself ---
 
     def _take_away(self, final: str) -> None:
-        rule, log, facts = self._rule, self._log, self._facts
+        rule, log, facts = self._rule, self.log, self._facts
         path = self._path(final)
         if rule.renamecopy and rule.copy:
             return
@@ -340,7 +361,7 @@ class _Planner:
             mode = facts.mode & 0o777 if rule.create.mode is None else rule.create.mode
             uid = facts.uid if rule.create.uid is None else rule.create.uid
             gid = facts.gid if rule.create.gid is None else rule.create.gid
-            if self._log == self._path(name := self._log.rpartition("/")[2]):
+            if self.log == self._path(name := self.log.rpartition("/")[2]):
                 self._will_be(name, 0)
             self._say(f"creating new {log} mode = 0{mode:o} uid = {uid} gid = {gid}")
             self._steps.append(Create(log, mode, uid, gid, aside if rule.create.mode is None else ""))
@@ -352,7 +373,7 @@ class _Planner:
     # --- After ---
 
     def _finish(self, final: str) -> None:
-        rule, log, facts = self._rule, self._log, self._facts
+        rule, log, facts = self._rule, self.log, self._facts
         if rule.renamecopy:
             aside = f"{log}.tmp"
             self._say(f"copying {aside} to {self._path(final)}")
@@ -365,11 +386,10 @@ class _Planner:
         if rule.compress and not rule.delaycompress and there:
             self._pack(final, facts.modified)
         if rule.mail and rule.mailfirst and there:
-            packed = rule.compress and not rule.delaycompress
-            path = self._path(final)
-            self._steps.append(Mail(path + self._packed, log, True) if packed else Mail(path, path, False))
+            self._mail_first(final + self._packed if rule.compress and not rule.delaycompress else final)
         for name in self._doomed:
-            self._mail_last(name)
+            if not rule.mailfirst:
+                self._mail_removed(name)
             self._remove(name)
         # Not compressing them now is told whoever does it later.
         self._steps += [
@@ -380,8 +400,20 @@ class _Planner:
 
     # --- All parts ---
 
-    def _mail_last(self, name: str) -> None:
-        if self._rule.mail and not self._rule.mailfirst:
+    def _mail_first(self, name: str) -> None:
+        path = self._path(name)
+        if self._rule.compress and not self._rule.delaycompress:
+            self._steps.append(Mail(path, self.log, True))
+        else:
+            self._steps.append(Mail(path, path, False))
+
+    def _mail_removed(self, name: str) -> None:
+        """Send one that goes; before the rotation logrotate sends it with `mailfirst`, too, and as if it were new."""
+        if not self._rule.mail:
+            return
+        if self._rule.mailfirst:
+            self._mail_first(name)
+        else:
             path = self._path(name)
             # That one is not packed yet, with `rotate 0` and `delaycompress`, logrotate does not know either.
             self._steps.append(Mail(path, path, bool(self._packed)))
@@ -394,7 +426,7 @@ class _Planner:
 
     def _is_away(self) -> None:
         """The log, which a pattern that means older ones takes for one of another's."""
-        folder, _, name = self._log.rpartition("/")
+        folder, _, name = self.log.rpartition("/")
         if folder == self._names.folder and not self._pretend:
             self._listing.drop(name)
 

@@ -11,6 +11,9 @@ HOURLY, DAILY, WEEKLY, MONTHLY, YEARLY, SIZE = "hourly", "daily", "weekly", "mon
 EVERY_7_DAYS = 7
 """`Rule.weekday`: no day of the week, but seven days after the last time."""
 
+NO_PATH = "(null)"
+"""What a path of a command, or an extension, is after a mistake in it, as messages show it."""
+
 
 class Ownership:
     """A file's mode and owners. None: as the log had it."""

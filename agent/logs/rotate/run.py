@@ -348,7 +348,7 @@ def _header(section: Section, force: bool) -> str:
         words.append(f"log files >= {rule.maxsize} are rotated earlier, ")
     if rule.minage:
         words.append(f"only log files older than {rule.minage} days are rotated, ")
-    if rule.mail is not None:
+    if rule.mail is not None and (rule.rotate != -1 or rule.maxage):
         words.append(f"old logs mailed to {rule.mail}, ")
     age = f" after {rule.maxage} days" if rule.maxage else ""
     if rule.rotate == 0:

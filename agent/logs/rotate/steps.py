@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     Plain = str | int | bool
 
@@ -91,6 +91,36 @@ class Shift(Step):
         self.old = old
         self.new = new
         self.inode = inode
+
+
+class Missing(Step):
+    """Of the numbers from `first` down to `last` there are no older ones: words alone, of which there may be as many
+    as a rule keeps. `head` and `tail` are what a path has around its number; `aged`: `maxage` looks for them."""
+
+    __slots__ = fields = ("head", "tail", "first", "last", "kept", "start", "aged")
+
+    def __init__(self, head: str, tail: str, first: int, last: int, kept: int, start: int, aged: bool) -> None:
+        self.head = head
+        self.tail = tail
+        self.first = first
+        self.last = last
+        self.kept = kept
+        self.start = start
+        self.aged = aged
+
+    def words(self, *, pretend: bool) -> Iterator[str]:
+        """What is said of them."""
+        for number in range(self.first, self.last - 1, -1):
+            old, new = (f"{self.head}{each}{self.tail}" for each in (number, number + 1))
+            if not self.aged:
+                yield shifting(old, new, self.kept, self.start, number)
+            if self.aged or not pretend:
+                yield f"old log {old} does not exist"
+
+
+def shifting(old: str, new: str, kept: int, start: int, number: int) -> str:
+    """What is said when an older one is renamed, as logrotate has it, with the blank at its end."""
+    return f"renaming {old} to {new} (rotatecount {kept}, logstart {start}, i {number}), "
 
 
 class Move(Shift):
@@ -177,7 +207,23 @@ class Discard(Remove):
 
 _KINDS = {
     kind.__name__: kind
-    for kind in (Say, Fail, Warn, Look, Open, Shift, Move, Copy, Truncate, Create, Compress, Mail, Remove, Discard)
+    for kind in (
+        Say,
+        Fail,
+        Warn,
+        Look,
+        Open,
+        Shift,
+        Missing,
+        Move,
+        Copy,
+        Truncate,
+        Create,
+        Compress,
+        Mail,
+        Remove,
+        Discard,
+    )
 }
 
 

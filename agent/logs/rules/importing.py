@@ -121,8 +121,7 @@ def _when(rule: Rule, notes: list[str]) -> dict[str, Any]:
     elif rule.criterion == MONTHLY:
         options["monthly"] = "1 00:00"
     elif rule.criterion == YEARLY:
-        options["age"] = "365d"
-        notes.append("yearly was the first run of a year; here it is 365 days after the last rotation.")
+        options["yearly"] = "january 1 00:00"
     if rule.criterion == SIZE:
         options["size"] = str(Size(max(rule.size, 1)))
     if rule.maxsize:

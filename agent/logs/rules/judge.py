@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from agent.config.logs import LogOptions
-from agent.timetable import KINDS, Schedule, last_due, next_due
+from agent.timetable import Schedule, in_words, last_due, next_due
 from kit.units import format_duration, format_size
 
 WORTHWHILE = 2**20
@@ -63,12 +63,6 @@ def next_turn(rule: LogOptions, last: float, now: float, *, host: str, booted: f
     if rule.age is not None:
         turns.append(last + rule.age)
     return min(turns) if turns else None
-
-
-def in_words(timetable: Schedule) -> str:
-    """`daily 02:00`"""
-    kind, value = next((kind, getattr(timetable, kind)) for kind in KINDS if getattr(timetable, kind) is not None)
-    return f"{kind} {value} {timetable.timezone}".rstrip()
 
 
 def moment(seconds: float) -> str:

@@ -13,13 +13,13 @@ from agent.logs.rotate.apply.folders import Folder
 from agent.logs.rotate.facts import Facts
 from agent.logs.rotate.listing import Listing
 from agent.logs.rotate.names import Names
-from agent.logs.rotate.plan import plan
+from agent.logs.rotate.plan import Planner
 from agent.logs.rotate.rule import Rule
 from agent.logs.rotate.steps import Compress, Copy, Create, Fail, Move, Shift, Step, Truncate
+from agent.logs.rules.accounts import said_of
 from agent.logs.rules.facts import UnfitError, host, is_short, look
-from agent.logs.rules.judge import Log, Verdict, judge, next_turn
-from agent.logs.rules.retention import Old
-from agent.logs.rules.sections import all_old, logs_of, namesake, rule_of, then_in_words
+from agent.logs.rules.judge import Log, judge, next_turn
+from agent.logs.rules.sections import all_old, logs_of, rule_of, then_in_words, unless_taken
 from agent.logs.rules.sweep import decide, used_by
 
 LastOf = Callable[[str], float | None]
@@ -34,6 +34,14 @@ class Gone(msgspec.Struct, frozen=True):
     reason: str
 
 
+class OldLog(msgspec.Struct, frozen=True):
+    """An old log that is there. `modified` is the time of its last line."""
+
+    path: str
+    size: int
+    modified: float
+
+
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
     """A log, as `hostward logs plan --json` prints it. Times are seconds since the epoch, sizes bytes."""
 
@@ -46,7 +54,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     last: float | None
     next: float | None
     """When its turn comes by the clock; None where only its size says so. Now or before where it is due."""
-    old: list[Old]
+    old: list[OldLog]
     """The newest first."""
     steps: list[str]
     """What is done when it is rotated."""
@@ -70,7 +78,8 @@ def previews(
     Raises ConfigurationError, and OSError where a folder cannot be read.
     """
     logs = [log for log in logs_of(options) if owners.get(log, options.name) == options.name]
-    rule = rule_of(options, compress_now=is_short(options, logs))
+    with said_of(options):
+        rule = rule_of(options, compress_now=is_short(options, logs))
     old = all_old(options, rule, logs)
     looked = {log: _look(options, log) for log in logs}
     lasts = {log: last_of(log) for log in logs}
@@ -79,8 +88,7 @@ def previews(
         if known is not None:
             last = lasts[log]
             verdicts[log] = judge(options, known, now if last is None else last, now, host=host(), force=force)
-            if verdicts[log].due and (taken := namesake(rule, log, moment.at(now))) is not None:
-                verdicts[log] = Verdict(False, f"there is {taken} already, which has the name of this moment")
+            verdicts[log] = unless_taken(verdicts[log], rule, log, moment.at(now))
     coming = [log for log, verdict in verdicts.items() if verdict.due]
     removals = {
         removal.old.path: Gone(removal.old.path, removal.old.size, removal.reason)
@@ -106,7 +114,7 @@ def previews(
                     host=host(),
                     booted=known.booted if known is not None else 0.0,
                 ),
-                old=old[log],
+                old=[OldLog(*one) for one in old[log]],
                 steps=_steps(options, rule, log, status, now, listings) if known and status and steps else [],
                 removals=[removals[one.path] for one in reversed(old[log]) if one.path in removals],
                 trouble=trouble,
@@ -146,7 +154,8 @@ def _steps(
     if listing is None:
         said.append(f"make the folder {folder}")
         listing = Listing({}, os.lstat)
-    planned = plan(rule, log, facts, listing, at, at, may_compress=lambda _path, _inode: True, pretend=False)
+    planner = Planner(rule, log, facts, listing, at, at, may_compress=lambda _path, _inode: True, pretend=False)
+    planned = planner.whole()
     said += _in_words([*planned.before, *planned.rotate], rule)
     if options.then is not None:
         said += then_in_words(options.then)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import glob
-import grp
 import os
-import pwd
 import stat
 import sys
 from bisect import bisect_left
@@ -18,9 +16,9 @@ from agent.logs.names import COMPRESSED, base
 from agent.logs.rotate.moment import Moment
 from agent.logs.rotate.names import DateFormat, Names, matching
 from agent.logs.rotate.rule import DAILY, Ownership, Rule, Script
+from agent.logs.rules import accounts
+from agent.logs.rules.judge import Verdict
 from agent.logs.rules.retention import Old
-from kit.errors import ConfigurationError
-from kit.terminal import clean
 
 EXTENSIONS: Final = {"zstd": ".zst", "gzip": ".gz", "xz": ".xz", "none": ""}
 NOTIFY: Final = "agent.cli.logs.notify"
@@ -31,7 +29,7 @@ def rule_of(options: LogOptions, *, compress_now: bool = False) -> Rule:
     """What the engine is to do for a rule. `compress_now` is for a disk that has no room for a delay.
 
     What is removed is not its business: agent.logs.rules.sweep does it, with what must be done before.
-    Raises ConfigurationError for a user or group that there is not.
+    Raises UnknownAccountError.
     """
     rule = Rule()
     rule.criterion = DAILY
@@ -40,12 +38,12 @@ def rule_of(options: LogOptions, *, compress_now: bool = False) -> Rule:
     rule.copytruncate = rule.keep_tail = options.copytruncate
     if options.create and not options.copytruncate:
         mode = None if options.mode is None else int(options.mode, 8)
-        rule.create = Ownership(mode, _user(options, options.owner), _group(options, options.group))
+        owner = None if options.owner is None else accounts.user(options.owner)
+        group = None if options.group is None else accounts.group(options.group)
+        rule.create = Ownership(mode, owner, group)
     if options.su is not None:
-        user, _, group = options.su.partition(":")
-        user_id, group_id = _user(options, user), _group(options, group)
-        if user_id is not None and group_id is not None:
-            rule.su = (user_id, group_id)
+        rotating_user, _, rotating_group = options.su.partition(":")
+        rule.su = (accounts.user(rotating_user), accounts.group(rotating_group))
     rule.dateext = options.names == "date"
     rule.dateformat = options.date_format if rule.dateext else None
     rule.olddir = options.folder
@@ -154,13 +152,16 @@ def _old(options: LogOptions, names: Names, entries: list[str]) -> list[Old]:
     return sorted(old, key=lambda one: -one.modified)
 
 
-def namesake(rule: Rule, log: str, now: Moment) -> str | None:
-    """The old one that has the name that this log would get now; None where there is none."""
-    if rule.dateformat is None:
-        return None
+def unless_taken(verdict: Verdict, rule: Rule, log: str, now: Moment) -> Verdict:
+    """The verdict; where the log is due, but an old one has the name that it would get now, that it is not."""
+    if not verdict.due or rule.dateformat is None:
+        return verdict
     names = Names(rule, log)
     path = f"{names.folder}/{names.dated(DateFormat(rule.dateformat).applied(now))}"
-    return next((path + behind for behind in EXTENSIONS.values() if os.path.lexists(path + behind)), None)
+    taken = next((path + behind for behind in EXTENSIONS.values() if os.path.lexists(path + behind)), None)
+    if taken is None:
+        return verdict
+    return Verdict(False, f"there is {taken} already, which has the name of this moment")
 
 
 def _numbered(names: Names, entries: list[str]) -> list[str]:
@@ -198,21 +199,3 @@ def _is_log(path: str) -> bool:
 def _is_excluded(path: str, patterns: tuple[str, ...]) -> bool:
     name = path.rpartition("/")[2]
     return any(fnmatchcase(path if "/" in pattern else name, pattern) for pattern in patterns)
-
-
-def _user(options: LogOptions, name: str | None) -> int | None:
-    if name is None or name.isdecimal():
-        return None if name is None else int(name)
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except KeyError:
-        raise ConfigurationError(f"the rule {options.name}: there is no user {clean(name)}") from None
-
-
-def _group(options: LogOptions, name: str | None) -> int | None:
-    if name is None or name.isdecimal():
-        return None if name is None else int(name)
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        raise ConfigurationError(f"the rule {options.name}: there is no group {clean(name)}") from None

@@ -20,7 +20,8 @@ from agent.logs.rules.retention import Old, Removal, over_budget, surplus, to_fr
 from agent.logs.rules.sections import all_old
 
 PATIENCE = 300.0
-"""Seconds for which a fresh old log may wait for somebody to compress it before it goes for want of room."""
+"""Seconds for which a fresh old log may wait for somebody to compress it before it goes for want of room, or into an
+archive."""
 Free = Callable[[str], int]
 """Bytes that are free in the file system of a folder. Raises OSError."""
 
@@ -114,8 +115,8 @@ def sweep(
     """Remove what is not to be kept. With an `archive` only what was proved to be there.
 
     `journal` is what the journal takes of the budget. Without `compress` somebody else makes fresh ones small, who is
-    waited for. `guard` keeps others from rotating while files are removed;
-    saving them before takes long, and nobody has to wait for that.
+    waited for: for want of room, and before they are archived. `guard` keeps others from rotating while files are
+    removed; saving them before takes long, and nobody has to wait for that.
     """
     try:
         old = all_old(options, rule, logs)
@@ -126,6 +127,8 @@ def sweep(
         return Swept([], [f"{error.filename or 'old logs'} cannot be looked at: {error.strerror}"], 0)
     proved: dict[str, Proof] | None = None
     errors: list[str] = []
+    if archive is not None:
+        removals = [removal for removal in removals if removal.old.path not in spared]
     if archive is not None and removals:
         proved, errors = archive.save([removal.old.path for removal in removals])
         removals = [removal for removal in removals if removal.old.path in proved]

@@ -27,7 +27,7 @@ from agent.logs.rules.judge import Log, Verdict, judge
 from agent.logs.rules.lasts import read_state
 from agent.logs.rules.memory import Memory
 from agent.logs.rules.retention import Removal
-from agent.logs.rules.sections import all_old, logs_of, namesake, owners_of, rule_of
+from agent.logs.rules.sections import all_old, logs_of, owners_of, rule_of, unless_taken
 from agent.logs.rules.sweep import sweep, used_by
 from kit.errors import ConfigurationError, HostwardError
 
@@ -247,8 +247,7 @@ class _Run:
         known = Log(found.size, free_for(plan.options, log), booted())
         force = force or log in self._force
         verdict = judge(plan.options, known, last.seconds, now.seconds, host=host(), force=force)
-        if verdict.due and (taken := namesake(rule, log, now)) is not None:
-            verdict = Verdict(False, f"there is {taken} already, which has the name of this moment")
+        verdict = unless_taken(verdict, rule, log, now)
         if verdict.due and plan.options.folder is not None:
             try:
                 make_folder(Names(rule, log).folder, log)

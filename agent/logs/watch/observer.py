@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from glob import glob, has_magic
 from typing import NamedTuple
 
-from agent import inotify, mountinfo
+from agent import inotify
 from agent.inotify import Inotify
-from agent.mountinfo import Mount
+from kit import mountinfo
+from kit.mountinfo import Mount
 
 log = logging.getLogger(__name__)
 

@@ -36,8 +36,10 @@ Lock = Callable[[], AbstractContextManager[object]]
 class Packed:
     """What came of it."""
 
+    made: int = 0
+    """Old ones that are compressed now and were not before."""
     freed: int = 0
-    """Bytes."""
+    """Bytes; less than 0 where small ones grew."""
     errors: list[str] = field(default_factory=list)
     """A sentence for each."""
     left: list[str] = field(default_factory=list)
@@ -180,6 +182,7 @@ class _Packer:
             final = name + self._rule.compressext
             operations.rename(unfinished, final, old_folder=folder.descriptor, new_folder=folder.descriptor)
             operations.unlink(name, folder=folder.descriptor)
+            self._packed.made += 1
             return
 
 

@@ -6,7 +6,6 @@ compresses, one reads the journal, and one looks where a look may hang.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import math
 import os
@@ -34,6 +33,7 @@ from agent.logs.watch.status import Danger, RuleStatus
 from agent.logs.watch.telling import COMPRESSING, ROTATING, WORDS, Telling
 from agent.logs.watch.work import Answers, Packed, PackedAll, Places, Probed, Told
 from kit.errors import HostwardError
+from kit.files import lock_folder
 from kit.terminal import bounded
 from kit.units import Duration, format_duration
 
@@ -133,8 +133,8 @@ class Watcher:
             self._adopt()
             self._step()
             self._notifier.ready()
-            count = len(self._logs.by_path)
-            log.info("watching %d logs of %d rules", count, len(self._rules))
+            found = _counted(len(self._logs.by_path), "log")
+            log.info("watching %s of %s", found, _counted(len(self._rules), "rule"))
             while not (came := wake.read()) & {signal.SIGTERM, signal.SIGINT}:
                 if signal.SIGHUP in came:
                     self._reload(asked=True)
@@ -270,10 +270,12 @@ class Watcher:
         try:
             self._rules = self._load()
         except HostwardError as error:
-            log.error("the configuration is not taken on, what was in force stays: %s", error)
+            # Whoever asked is answered each time; else the log says the same once an hour.
+            answer = {"event": "reload"} if asked else None
+            log.error("the configuration is not taken on, what was in force stays: %s", error, extra=answer)
         else:
             self._adopt()
-            log.info("the configuration was read again: %d rules", len(self._rules))
+            log.info("the configuration was read again: %s", _counted(len(self._rules), "rule"))
         self._notifier.ready()
 
     def _adopt(self) -> None:
@@ -487,8 +489,8 @@ class Watcher:
                 self._pack.setdefault(name, ticks + (QUIET if found.left else EVERY / 2))
             elif errors:
                 self._pack.setdefault(name, ticks + MEND)
-            if found.freed:
-                # What is kept takes less now; where the disk is full it may still be too much.
+            if found.made:
+                # What waited for this may go, into an archive too; on a full disk there may still be too much.
                 soon = ticks if name in self._hurried else ticks + EVERY
                 self._whole[name] = min(self._whole.get(name, soon), soon)
             if not found.left:
@@ -541,16 +543,16 @@ def keeping_all(rule: LogOptions) -> LogOptions:
 def _lock(folder: Path) -> int:
     """Keeps others from watching: a descriptor of the folder of the state, which is made. Raises HostwardError."""
     try:
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = lock_folder(folder, mode=0o755)
     except OSError as error:
         raise HostwardError(f"{folder} cannot be used: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise HostwardError(f"another process watches logs already, with its state in {folder}") from None
+    if descriptor is None:
+        raise HostwardError(f"another process watches logs already, with its state in {folder}")
     return descriptor
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _encode(answer: msgspec.Struct) -> bytes:

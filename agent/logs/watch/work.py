@@ -15,7 +15,6 @@ from agent.logs import journal_usage
 from agent.logs.followers import Followers
 from agent.logs.journal import JournalError
 from agent.logs.journal_usage import Weights
-from agent.logs.rotate.hooks import Hooks
 from agent.logs.rotate.say import Voice
 from agent.logs.rules import place
 from agent.logs.rules.facts import booted, host
@@ -65,6 +64,8 @@ class Turned(msgspec.Struct):
 class Packed(msgspec.Struct):
     """What became of the old ones of a rule."""
 
+    made: int = 0
+    """Old ones that are compressed now and were not before."""
     freed: int = 0
     errors: list[str] = []
     waiting: int = 0
@@ -164,25 +165,19 @@ def take_pack(rules: Sequence[LogOptions], places: Places, *, at_once: Collectio
     """Compress what was rotated, as far as nobody has to read it any more."""
     voice = Voice()
     said: list[str] = []
-    hooks = _Waiting(Followers(str(places.agent), now=now, say=said.append))
+    followers = Followers(str(places.agent), now=now, say=said.append)
     lock = partial(place.locked, places.folder)
     answers = PackedAll()
     for rule in rules:
-        before = len(hooks.followers.waiting)
-        found = pack(rule, at_once=rule.name in at_once, now=now, lock=lock, hooks=hooks, voice=voice)
+        before = len(followers.waiting)
+        found = pack(rule, at_once=rule.name in at_once, now=now, lock=lock, hooks=followers, voice=voice)
         errors = [bounded(text, LONGEST) for text in found.errors]
-        waiting = len(hooks.followers.waiting) - before
-        answers.rules[rule.name] = Packed(found.freed, errors, waiting, [os.fsencode(path) for path in found.left])
+        waiting = len(followers.waiting) - before
+        answers.rules[rule.name] = Packed(
+            found.made, found.freed, errors, waiting, [os.fsencode(path) for path in found.left]
+        )
     answers.said = [bounded(text, LONGEST) for text in said]
     return answers
-
-
-class _Waiting(Hooks):
-    def __init__(self, followers: Followers) -> None:
-        self.followers = followers
-
-    def may_compress(self, path: str, device: int, inode: int) -> bool:
-        return self.followers.may_compress(path, device, inode)
 
 
 def take_probe(rules: Sequence[LogOptions]) -> Probed:

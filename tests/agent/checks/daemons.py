@@ -161,8 +161,13 @@ class Postgres:
 
 
 @contextmanager
-def postgres(settings: str = "", *, of: Postgres | None = None) -> Iterator[Postgres]:
-    """A PostgreSQL server; `of` makes it a streaming replica of another."""
+def postgres(
+    settings: str = "", *, of: Postgres | None = None, made_with: Sequence[str] = (), seeing_all: bool = False
+) -> Iterator[Postgres]:
+    """A PostgreSQL server, `made_with` options of initdb; `of` makes it a streaming replica of another.
+
+    What runs in one that is `seeing_all` can run our own programs, which may be in root's home.
+    """
     initdb, backup, server = (postgres_program(name) for name in ("initdb", "pg_basebackup", "postgres"))
     with ExitStack() as stack:
         folder = stack.enter_context(folder_of("postgres"))
@@ -173,7 +178,7 @@ def postgres(settings: str = "", *, of: Postgres | None = None) -> Iterator[Post
             secret.chmod(0o644)
             run(
                 [initdb, "-D", found.data, "-U", "postgres", "-N", "--auth-local=trust", "--auth-host=scram-sha-256",
-                 f"--pwfile={secret}"],
+                 f"--pwfile={secret}", *made_with],
                 "postgres",
                 folder,
             )  # fmt: skip
@@ -186,10 +191,23 @@ def postgres(settings: str = "", *, of: Postgres | None = None) -> Iterator[Post
                 f"fsync = off\nshared_buffers = 16MB\nwal_level = replica\nmax_wal_senders = 5\n{settings}\n"
             )
         found.process = stack.enter_context(
-            running([server, "-D", found.data], "postgres", folder, end=signal.SIGQUIT)
+            running(
+                [*(seeing_all_as("postgres") if seeing_all else []), server, "-D", found.data],
+                "root" if seeing_all and os.geteuid() == 0 else "postgres",
+                folder,
+                end=signal.SIGQUIT,
+            )
         )
         until(found.is_up, "PostgreSQL")
         yield found
+
+
+def seeing_all_as(user: str) -> list[str]:
+    """What root starts a program with that is another's, and may read everything."""
+    if os.geteuid() != 0:
+        return []
+    who = [f"--reuid={user}", f"--regid={user}", "--init-groups"]
+    return ["setpriv", *who, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", "--"]
 
 
 @dataclass

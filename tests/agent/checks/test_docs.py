@@ -29,7 +29,7 @@ from agent.checks.memory import Memory, MemoryOptions
 from agent.checks.network import Network, NetworkOptions
 from agent.checks.ntp import Exchange
 from agent.checks.ntp import derive as derive_ntp
-from agent.checks.packages import Pending
+from agent.checks.packages import Pending, UpdatesMemory
 from agent.checks.pressure import Pressure, PressureOptions
 from agent.checks.process import Process, ProcessOptions
 from agent.checks.registry import CHECKS, load
@@ -38,13 +38,15 @@ from agent.checks.systemd import Systemd, SystemdOptions
 from agent.checks.tcp import Tcp, TcpOptions
 from agent.checks.textfile import Textfile, TextfileOptions
 from agent.checks.timesync import derive as derive_time
-from agent.checks.updates import Host, UpdatesMemory, UpdatesOptions
+from agent.checks.updates import Host, UpdatesOptions
 from agent.checks.updates import derive as derive_updates
 from agent.config.load import load as load_configuration
 from agent.paths import System
 from tests.agent.checks import (
+    test_backup,
     test_cpu,
     test_disk_io,
+    test_drill,
     test_memory,
     test_mysql,
     test_network,
@@ -134,6 +136,7 @@ CONTAINERS = [
 PLUGIN = "OK | a=1 b=1% c=1s d=1B e=1c"
 
 SAMPLES: dict[str, Callable[[Path], Sample]] = {
+    "backup": test_backup.sample,
     "certificate": of_certificate,
     "command": lambda root: printed(PluginCommand(CommandOptions(command=("x",))), PLUGIN),
     "container": lambda root: derive_containers(ContainerOptions(), CONTAINERS, {}, NOW),
@@ -151,6 +154,7 @@ SAMPLES: dict[str, Callable[[Path], Sample]] = {
         tree(root, test_disk_io.WHOLE | {"proc/diskstats": test_disk_io.BEFORE}),
         {"proc/diskstats": test_disk_io.AFTER},
     ),
+    "drill": test_drill.sample,
     "file": lambda root: collect(File(FileOptions(paths=("/x",))), tree(root, {"x": "x"})),
     "http": of_http,
     "log": of_log,

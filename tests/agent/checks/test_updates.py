@@ -12,13 +12,12 @@ from pathlib import Path
 import pytest
 
 from agent.checks.contract import CheckError, Context, Finished, Sample
-from agent.checks.packages import Pending
+from agent.checks.packages import Pending, UpdatesMemory
 from agent.checks.runner import Plan, judge
 from agent.checks.updates import (
     DNF,
     Host,
     Updates,
-    UpdatesMemory,
     UpdatesOptions,
     derive,
     look,
@@ -262,9 +261,11 @@ def verdict(sample: Sample) -> tuple[str, str]:
 def test_security_updates_may_wait_for_some_days(age: float, state: str, message: str) -> None:
     """By when they were first seen."""
     before = UpdatesMemory({"b": NOW - age * DAY})
-    sample = derive(UpdatesOptions(), Pending(frozenset("ab"), frozenset("b")), Host(lists=NOW), before, NOW)
+    sample = derive(UpdatesOptions(), Pending({"a": "1.1", "b": "2"}, frozenset("b")), Host(lists=NOW), before, NOW)
     assert verdict(sample) == (state, message)
     assert sample.memory.security == before.security
+    again = derive(UpdatesOptions(), Pending({"a": "1.2"}), Host(lists=NOW), sample.memory, NOW + DAY)
+    assert (sample.memory.pending["a"], again.memory.pending) == (("1.1", NOW), {"a": ("1.2", NOW)})
 
 
 def test_lists_that_are_old_are_a_warning() -> None:

@@ -105,6 +105,7 @@ def test_check_as_json(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "checks": ["cpu"],
         "jobs": ["dump"],
         "logs": [],
+        "warnings": [],
     }
     file.write_text(BROKEN)
     assert main(["config", "check", "--json", "--config", str(file)]) == 2

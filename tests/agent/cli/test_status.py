@@ -104,6 +104,18 @@ def test_it_tells_how_reporting_stands(state: State) -> None:
     ]
 
 
+def test_it_tells_that_somebody_is_at_work_on_the_host(state: State) -> None:
+    """For as long as the window lasts."""
+    enrol(state.folder)
+    for until, expected in ((NOW + 600, ["home    maintenance for another 10m: patching"]), (NOW, [])):
+        with state.transaction():
+            state.put("home.status", json.dumps({"window": {"until": until, "reason": "patching"}}))
+        assert [line for line in told(state).splitlines() if "maintenance" in line] == expected
+        found = status.gather(state, running=True, now=NOW).home
+        assert found is not None
+        assert (found.window is not None) == bool(expected)
+
+
 def test_it_tells_what_is_wrong_with_the_identity(state: State) -> None:
     """A key that others can read is the reason that nothing is reported."""
     enrol(state.folder)

@@ -120,9 +120,9 @@ def test_what_is_refused(tmp_path: Path, text: str, said: str) -> None:
     "times", ["", 'daily = "02:00"\nevery = "1h"', 'daily = "25:00"', 'weekly = "someday 02:00"']
 )
 def test_schedules_are_judged(tmp_path: Path, times: str) -> None:
-    """A job has exactly one schedule, and a valid one: else the job's table is named."""
+    """A job has exactly one schedule, and a valid one: else the job's table is named, or the option in it."""
     (said,) = refused(tmp_path, f'[agent]\n[jobs.x]\ncommand = ["x"]\n{times}\n')
-    assert said.startswith("2: jobs.x: ")
+    assert said.startswith(("2: jobs.x: ", "4: jobs.x.daily: ", "4: jobs.x.weekly: "))
 
 
 def test_only_the_configured_kinds_are_decoded() -> None:

@@ -121,7 +121,10 @@ def test_what_others_could_have_written_is_refused(tmp_path: Path) -> None:
         ('daily = "25:00"', 'daily: expected a time such as "02:00"'),
         ('size = "0B"', "logs[0].size: expected a size"),
         ('compression = "bzip2"', 'expected "zstd", "gzip", "xz" or "none"'),
-        ("level = 20", "level: expected a level from 1 to 19, found 20"),
+        ("level = 20", "logs[0].level: expected a level from 1 to 19, found 20"),
+        ('timezone = "Mars"', "logs[0].timezone: expected the name of a zone"),
+        ('exclude = ["["]', "logs[0].exclude: expected a pattern, in which a [ has its ]"),
+        ("then = {}", "logs[0].then: expected what is to be done: reload, signal or command"),
         ('compression = "none"\nlevel = 1', "expected no level for no compression"),
         ("mode = 640", "logs[0].mode: expected an octal mode"),
         ('copytruncate = true\nmode = "0640"', "expected no owner, group and mode"),
@@ -150,6 +153,25 @@ def test_mistakes(tmp_path: Path, text: str, said: str) -> None:
     assert str(refused.value).startswith(f"{tmp_path}/agent.toml:")
 
 
+def test_a_wrong_option_is_told_where_it_stands(tmp_path: Path) -> None:
+    """And along with mistakes in others, but for those that it follows from."""
+    (tmp_path / "agent.toml").write_text(HEAD + 'count = "many"\nfolder = "../old"\n')
+    with pytest.raises(ConfigurationError) as refused:
+        load_log_rules(tmp_path / "agent.toml")
+    line = HEAD.count("\n") + 1
+    count, folder = str(refused.value).splitlines()
+    assert count.startswith(f"{tmp_path}/agent.toml:{line}: logs[0].count: expected ")
+    assert folder == f"{tmp_path}/agent.toml:{line + 1}: logs[0].folder: expected a path without .."
+    (tmp_path / "agent.toml").write_text(HEAD + 'weekly = "sundy"\nlevel = 99\n')
+    with pytest.raises(ConfigurationError) as refused:
+        load_log_rules(tmp_path / "agent.toml")
+    assert [text.split(": ")[1] for text in str(refused.value).splitlines()] == ["logs[0].weekly", "logs[0].level"]
+    (tmp_path / "agent.toml").write_text(HEAD + 'compression = "lzma"\nlevel = 0\n')
+    with pytest.raises(ConfigurationError) as refused:
+        load_log_rules(tmp_path / "agent.toml")
+    assert "level" not in str(refused.value).partition("compression")[2]
+
+
 def test_everything_at_once(tmp_path: Path) -> None:
     """All options have the values that are given."""
     text = (
@@ -166,7 +188,7 @@ def test_everything_at_once(tmp_path: Path) -> None:
     assert same == {
         "name",
         "paths",
-        *("every", "daily", "monthly", "quarterly", "timezone", "jitter", "catch_up"),
+        *("every", "daily", "monthly", "quarterly", "yearly", "timezone", "jitter", "catch_up"),
         *("create", "copytruncate", "date_format", "enabled", "description"),
     }
     assert found.age == Duration(43200)

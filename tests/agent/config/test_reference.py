@@ -12,9 +12,11 @@ import pytest
 from agent.checks import registry
 from agent.checks.contract import CheckOptions
 from agent.config.backups import BackupOptions
+from agent.config.drills import DrillOptions
 from agent.config.example import example
 from agent.config.load import load
 from agent.config.logs import LogOptions
+from agent.config.recovery import RecoveryOptions
 from agent.config.reference import reference
 from agent.config.schema import AgentOptions, Config, HomeOptions, JobOptions
 from kit.options.decode import decode
@@ -25,8 +27,10 @@ from kit.options.words import literal
 TABLES = {
     "agent": AgentOptions,
     "home": HomeOptions,
+    "recovery": RecoveryOptions,
     "jobs.NAME": JobOptions,
     "backups.NAME": BackupOptions,
+    "drills.NAME": DrillOptions,
     "logs[]": LogOptions,
     "checks.NAME": CheckOptions,
 }
@@ -63,9 +67,13 @@ def test_every_option_is_explained(name: str, option: msgspec.structs.FieldInfo)
 
 
 def test_examples_of_whole_tables(tmp_path: Path) -> None:
-    """What the top-level tables give as an example is a configuration."""
-    for option in msgspec.structs.fields(Config):
-        (tmp_path / "agent.toml").write_text(f"{option.encode_name} = {literal(examples(option)[0])}")
+    """What the top-level tables give as an example is a configuration; that of drills with that of backups."""
+    given = {
+        option.encode_name: f"{option.encode_name} = {literal(examples(option)[0])}\n"
+        for option in msgspec.structs.fields(Config)
+    }
+    for name, text in given.items():
+        (tmp_path / "agent.toml").write_text(text + given["backups"] * (name == "drills"))
         assert load(tmp_path / "agent.toml") != Config()
 
 

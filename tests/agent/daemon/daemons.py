@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from agent.cli.dispatch import dispatch
 
 HOSTWARD = Path(sys.executable).parent / "hostward"
 PATIENCE = 60.0
@@ -68,9 +71,11 @@ class Agent:
         return hostward(*words, "--state-dir", str(self.state))
 
     def status(self) -> dict[str, Any]:
-        """`hostward status --json`; empty until there is a state."""
-        done = self.call("status", "--json")
-        found: dict[str, Any] = json.loads(done.stdout) if done.stdout else {}
+        """`hostward status --json`, in this process, for it is asked often; empty until there is a state."""
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()):
+            dispatch(["status", "--json", "--state-dir", str(self.state)])
+        found: dict[str, Any] = json.loads(said.getvalue() or "{}")
         return found
 
     def checks(self) -> dict[str, dict[str, Any]]:

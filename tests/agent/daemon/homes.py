@@ -9,7 +9,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from agent.cli.dispatch import dispatch
 from tests.agent.daemon.daemons import HOSTWARD, Agent, wait_for
+from tests.collector.support import enrolment_token, initialise
 
 COLLECTOR = Path(sys.executable).parent / "hostward-collector"
 
@@ -26,20 +28,12 @@ class Home:
         self.process: subprocess.Popen[bytes] | None = None
         self.within: Sequence[str] = ()
         """What the server is started by: `strace`, `ip netns exec`, …"""
-        self.call("init", "--name", address)
+        initialise(folder, address)
 
     @property
     def log(self) -> Path:
         """What the server says."""
         return self.folder.with_name(f"{self.folder.name}.log")
-
-    def call(self, *words: str) -> str:
-        """Run a command on the folder; what it prints."""
-        done = subprocess.run(
-            [str(COLLECTOR), *words, "--data-dir", str(self.folder)], capture_output=True, text=True, timeout=60
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Start to serve, and return at once."""
@@ -69,10 +63,13 @@ def enrol(agent: Agent, home: Home, *, port: int | None = None, within: Sequence
     """Let home, which serves, know the agent's host. `port` is for a way to home that is not the straight one,
     `within` for what the command is started by."""
     token = agent.state.parent / "token"
-    token.write_text(home.call("token", "create"))
-    words = ["--collector", f"https://{home.address}:{port or home.port}", "--ca", str(home.folder / "ca.pem")]
-    words += ["--token-file", str(token), "--state-dir", str(agent.state)]
-    done = subprocess.run([*within, str(HOSTWARD), "enroll", *words], capture_output=True, text=True, timeout=60)
+    token.write_text(enrolment_token(home.folder))
+    words = ["enroll", "--collector", f"https://{home.address}:{port or home.port}"]
+    words += ["--ca", str(home.folder / "ca.pem"), "--token-file", str(token), "--state-dir", str(agent.state)]
+    if not within:
+        assert dispatch(words) == 0
+        return
+    done = subprocess.run([*within, str(HOSTWARD), *words], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
 
 

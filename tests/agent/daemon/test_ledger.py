@@ -12,6 +12,7 @@ from agent.daemon.ledger import PENDING, Ledger
 from agent.state import State, StateCorruptError
 from tests.agent.tmpfs import fill, small_disk
 from tests.require import require_root
+from tests.wire.reports import BACKUPS
 from wire.report import CheckState, Event, JobResult, Reading
 
 
@@ -39,6 +40,8 @@ def test_a_turn_is_kept_as_a_whole(tmp_path: Path) -> None:
     ledger.reporting = True
     ledger.judged(judged(event=event(1)))
     ledger.job(result("dump", 2), keep=3)
+    ledger.backup(BACKUPS.backups[0])
+    ledger.drill(BACKUPS.drills[0])
     ledger.put("key", "value")
     assert state.checks() == {}
     ledger.flush(3)
@@ -47,9 +50,9 @@ def test_a_turn_is_kept_as_a_whole(tmp_path: Path) -> None:
     assert [kept.time for kept in state.events()] == [1]
     assert state.last_runs()["dump"].started == 2
     assert state.get("key") == "value"
-    assert [row.kind for row in state.outbox(10)] == ["readings", "job", "event"]
+    assert [row.kind for row in state.outbox(10)] == ["readings", "job", "event", "backup", "drill"]
     ledger.flush(4)
-    assert len(state.outbox(10)) == 3
+    assert len(state.outbox(10)) == 5
 
 
 def test_nothing_is_put_aside_for_a_home_that_there_is_not(tmp_path: Path) -> None:
@@ -58,6 +61,7 @@ def test_nothing_is_put_aside_for_a_home_that_there_is_not(tmp_path: Path) -> No
     ledger = Ledger(state, "boot")
     ledger.judged(judged(event=event(1)))
     ledger.job(result("dump", 2), keep=3)
+    ledger.backup(BACKUPS.backups[0])
     ledger.flush(3)
     assert state.outbox(10) == []
 
@@ -134,10 +138,11 @@ def test_a_full_disk_is_counted(tmp_path: Path) -> None:
             ledger.judged(judged(time=turns))
             ledger.event(event(turns))
             ledger.job(result("dump", turns), keep=1000)
+            ledger.backup(BACKUPS.backups[0])
             ledger.flush(turns)
         kept = {
             "readings": sum(row.kind == "readings" for row in state.outbox(10_000)),
-            "events": sum(row.kind == "event" for row in state.outbox(10_000)),
+            "events": sum(row.kind in ("event", "backup") for row in state.outbox(10_000)),
             "jobs": sum(row.kind == "job" for row in state.outbox(10_000)),
         }
         (disk / "ballast").unlink()
@@ -149,7 +154,7 @@ def test_a_full_disk_is_counted(tmp_path: Path) -> None:
         (gap,) = state.gaps()
         assert gap.reason == "disk_full"
         assert gap.readings == turns - kept["readings"] > 0
-        assert sum(row.kind == "event" for row in rows) + gap.events == turns + 1
+        assert sum(row.kind in ("event", "backup") for row in rows) + gap.events == 2 * turns + 1
         assert sum(row.kind == "job" for row in rows) + gap.job_results == turns
-        assert kept["events"] < turns
+        assert kept["events"] < 2 * turns
         state.close()

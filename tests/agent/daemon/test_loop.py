@@ -227,9 +227,10 @@ def test_a_kill_loses_nothing_that_was_known(agent: Agent) -> None:
     epoch = with_state.epoch
     with_state.close()
     agent.end(signal.SIGKILL)
+    killed = agent.status()["agent"]["started"]
     agent.config.write_text(QUIET + '[checks.memory]\n[jobs.long]\ncommand = ["true"]\ndaily = "00:00"\n')
     agent.start()
-    wait_for(lambda: agent.checks()["memory"]["time"] > agent.status()["agent"]["started"])
+    wait_for(lambda: agent.checks()["memory"]["time"] > agent.status()["agent"]["started"] > killed)
     assert agent.checks()["memory"]["since"] == since
     assert "the agent was ended while it ran" in agent.checks()["job:long"]["message"]
     with_state = State.read(agent.state)

@@ -12,7 +12,8 @@ import pytest
 
 from agent.config.schema import JobOptions
 from agent.daemon.ledger import Ledger
-from agent.daemon.timed import TimedJobs
+from agent.daemon.programs import Programs
+from agent.daemon.timed import Timetable
 from agent.jobs.supervisor import Jobs
 from agent.state import State
 from kit.units import Duration
@@ -39,12 +40,13 @@ class World:
         self.scheduler = sched.scheduler(lambda: self.ticks)
         self.jobs = Jobs(self.selector)
         self.ledger = Ledger(self.state, "boot")
-        self.timed = TimedJobs(
-            self.scheduler, self.jobs, self.ledger, self.state, host="h", keep=5, clock=lambda: self.wall
+        self.timed = Timetable(self.scheduler, self.ledger, self.state, host="h", clock=lambda: self.wall)
+        self.programs = Programs(
+            self.jobs, self.ledger, self.state, keep=5, root_half=Path("/dev/null"), clock=lambda: self.wall
         )
 
     def configure(self, **jobs: JobOptions) -> None:
-        self.timed.replace(jobs, keep=5)
+        self.timed.replace(self.programs.adopt(jobs, keep=5))
         self.turn()
 
     def sleep_until(self, text: str) -> None:
@@ -137,7 +139,7 @@ def test_a_clock_that_steps_back_while_a_run_is_started(world: World) -> None:
     """It is not started once more when its time comes again."""
     world.configure(job=nightly())
     world.sleep_until("2026-03-11 01:59:59")
-    moments = iter([at("2026-03-11 02:00:00.1")] * 2 + [at("2026-03-11 01:59:59.9")])
+    moments = iter([at("2026-03-11 02:00:00.1"), at("2026-03-11 01:59:59.9")])
     world.ticks += 1.1
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(world.timed, "_clock", lambda: next(moments))
@@ -192,8 +194,8 @@ def test_a_job_that_is_removed_while_it_runs_leaves_no_check_behind(world: World
     world.wall, world.ticks = world.wall + 60, world.ticks + 60
     world.scheduler.run(blocking=False)
     assert world.jobs.running
-    world.timed.replace({}, keep=5)
-    world.ledger.keep_checks(world.timed.checks)
+    world.timed.replace(world.programs.adopt({}, keep=5))
+    world.ledger.keep_checks(world.programs.checks)
     world.turn()
     assert world.starts() == 1
     assert not world.ledger.checks
@@ -217,7 +219,7 @@ def test_a_reload_leaves_unchanged_jobs_alone(world: World) -> None:
     world.sleep_until("2026-03-10 20:01:01")
     assert world.starts("kept") == 1
     assert world.starts("gone") == world.starts("off") == 0
-    assert world.timed.checks == {"job:kept"}
+    assert world.programs.checks == {"job:kept"}
 
 
 def test_a_job_that_cannot_start_has_an_outcome(world: World) -> None:

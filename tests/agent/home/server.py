@@ -60,9 +60,9 @@ class Marks:
 def count(report: Report) -> Counter[str]:
     """What a report brings, and what it says is lost: what was produced is the sum of these.
 
-    A day of logs counts as an event.
+    A day of logs, a run of a backup job and a drill count as events.
     """
-    events = len(report.events) + len(report.logs)
+    events = len(report.events) + len(report.logs) + len(report.backups) + len(report.drills)
     found = Counter(readings=len(report.readings), events=events, job_results=len(report.jobs))
     for gap in report.gaps:
         found += Counter(readings=gap.readings, events=gap.events, job_results=gap.job_results)

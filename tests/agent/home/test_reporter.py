@@ -9,12 +9,15 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agent.home.reporter import ROOM, Reporter, batches
 from agent.home.spool import Spool
+from agent.packages import kept
 from agent.state import Kind, State, StoredCheck, Waiting
-from tests.wire.reports import FULL, LOGS
-from wire import codec, limits
+from tests.wire.reports import BACKUPS, FULL, LOGS, PACKAGES
+from wire import codec, fit, limits
+from wire.packages import Package, Packages, PendingUpdate
 from wire.report import CheckState, Event, Gap, JobResult, Reading, Report
 
 
@@ -53,19 +56,20 @@ def desk(state: State) -> Desk:
 def test_a_report_takes_along_all_that_waits_once(state: State, desk: Desk) -> None:
     with state.transaction():
         state.enqueue(FULL.readings)
-        for item in (*FULL.events, *FULL.jobs, *LOGS.logs):
+        for item in (*FULL.events, *FULL.jobs, *LOGS.logs, *BACKUPS.backups, *BACKUPS.drills):
             state.enqueue(item)
         for check in FULL.checks:
             state.save_check(StoredCheck(check, b"", "boot-1"))
         state.add_gap(FULL.gaps[1])
     (report,) = desk.compose(os="Debian")
     assert (report.readings, report.events, report.jobs) == (FULL.readings, FULL.events, FULL.jobs)
-    assert report.logs == LOGS.logs
+    assert (report.logs, report.backups, report.drills) == (LOGS.logs, BACKUPS.backups, BACKUPS.drills)
     assert report.gaps == [FULL.gaps[1]]
     assert sorted(report.checks, key=lambda check: check.name) == sorted(FULL.checks, key=lambda check: check.name)
     assert (report.host, report.epoch, report.boot, report.sequence) == ("host-1", state.epoch, "boot-1", 1)
     (report,) = desk.compose(os="Debian")
     assert (report.readings, report.events, report.jobs, report.gaps, report.logs) == ([], [], [], [], [])
+    assert (report.backups, report.drills) == ([], [])
     assert len(report.checks) == len(FULL.checks)
 
 
@@ -81,6 +85,60 @@ def test_facts_of_a_lost_report_are_told_again(state: State, desk: Desk) -> None
     with state.transaction():
         desk.spool.refuse(1)
     assert [report.facts for report in desk.compose(os="a")] == [{"os": "a"}]
+
+
+def listed(state: State, packages: Packages) -> None:
+    """As the daemon keeps a list of packages."""
+    with state.transaction():
+        for key, value in kept.values(msgspec.json.encode(packages)).items():
+            state.put(key, value)
+
+
+def test_packages_are_told_at_a_start_when_they_change_and_when_they_were_lost(state: State, desk: Desk) -> None:
+    """In a report that takes nothing else along, before what waits."""
+    first = PACKAGES.packages
+    assert first is not None
+    other = replace(first, left_out=99)
+    listed(state, first)
+    with state.transaction():
+        state.enqueue(FULL.events[0])
+    reports = desk.compose(os="a")
+    assert [(report.packages, len(report.events), report.facts) for report in reports] == [
+        (first, 0, {"os": "a"}),
+        (None, 1, None),
+    ]
+    assert [report.packages for report in desk.compose(os="a")] == [None]
+    listed(state, other)
+    (report,) = desk.compose(os="a")
+    assert report.packages == other
+    assert [report.packages for report in Desk(state).compose(os="a")] == [other]
+    with state.transaction():
+        desk.spool.refuse(report.sequence)
+    assert [report.packages for report in desk.compose(os="a")] == [other]
+
+
+def test_the_longest_list_of_packages_fits_beside_every_check_in_its_longest_words(state: State, desk: Desk) -> None:
+    """Home takes whatever a host has."""
+    wide = "\N{GRINNING FACE}" * limits.MAX_MESSAGE
+    with state.transaction():
+        for number in range(limits.MAX_CHECKS):
+            name = f"{number:04}" + "n" * (limits.MAX_NAME - 4)
+            check = CheckState(name=name, kind=name, state="unknown", message=wide, since=1.5, time=1.5)
+            state.save_check(StoredCheck(check, b"", "boot-1"))
+    many = [Package(f"package-{number:05}", "1:2.3-4+deb12u5", "amd64") for number in range(20_000)]
+    pending = [PendingUpdate(package.name, "1", "2", False, 1.7e9) for package in many]
+    listed(state, fit.packages(Packages(manager="apt", installed=many, pending=pending)))
+    (report,) = desk.compose(os="a")
+    assert report.packages is not None
+    assert len(report.packages.installed) > 3000
+
+
+def test_a_list_of_packages_that_cannot_be_read_is_left_out(state: State, desk: Desk) -> None:
+    """A version to come may have kept another."""
+    with state.transaction():
+        for key, value in kept.values(b"{}").items():
+            state.put(key, value)
+    assert [report.packages for report in desk.compose(os="a")] == [None]
 
 
 def test_facts_of_a_report_that_was_not_kept_are_told_again(state: State, desk: Desk) -> None:

@@ -24,7 +24,7 @@ from agent.state import State
 from tests.agent.home import server
 from tests.agent.home.server import Home
 from tests.agent.home.tls import START, Authority
-from wire.report import Event, Reading, Reply
+from wire.report import Event, MaintenanceWindow, Reading, Reply
 
 
 @pytest.fixture
@@ -319,6 +319,25 @@ def test_home_says_which_interval_it_wants(home: Home, host: Host) -> None:
     assert sender.wanted_interval is None
     host.until_empty()
     assert sender.wanted_interval == 60
+
+
+def test_home_says_that_somebody_is_at_work_on_the_host(home: Home, host: Host) -> None:
+    """Until when by this host's clock, whatever home's says; and no longer, once home does not say so."""
+    there = time.time() + 7200
+    window = MaintenanceWindow(until=there + 600, reason="patching")
+    home.script.append(server.say(200, msgspec.json.encode(Reply(time=there, window=window))))
+    host.report()
+    host.start()
+    host.until_empty()
+    found = status.load(host.state)
+    assert found.window is not None
+    assert found.window.reason == "patching"
+    assert abs(found.window.until - (time.time() + 600)) < 60
+    assert status.window_in_force(found, found.window.until - 1) == found.window
+    assert status.window_in_force(found, found.window.until) is None
+    host.report()
+    host.until_empty()
+    assert status.load(host.state).window is None
 
 
 def test_a_home_that_the_ca_did_not_sign_gets_nothing(home: Home, host: Host, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from agent.home.reporter import Reporter
 from agent.home.spool import Spool
 from agent.state import State
 from tests.agent.home.server import Marks, count
-from tests.wire.reports import FULL, LOGS, SMALL
+from tests.wire.reports import BACKUPS, FULL, LOGS, SMALL
 from wire import codec
 from wire.report import Event, Gap, JobResult, Reading, Report
 
@@ -56,8 +56,8 @@ class Accounts(RuleBasedStateMachine):
         self.state.close()
         shutil.rmtree(self.folder)
 
-    @rule(readings=st.integers(0, 30), events=st.integers(0, 2), jobs=st.integers(0, 1), days=st.integers(0, 1))
-    def measure(self, readings: int, events: int, jobs: int, days: int) -> None:
+    @rule(readings=st.integers(0, 30), events=st.integers(0, 2), jobs=st.integers(0, 1), others=st.integers(0, 3))
+    def measure(self, readings: int, events: int, jobs: int, others: int) -> None:
         """Let the next report take something along."""
         with self.state.transaction():
             if readings:
@@ -68,10 +68,10 @@ class Accounts(RuleBasedStateMachine):
                 self.state.enqueue(Event(time=self.now, kind="k", message="m"))
             for _ in range(jobs):
                 self.state.enqueue(JobResult(name="j", started=0, finished=1, outcome="done"))
-            for _ in range(days):
-                self.state.enqueue(LOGS.logs[0])
+            for item in (LOGS.logs[0], BACKUPS.backups[0], BACKUPS.drills[0])[:others]:
+                self.state.enqueue(item)
         self.number += readings
-        self.produced.update(readings=readings, events=events + days, job_results=jobs)
+        self.produced.update(readings=readings, events=events + others, job_results=jobs)
 
     @rule(size=st.integers(200, 6000), age=st.sampled_from([60.0, 1e9]), passed=st.floats(0.1, 40))
     def compose(self, size: int, age: float, passed: float) -> None:
@@ -135,7 +135,7 @@ class Accounts(RuleBasedStateMachine):
             if report.sequence > self.home.marks.get((report.host, report.epoch), 0):
                 found += count(report)
         for row in self.state.outbox(10_000):
-            counted = {"readings": "readings", "event": "events", "job": "job_results", "logs": "events"}[row.kind]
+            counted = {"readings": "readings", "job": "job_results"}.get(row.kind, "events")
             found[counted] += row.row.count(b"value_") or 1
         assert found == +self.produced
 

@@ -145,6 +145,15 @@ def test_how_a_program_ends_is_its_outcome(
     assert abs(ended.finished - time.time()) < 60
 
 
+def test_a_program_may_take_a_month(run: Run) -> None:
+    """Though the kernel does not wait for so long at once."""
+    ends: list[Ended] = []
+    run.jobs.start_command("dump", ["true"], limits=Limits(time=31 * 86400.0), on_end=ends.append)
+    while not ends:
+        run.jobs.wait(None)
+    assert ends[0].outcome == "done"
+
+
 def test_output_and_error_are_kept(run: Run) -> None:
     """Both, apart, and whole as long as they are short."""
     ended = run.of_command("bash", "-c", "echo out; echo err >&2; exit 2")

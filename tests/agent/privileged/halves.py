@@ -23,6 +23,8 @@ import sys
 from pathlib import Path
 from agent.privileged import serve
 serve.CONFIGURATION = Path(sys.argv[2])
+serve.STATE = serve.CONFIGURATION.parents[2] / "state"
+serve.CACHES = serve.CONFIGURATION.parents[2] / "caches"
 serve.ASKING = float(sys.argv[3])
 serve.main()
 """
@@ -63,6 +65,8 @@ class RootHalf:
         self.configuration = root / "etc/hostward/agent.toml"
         self.programs = root / "bin"
         self.patience = 5.0
+        self.environment: dict[str, str] = {}
+        """What systemd adds to it."""
         self.gate = threading.Lock()
         """Who holds it keeps connections from being answered."""
         for folder in (self.place.parent, self.configuration.parent, self.programs, root / "units"):
@@ -104,7 +108,7 @@ class RootHalf:
             except OSError:
                 return
             with connection, self.gate:
-                self._started.append(subprocess.Popen(words, stdin=connection, env=environment))
+                self._started.append(subprocess.Popen(words, stdin=connection, env=environment | self.environment))
 
     def ask(self, request: bytes, *, close: bool = False) -> bytes:
         """Say it, and hear the answer out."""

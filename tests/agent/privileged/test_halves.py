@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.checks.contract import Context, Sample
@@ -21,11 +22,13 @@ from agent.config.load import load
 from agent.jobs import remote
 from agent.paths import System
 from agent.privileged import protocol
-from agent.privileged.protocol import Before, decode_reply, encode_request
-from agent.privileged.serve import USER
+from agent.privileged.protocol import Before, Request, decode_reply, encode_request
+from agent.privileged.serve import USER, find
+from tests.agent.cli.backup.repos import PASSWORD, Place
 from tests.agent.jobs.programs import descriptors, eventually, is_alive
 from tests.agent.privileged.halves import Daemon, RootHalf, root_half
 from tests.require import require_root
+from wire.report import BackupRun
 
 pytestmark = pytest.mark.root
 
@@ -62,6 +65,62 @@ def test_a_job_is_run_as_roots_configuration_says(half: RootHalf, daemon: Daemon
     assert "--property=ReadWritePaths=/srv" in half.said()
     assert "--property=BindsTo=caller.service" in half.said()
     assert "s3cret" not in half.said(), "a secret among arguments"
+
+
+def test_a_backup_is_run_by_name(half: RootHalf, daemon: Daemon) -> None:
+    """Its run comes back for the record; its sandbox is what the table opens, with the credentials that it names."""
+    place = Place.make(half.root / "repository")
+    credentials = half.root / "credentials"
+    credentials.mkdir()
+    for name in ("backup", "other"):
+        (credentials / name).write_text(PASSWORD)
+    half.environment["CREDENTIALS_DIRECTORY"] = str(credentials)
+    (half.root / "files").mkdir()
+    (half.root / "files/one").write_text("content")
+    half.configure(
+        f'[backups.it]\nrepository = "{place.folder}"\npaths = ["{half.root}/files"]\n'
+        'password_file = "credential:backup"\ntimeout = "1h"\nnice = 7\n'
+        f'[backups.it.privileged]\ncapabilities = ["CAP_DAC_READ_SEARCH"]\nwritable = ["{place.folder}"]\n'
+        f'[backups.open]\nrepository = "{place.folder}"\npaths = ["/etc"]\n'
+    )
+    ended = daemon.run(b"backup it\n")
+    run = msgspec.json.decode(ended.output, type=BackupRun)
+    assert (ended.outcome, run.outcome, run.files, run.message) == ("done", "done", 1, "")
+    assert len(place.json("snapshots")) == 1
+    said = half.said()
+    assert f"--property=LoadCredential=backup:{credentials}/backup" in said
+    assert "LoadCredential=other" not in said
+    for part in ("CapabilityBoundingSet=CAP_DAC_READ_SEARCH", "CacheDirectory=hostward-backup/it", "Nice=7"):
+        assert f"--property={part}" in said
+    assert "--unit=hostward-backup-it.service" in said
+    assert PASSWORD not in said
+    for request in (b"backup open\n", b"backup none\n", b"drill it\n", b"job it\n"):
+        assert "root's configuration defines no privileged" in daemon.run(request).message
+
+
+def test_snapshots_of_file_systems_open_what_they_take(half: RootHalf) -> None:
+    """A job that reads its paths from them mounts, and reaches volumes, without that its table says so; another one
+    does not. Of both /usr/lib/modules is there to be saved."""
+    common = 'repository = "/srv/backup"\npaths = ["/etc"]\npassword_file = "/p"\n'
+    half.configure(
+        f'[backups.plain]\n{common}privileged = {{ writable = ["/srv/backup"] }}\n'
+        f'[backups.frozen]\n{common}privileged = {{ writable = ["/srv/backup"] }}\nsnapshot = "auto"\n'
+    )
+    plain, frozen = (find(Request("backup", name), b"", half.configuration) for name in ("plain", "frozen"))
+    assert (plain.properties["ProtectSystem"], plain.properties["CapabilityBoundingSet"]) == ("strict", "")
+    assert not plain.table.devices
+    opened = {key: value for key, value in frozen.properties.items() if plain.properties.get(key) != value}
+    assert {"CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"} <= set(opened.pop("CapabilityBoundingSet").split())
+    assert "@mount" in opened.pop("SystemCallFilter")
+    assert opened == {
+        **dict.fromkeys(("ProtectSystem", "ProtectHome", "ProtectClock", "PrivateTmp", "PrivateDevices"), "no"),
+        **dict.fromkeys(("PrivateIPC", "RestrictRealtime"), "no"),
+        **dict.fromkeys(("CacheDirectory", "StateDirectory"), "hostward-backup/frozen"),
+        "RestrictNamespaces": "mnt",
+    }
+    assert "ReadWritePaths" in plain.properties and "ReadWritePaths" not in frozen.properties, "that would mount it"
+    assert {"block-*", "/dev/mapper/control", "/dev/zfs"} == set(frozen.table.devices)
+    assert plain.properties["ProtectKernelModules"] == frozen.properties["ProtectKernelModules"] == "no"
 
 
 def test_one_that_does_well_is_done(half: RootHalf, daemon: Daemon) -> None:

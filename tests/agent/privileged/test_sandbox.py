@@ -11,7 +11,7 @@ import pytest
 
 from agent.config.load import load
 from agent.privileged.options import Privileged
-from agent.privileged.sandbox import properties, systemd_run, unit_name
+from agent.privileged.sandbox import FOR_SNAPSHOTS, for_snapshots, properties, systemd_run, unit_name
 from kit.errors import ConfigurationError
 from tests.require import require_program
 
@@ -62,6 +62,10 @@ def test_a_capability_is_of_use() -> None:
     clock = opened(capabilities=("CAP_SYS_TIME",))
     assert clock["ProtectClock"] == "no"
     assert clock["SystemCallFilter"] == "@system-service @clock"
+    becoming = opened(capabilities=("CAP_SETUID", "CAP_SETGID"))
+    assert becoming == {"CapabilityBoundingSet": "CAP_SETUID CAP_SETGID CAP_KILL"}, "what it started is ended by it"
+    mounting = opened(capabilities=("CAP_SYS_ADMIN",))
+    assert mounting["RestrictNamespaces"] == "mnt" and "@mount" in mounting["SystemCallFilter"]
 
 
 def test_a_jobs_limits_are_the_units() -> None:
@@ -83,12 +87,15 @@ def test_a_unit_has_one_name_for_all_runs() -> None:
         assert unit_name("check", "pg@main") == f"hostward-check-{told}.service"
 
 
-def test_systemd_knows_every_property(tmp_path: Path) -> None:
+@pytest.mark.parametrize("freezes", [False, True])
+def test_systemd_knows_every_property(tmp_path: Path, freezes: bool) -> None:
     """Written as a unit's file it has nothing to complain of."""
     program = require_program("systemd-analyze")
     capabilities = ("CAP_SYS_TIME", "CAP_SYS_ADMIN", "CAP_NET_RAW", "CAP_MKNOD", "CAP_SYS_MODULE", "CAP_SYS_RAWIO")
     table = Privileged(writable=("/var",), network=True, devices=("/dev/null",), capabilities=capabilities)
+    table = for_snapshots(table) if freezes else table
     made = properties(table, timeout=60, nice=5, idle_io=True, memory_max=2**26)
+    made.update(FOR_SNAPSHOTS if freezes else {})
     lines = [f"{key}={value}" for key, value in made.items()]
     lines += [f"DeviceAllow={device} rw" for device in table.devices]
     unit = tmp_path / "hostward-job-all.service"

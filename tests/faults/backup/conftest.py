@@ -16,7 +16,7 @@ from tests.peers import newest_restic, restic_of_debian
 
 MODULES = {
     "tests.faults.backup.lives",
-    "agent.backup.archive.backup",
+    "backup.archive.backup",
     *(place.partition(":")[0] for place, _ in BACKUP.commands.values()),
 }
 """What children need, so that they need not load it each."""

@@ -11,17 +11,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.backup.archive.backup import run_backup
-from agent.backup.archive.plan import Plan
-from agent.backup.format.pack import BlobKind
-from agent.backup.maintain.check import CheckOptions, CheckReport, check
-from agent.backup.maintain.repair_index import repair_index
-from agent.backup.repository.keys import add_key
-from agent.backup.repository.repository import Repository
-from agent.backup.stores.cache import CachedStore, folder_of_caches
-from agent.backup.stores.contract import FileKind
-from agent.backup.stores.local import SPOOL, LocalStore
-from agent.backup.stores.spool import PREFIX
+from backup.archive.backup import run_backup
+from backup.archive.plan import Plan
+from backup.format.pack import BlobKind
+from backup.maintain.check import CheckOptions, CheckReport, check
+from backup.maintain.repair_index import repair_index
+from backup.repository.keys import add_key
+from backup.repository.repository import Repository
+from backup.stores.cache import CachedStore, folder_of_caches
+from backup.stores.contract import FileKind
+from backup.stores.local import SPOOL, LocalStore
+from backup.stores.spool import PREFIX
 from tests.faults.backup.lives import CHEAP
 from tests.peers import newest_restic
 

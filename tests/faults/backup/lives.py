@@ -18,17 +18,17 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from agent.backup.format.keyfile import Cost
-from agent.backup.repository import keys, locks
-from agent.backup.stores import retry
-from agent.backup.stores.cache import CachedStore
-from agent.backup.stores.contract import FileKind, SpooledFile, Store
-from agent.backup.stores.registry import open_store
-from agent.backup.stores.spool import open_spool
-from agent.backup.stores.wrapper import Wrapper
 from agent.cli.backup import access
 from agent.cli.main import main
-from tests.agent.backup.faulty import Fault, FaultyStore
+from backup.format.keyfile import Cost
+from backup.repository import keys, locks
+from backup.stores import retry
+from backup.stores.cache import CachedStore
+from backup.stores.contract import FileKind, SpooledFile, Store
+from backup.stores.registry import open_store
+from backup.stores.spool import open_spool
+from backup.stores.wrapper import Wrapper
+from tests.backup.faulty import Fault, FaultyStore
 
 _PR_SET_DUMPABLE = 4
 CHEAP = Cost(1024, 1, 1)

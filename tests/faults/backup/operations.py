@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agent.backup.errors import WrongPasswordError
-from agent.backup.maintain.prune import PruneOptions, prune
-from agent.backup.maintain.prune_plan import PruneRules
-from agent.backup.select.sizes import Share
-from agent.backup.stores.contract import FileKind
+from backup.errors import WrongPasswordError
+from backup.maintain.prune import PruneOptions, prune
+from backup.maintain.prune_plan import PruneRules
+from backup.select.sizes import Share
+from backup.stores.contract import FileKind
 from tests.faults.backup.ground import HOST, NEW, PASSWORD, SECOND, checked, names, opened, tree_at
 from tests.faults.backup.trial import Operation, Trial
 

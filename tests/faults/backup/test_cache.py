@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.backup.stores.cache import KEPT
+from backup.stores.cache import KEPT
 from tests.agent.tmpfs import fill, small_disk
 from tests.faults.backup.ground import Ground, flip
 from tests.faults.backup.operations import OPERATIONS

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.backup.errors import LockedError
-from agent.backup.format.gotime import Moment
-from agent.backup.format.lock import Lock, encode_lock
-from agent.backup.repository import locks
-from agent.backup.stores.contract import FileKind
+from backup.errors import LockedError
+from backup.format.gotime import Moment
+from backup.format.lock import Lock, encode_lock
+from backup.repository import locks
+from backup.stores.contract import FileKind
 from tests.faults.backup.ground import HOST, Ground, names, opened, restic
 from tests.faults.backup.operations import OPERATIONS
 from tests.faults.backup.trial import Trials

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.backup.stores.contract import FileKind
+from backup.stores.contract import FileKind
 from tests.faults.backup.ground import HOST, PASSWORD, checked, manifest, names, restic
 from tests.faults.backup.trial import Outcome, Trials
 from tests.peers import newest_restic

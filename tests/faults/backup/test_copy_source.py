@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.backup.stores.contract import FileKind
+from backup.stores.contract import FileKind
 from tests.faults.backup.ground import Ground, files, flip, listing, opened
 from tests.faults.backup.operations import OPERATIONS
 from tests.faults.backup.test_operations import ENDING, KILLS, PASSING, meet

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.backup.maintain.check import CheckOptions, check
-from agent.backup.stores.contract import FileKind
+from backup.maintain.check import CheckOptions, check
+from backup.stores.contract import FileKind
 from tests.faults.backup.ground import Ground, files, manifest, opened, restic
 from tests.faults.backup.trial import Trials
 from tests.peers import newest_restic

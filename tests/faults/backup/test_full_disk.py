@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.backup.repository.locks import remove_locks
-from agent.backup.stores.contract import FileKind
+from backup.repository.locks import remove_locks
+from backup.stores.contract import FileKind
 from tests.agent.tmpfs import fill, small_disk
 from tests.faults.backup.ground import files, opened, spooled
 from tests.faults.backup.operations import OPERATIONS

@@ -7,13 +7,16 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from agent.backup.repository.locks import remove_locks
-from agent.backup.stores.contract import FileKind
-from agent.backup.stores.spool import ABANDONED
+from backup.repository.locks import remove_locks
+from backup.stores.contract import FileKind
+from backup.stores.spool import ABANDONED
+from tests.agent.daemon.daemons import wait_for
 from tests.faults.backup.ground import HOSTWARD, Ground, back_up, listing, names, opened, restic, spooled
 from tests.faults.backup.trial import Trials
 from tests.peers import newest_restic
@@ -51,6 +54,16 @@ def seen(place: Path) -> tuple[object, ...]:
     )
 
 
+def is_gone(group: int) -> bool:
+    """Whether no process of the group can write any more; init may take its time to collect those that have ended."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            state, _parent, its_group = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state not in "ZX":
+                return False
+    return True
+
+
 @pytest.mark.parametrize("words", [("run", "{source}"), ("prune", "--max-unused", "0")], ids=["run", "prune"])
 def test_a_kill_of_all_its_processes(trials: Trials, filled: tuple[Path, Path], words: tuple[str, ...]) -> None:
     """Nothing is lost, restic accepts it after unlock, and the next run finishes the work and cleans up."""
@@ -81,6 +94,7 @@ def test_a_kill_of_all_its_processes(trials: Trials, filled: tuple[Path, Path], 
         if not ended:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(60)
+        wait_for(partial(is_gone, process.pid))
         killed += not ended
         if moment % 4:
             remove_locks(opened(place), all=False, now=0)

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
-from agent.backup.stores.contract import FileKind
-from tests.agent.backup.stores.servers import Proxy, rclone, sshd
+from backup.stores.contract import FileKind
+from tests.backup.stores.servers import Proxy, rclone, sshd
 from tests.faults.backup.ground import listing
 from tests.faults.backup.operations import OPERATIONS
 from tests.faults.backup.trial import READS, Trial, Trials

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.backup.faulty import Fault
+from tests.backup.faulty import Fault
 from tests.faults.backup.ground import listing
 from tests.faults.backup.operations import OPERATIONS
 from tests.faults.backup.trial import AT_LOADS, READS, Outcome, Trial, Trials, faults

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.backup.archive.worker import Settings
-from agent.backup.format.keyfile import parse_key_file
-from agent.backup.repository.repository import Repository
-from agent.backup.stores.contract import FileKind
+from backup.archive.worker import Settings
+from backup.format.keyfile import parse_key_file
+from backup.repository.repository import Repository
+from backup.stores.contract import FileKind
 from tests.agent.daemon.daemons import wait_for
 from tests.faults.backup.ground import PASSWORD, Ground, files, opened
 from tests.faults.backup.trial import Trials
@@ -44,15 +44,15 @@ def test_nothing_shows_them(ground: Ground) -> None:
 @pytest.mark.parametrize(
     ("words", "breaks"),
     [
-        (("prune",), "agent.backup.maintain.prune:plan_prune"),
-        (("prune",), "agent.backup.repository.repository:parse_snapshot"),
-        (("run", "/etc/hostname"), "agent.backup.archive.backup:encode_tree"),
-        (("run", "/etc/hostname"), "agent.backup.archive.walk:encode_tree"),
-        (("run", "/etc/hostname"), "agent.backup.archive.worker:read_metadata"),
-        (("snapshots",), "agent.backup.repository.keys:open_key_file"),
+        (("prune",), "backup.maintain.prune:plan_prune"),
+        (("prune",), "backup.repository.repository:parse_snapshot"),
+        (("run", "/etc/hostname"), "backup.archive.backup:encode_tree"),
+        (("run", "/etc/hostname"), "backup.archive.completing:encode_tree"),
+        (("run", "/etc/hostname"), "backup.archive.worker:read_metadata"),
+        (("snapshots",), "backup.repository.keys:open_key_file"),
         (
             ("key", "add", "--new-password-file", "{ground}/password-new"),
-            "agent.backup.repository.keys:encode_key_file",
+            "backup.repository.keys:encode_key_file",
         ),
     ],
 )

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.backup.repository.locks import remove_locks
-from agent.backup.stores.contract import FileKind
-from agent.backup.stores.spool import ABANDONED
-from tests.agent.backup.faulty import EVERYWHERE, FAULTS, Fault
+from backup.repository.locks import remove_locks
+from backup.stores.contract import FileKind
+from backup.stores.spool import ABANDONED
+from tests.backup.faulty import EVERYWHERE, FAULTS, Fault
 from tests.faults.backup.ground import HOST, HOSTWARD, Ground, back_up, names, opened, spooled, tree_at
 from tests.faults.backup.trial import Outcome, Trials, faults
 from tests.peers import every_restic

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
-from agent.backup.format.snapshot import Snapshot
-from agent.backup.repository.locks import remove_locks
-from agent.backup.stores.contract import FileKind
-from agent.backup.stores.spool import ABANDONED
-from tests.agent.backup.faulty import Fault
+from backup.format.snapshot import Snapshot
+from backup.repository.locks import remove_locks
+from backup.stores.contract import FileKind
+from backup.stores.spool import ABANDONED
+from tests.backup.faulty import Fault
 from tests.faults.backup.ground import PASSWORD, Ground, files, opened, restic, spooled
 from tests.faults.zygote import Zygote
 from tests.peers import newest_restic

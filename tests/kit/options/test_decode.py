@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from kit.options.decode import Choice, UnfitError, decode, nearest
 from kit.options.tree import UnreadableError, parse
+from kit.options.wrong import OptionError
 from kit.units import Duration, Size
 from tests.kit.options.shapes import Animal, Cat, Dog, Everything, Level, Target
 
@@ -249,3 +250,32 @@ def test_any_text(text: str) -> None:
     except UnreadableError:
         return
     decode(Everything, tree, {Animal: choose})
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Two options, the second of which has to be the larger one."""
+
+    low: int = 0
+    high: int = 9
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if self.high < self.low:
+            raise OptionError("high", "expected no less than low", beside=("low",))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("low = 3\nhigh = 2", ["f:2: high: expected no less than low"]),
+        ("low = 10", ["high: expected no less than low"]),
+        (
+            "name = 1\nhigh = -1",
+            ["f:1: name: expected text, found the number 1", "f:2: high: expected no less than low"],
+        ),
+        ('low = "x"\nhigh = -1', ['f:1: low: expected a whole number, found the text "x"']),
+    ],
+)
+def test_what_a_struct_says_of_an_option(text: str, said: list[str]) -> None:
+    """It stands at that option, where there is one, and is told unless it follows from another mistake."""
+    assert [str(mistake) for mistake in decode(Span, parse("f", text))[1]] == said

@@ -16,6 +16,7 @@ from agent.logs.rotate.steps import (
     Fail,
     Look,
     Mail,
+    Missing,
     Move,
     Open,
     Remove,
@@ -105,7 +106,7 @@ class Applier:
             try:
                 if isinstance(step, Move):
                     folder, name = self._folders.of(step.new)
-                    return folder.has(name, step.inode)
+                    return folder.has(name, self._inode(step.new, step.inode))
                 if isinstance(step, Copy):
                     return step.target in self.marks
             except OSError:
@@ -119,7 +120,7 @@ class Applier:
             return True
         try:
             folder, name = self._folders.of(step.path)
-            folder.look(name)
+            os.stat(name, dir_fd=folder.descriptor)  # of a link it is what it points to
         except OSError as error:
             self._voice.error(f"getting file ACL {step.path}: {error.strerror}")
             return False
@@ -129,11 +130,16 @@ class Applier:
         if self._pretend or self.resuming:
             return True
         try:
-            descriptor, _ = files.open_same(*self._folders.of(step.path), step.inode)
+            descriptor, _ = files.open_same(*self._folders.of(step.path), self._inode(step.path, step.inode))
         except OSError as error:
             self._voice.error(f"error opening {step.path}: {error.strerror}")
             return False
         os.close(descriptor)
+        return True
+
+    def _missing(self, step: Missing) -> bool:
+        for words in step.words(pretend=self._pretend):
+            self._voice.verbose(words)
         return True
 
     def _warn(self, step: Warn) -> bool:
@@ -161,6 +167,8 @@ class Applier:
             self._voice.error(f"failed to rename {step.old} to {step.new}: {error.strerror}")
             return False
         rule = self._rule
+        if not step.inode and (made := self.marks.get(step.old)) is not None:
+            self._keep(step.new, made)
         if self.resuming or rule.rotate == 0 or (rule.compress and not rule.delaycompress):
             # The file goes in this run, and a new log may get its inode.
             self._keep(_MOVED + step.old, [])
@@ -169,11 +177,8 @@ class Applier:
     def _rename(self, step: Shift) -> None:
         old_folder, old = self._folders.of(step.old)
         new_folder, new = self._folders.of(step.new)
-        if self.resuming:
-            # What was compressed was not known when this was planned.
-            inode = step.inode or self.marks.get(step.old, [0])[0]
-            if not old_folder.has(old, inode):
-                return
+        if self.resuming and not old_folder.has(old, self._inode(step.old, step.inode)):
+            return
         operations.rename(old, new, old_folder=old_folder.descriptor, new_folder=new_folder.descriptor)
 
     def _create(self, step: Create) -> bool:
@@ -226,6 +231,10 @@ class Applier:
 
     # --- Copies ---
 
+    def _inode(self, path: str, planned: int) -> int:
+        """Of a file; of one that the rotation made, which was not known when it was planned."""
+        return planned or self.marks.get(path, [0])[0]
+
     def _copy(self, step: Copy) -> bool:
         if self._pretend or _EMPTIED + step.source in self.marks:
             return True
@@ -238,10 +247,11 @@ class Applier:
             origin, name = self._folders.of(step.source)
             if self._made(folder, new, step.target):
                 return True
-            if self.resuming and not origin.has(name, step.inode):
+            inode = self._inode(step.source, step.inode)
+            if self.resuming and not self._is_there(origin, name, inode):
                 return True
             flags = os.O_RDWR if step.writing else os.O_RDONLY
-            source, status = files.open_same(origin, name, step.inode, flags=flags)
+            source, status = files.open_same(origin, name, inode, flags=flags)
         except OSError as error:
             self._voice.error(f"error opening {step.source}: {error.strerror}")
             return False
@@ -274,7 +284,7 @@ class Applier:
             return True
         try:
             folder, name = self._folders.of(step.path)
-            log, _ = files.open_same(folder, name, step.inode, flags=os.O_RDWR)
+            log, _ = files.open_same(folder, name, self._inode(step.path, step.inode), flags=os.O_RDWR)
         except OSError as error:
             self._voice.error(f"error opening {step.path}: {error.strerror}")
             return False
@@ -492,6 +502,7 @@ _DOING: dict[type[Step], Callable[[Applier, Any], bool]] = {
     Look: Applier._look,
     Open: Applier._open,
     Warn: Applier._warn,
+    Missing: Applier._missing,
     Shift: Applier._shift,
     Move: Applier._move,
     Create: Applier._create,

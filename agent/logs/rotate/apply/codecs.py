@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 _LIBRARIES = {"zstd": "zstandard", "gzip": "zlib", "xz": "lzma"}
-_PIECE = 1 << 20
+_PIECE = 1 << 17
+"""Bytes read at a time: small enough that malloc gives the same memory again instead of mapping new pages."""
 _MOST_THREADS = 4
 _THREADED = 7
 """The highest level of zstd that has more than one thread: each holds a piece of the file, and above that level two
@@ -34,19 +35,6 @@ def pour(codec: str, source: int, target: int, *, level: int | None, threads: in
     {"zstd": _zstd, "gzip": _gzip, "xz": _xz}[codec](source, target, level, threads)
 
 
-class _Writer:
-    """A file object that writes all it is given."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def write(self, data: bytes) -> int:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[operations.write(self._descriptor, rest) :]
-        return len(data)
-
-
 def _zstd(source: int, target: int, level: int | None, threads: int) -> None:
     import zstandard
 
@@ -54,9 +42,7 @@ def _zstd(source: int, target: int, level: int | None, threads: int) -> None:
     parameters = zstandard.ZstdCompressionParameters.from_level(
         3 if level is None else level, threads=count if count > 1 else 0, write_checksum=True
     )
-    compressor = zstandard.ZstdCompressor(compression_params=parameters)
-    with open(source, "rb", buffering=0, closefd=False) as file:
-        compressor.copy_stream(file, _Writer(target), read_size=_PIECE, write_size=_PIECE)  # type: ignore[arg-type]
+    _feed(source, target, zstandard.ZstdCompressor(compression_params=parameters).compressobj())
 
 
 def _gzip(source: int, target: int, level: int | None, threads: int) -> None:
@@ -73,7 +59,12 @@ def _xz(source: int, target: int, level: int | None, threads: int) -> None:
 
 
 def _feed(source: int, target: int, compressor: _Compressor) -> None:
-    writer = _Writer(target)
     while data := os.read(source, _PIECE):
-        writer.write(compressor.compress(data))
-    writer.write(compressor.flush())
+        _write_all(target, compressor.compress(data))
+    _write_all(target, compressor.flush())
+
+
+def _write_all(target: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[operations.write(target, rest) :]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from agent.logs.rotate.apply import files, operations, programs
+from agent.logs.rotate.rule import NO_PATH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ def write_temporary(
 
 def _by_command(rule: Rule, source: int, target: int, path: str, voice: Voice, identity: Identity) -> None:
     command = rule.compresscmd
+    if command == NO_PATH:
+        voice.error(f"failed to compress log {path}")
+        raise CompressError
     try:
         status, words = programs.with_words(
             lambda error: programs.start(

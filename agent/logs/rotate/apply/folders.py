@@ -13,21 +13,23 @@ _MOST = 64
 class Folder:
     """An open folder; `descriptor` is for names in it."""
 
-    __slots__ = ("_listing", "descriptor", "device", "path")
+    __slots__ = ("_read", "descriptor", "identity", "path")
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._listing: Listing | None = None
+        self._read: list[Listing] = []
+        """What is in it, once that was read."""
         self.descriptor = os.open(path or "/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            self.device = os.fstat(self.descriptor).st_dev
+            status = os.fstat(self.descriptor)
+            self.identity = status.st_dev, status.st_ino
         except BaseException:
             os.close(self.descriptor)
             raise
 
     def listing(self) -> Listing:
         """What is in it. Raises OSError."""
-        if self._listing is None:
+        if not self._read:
             links = []
             with os.scandir(self.descriptor) as entries:
                 names = {}
@@ -36,8 +38,21 @@ class Folder:
                     if entry.is_symlink():
                         links.append(entry.name)
             dangling = frozenset(names[name] for name in links if self._dangles(name))
-            self._listing = Listing(names, self.look, dangling=dangling)
-        return self._listing
+            listing = Listing(names, self.look, dangling=dangling)
+            try:
+                self.look(".")
+            except OSError as error:
+                listing.closed = str(error.strerror)
+            self._read.append(listing)
+        return self._read[0]
+
+    def share(self, other: Folder) -> None:
+        """Have one listing with another, which is the same folder by another path."""
+        self._read = other._read
+
+    def will_change(self, name: str) -> bool:
+        """Whether a plan has foreseen something for that name."""
+        return bool(self._read) and name in self._read[0].changed
 
     def _dangles(self, name: str) -> bool:
         try:
@@ -58,6 +73,7 @@ class Folder:
             return False
 
     def close(self) -> None:
+        self._read.clear()
         os.close(self.descriptor)
 
 
@@ -78,7 +94,12 @@ class Folders:
         if folder is None:
             while len(self._open) >= _MOST:
                 self._open.pop(next(iter(self._open))).close()
-            folder = self._open[path] = Folder(path)
+            folder = Folder(path)
+            for other in self._open.values():
+                if other.identity == folder.identity:
+                    folder.share(other)
+                    break
+            self._open[path] = folder
         return folder
 
     def forget(self) -> None:

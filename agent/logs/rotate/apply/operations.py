@@ -40,10 +40,6 @@ def set_attribute(descriptor: int, name: str, value: bytes) -> None:
     os.setxattr(descriptor, name, value)
 
 
-def remove_attribute(descriptor: int, name: str) -> None:
-    os.removexattr(descriptor, name)
-
-
 def write(descriptor: int, data: bytes | memoryview) -> int:
     return os.write(descriptor, data)
 

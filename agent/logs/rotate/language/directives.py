@@ -67,7 +67,6 @@ SCRIPTS = ("firstaction", "prerotate", "postrotate", "lastaction", "preremove")
 """What has text up to an `endscript`."""
 TABOO = ("tabooext", "taboopat")
 """What is not of a section, but of reading itself, as `include` is."""
-INT_MAX = 2**31 - 1
 WEEK = range(rules.EVERY_7_DAYS + 1)
 
 
@@ -130,8 +129,7 @@ COMPRESSED = {"bzip2": ".bz2", "compress": ".Z", "gzip": ".gz", "xz": ".xz", "zi
 
 def _path(attribute: str, called: str, shown: str) -> Directive:
     def directive(rule: Rule, source: Source, voice: Voice) -> None:
-        if attribute == "olddir":
-            rule.olddir = None  # and so it is after a mistake
+        setattr(rule, attribute, None if attribute == "olddir" else rules.NO_PATH)  # and so it is after a mistake
         value = _word(source, called, f"bad {called} path")
         if attribute == "olddir":
             value = expand_home(value, voice)

@@ -7,17 +7,17 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from agent.backup.format.keyfile import Cost
-from agent.backup.repository.repository import Repository
-from agent.backup.stores.local import LocalStore
 from agent.cli.main import main
+from backup.format.keyfile import Cost
+from backup.repository.repository import Repository
+from backup.stores.local import LocalStore
 from tests.agent.daemon.daemons import HOSTWARD
 
 PASSWORD = "correct horse battery"
@@ -110,6 +110,15 @@ class Terminal(io.TextIOWrapper):
         return True
 
 
+@contextmanager
+def zone_after() -> Iterator[None]:
+    """The zone of the environment holds again, whatever happened in the block."""
+    try:
+        yield
+    finally:
+        time.tzset()
+
+
 def call(
     words: Sequence[str], environment: Mapping[str, str], *, terminal: bool = False
 ) -> subprocess.CompletedProcess[str]:
@@ -119,9 +128,11 @@ def call(
         for kind in (Terminal if terminal else io.TextIOWrapper, io.TextIOWrapper)
     )
     with (
+        zone_after(),
         patch.dict(os.environ, environment, clear=True),
         patch("agent.cli.backup.frame.dump_no_core"),  # which would hold for all tests that follow
-        patch("agent.backup.repository.keys.calibrated_cost", return_value=CHEAP),
+        patch("agent.backups.job.limits.take"),  # so would these
+        patch("backup.repository.keys.calibrated_cost", return_value=CHEAP),
         patch("sys.stdin", io.TextIOWrapper(io.BytesIO())),
         redirect_stdout(out),
         redirect_stderr(err),
@@ -131,7 +142,6 @@ def call(
             code = main(words)
         except SystemExit as end:
             code = int(end.code or 0)
-    time.tzset()
     said = [pipe.buffer.getvalue().decode("utf-8", "surrogateescape") for pipe in (out, err)]  # type: ignore[attr-defined]
     return subprocess.CompletedProcess(words, code, *said)
 

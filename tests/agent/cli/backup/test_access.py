@@ -349,7 +349,7 @@ def test_what_comes_over_a_network_is_kept_here(filled: Place, tmp_path: Path) -
     (repository,) = {filled.opened().config.id}
     for words, kept in ((["--no-cache"], set()), ([], {"index", "snapshots", "data"})):
         cache = tmp_path / "".join(["cache", *words])
-        with patch("agent.backup.stores.local.LocalStore.is_remote", True):
+        with patch("backup.stores.local.LocalStore.is_remote", True):
             filled.hostward("ls", "latest", *words, XDG_CACHE_HOME=str(cache))
         found = [path for path in (cache / "hostward-backup" / repository).rglob("?" * 64) if path.is_file()]
         assert {path.parent.name for path in found} == kept

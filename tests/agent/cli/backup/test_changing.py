@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.backup.format.gotime import Moment
-from agent.backup.format.lock import Lock, encode_lock
-from agent.backup.repository.repository import Repository
-from agent.backup.stores.contract import FileKind
-from agent.backup.stores.local import LocalStore
-from tests.agent.backup.stores.servers import KEY, SECRET, restics_server
+from backup.format.gotime import Moment
+from backup.format.lock import Lock, encode_lock
+from backup.repository.repository import Repository
+from backup.stores.contract import FileKind
+from backup.stores.local import LocalStore
 from tests.agent.cli.backup.repos import PASSWORD, Place, call
+from tests.backup.stores.servers import KEY, SECRET, restics_server
 from tests.peers import newest_restic
 
 

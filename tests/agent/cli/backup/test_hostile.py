@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from agent.backup.format.node import Node, encode_node, encode_tree
-from agent.backup.format.pack import BlobKind
-from agent.backup.repository.files import name_of
-from agent.backup.repository.repository import Repository
-from agent.backup.repository.saver import BlobSaver
-from agent.backup.stores.contract import FileKind
+from backup.format.node import Node, encode_node, encode_tree
+from backup.format.pack import BlobKind
+from backup.repository.files import name_of
+from backup.repository.repository import Repository
+from backup.repository.saver import BlobSaver
+from backup.stores.contract import FileKind
+from backup.stores.local import LocalStore
 from tests.agent.cli.backup.repos import Place, call
 
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
@@ -155,3 +156,19 @@ def test_a_cache_that_somebody_planted_is_left_alone(place: Place, files: Path, 
     done = call(["backup", "run", str(files / "etc"), "--cache-dir", str(folder.parent)], place.environment())
     assert (done.returncode, "is not used" in done.stderr) == (0, True), done.stderr
     assert [*folder.iterdir()] == []
+
+
+def test_an_index_that_is_none_hides_nothing(place: Place, tmp_path: Path) -> None:
+    """Who may only add to a repository can add one: what the others know of is shown and restored, with a warning."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").write_text("content")
+    place.hostward("run", source)
+    noise = b"no index"
+    LocalStore(str(place.folder)).save(FileKind.INDEX, name_of(noise), noise)
+    done = call(["backup", "restore", "latest", "--target", str(tmp_path / "back")], place.environment())
+    assert done.returncode == 0, done.stderr
+    assert f"left out: index/{name_of(noise)[:8]}" in done.stderr
+    assert (tmp_path / "back" / str(source).lstrip("/") / "file").read_text() == "content"
+    assert place.hostward("dump", "latest", source / "file") == "content"
+    assert place.hostward("ls", "latest")

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.backup.watch.client import Memory, advise
-from agent.backup.watch.place import SOCKET
+from agent.backups.watch.client import Memory, advise
+from agent.backups.watch.place import SOCKET
 from tests.agent.cli.backup.repos import PASSWORD, Place, parse, run
 from tests.agent.daemon.daemons import HOSTWARD
 
@@ -50,6 +50,7 @@ class Host:
             "HOSTWARD_CONFIG": str(self.file),
             "HOSTWARD_RUN_DIR": str(self.folder / "run"),
             "RESTIC_CACHE_DIR": str(self.folder / "cache"),
+            "STATE_DIRECTORY": str(self.folder / "state"),
         }
 
     def call(self, *words: object, code: int = 0, **more: str) -> str:
@@ -96,7 +97,11 @@ def test_a_job_says_all_that_options_could(host: Host) -> None:
     host.call("run", "etc", "--tag", "more")
     (snapshot,) = host.snapshots()
     assert snapshot["paths"] == [f"{host.folder}/etc"]
-    assert (snapshot["hostname"], snapshot["tags"], snapshot["excludes"]) == ("web1", ["daily", "more"], ["inner"])
+    assert (snapshot["hostname"], snapshot["tags"], snapshot["excludes"]) == (
+        "web1",
+        ["daily", "job:etc", "more"],
+        ["inner"],
+    )
     shown = host.call("ls", "latest", "--job", "etc", "--config", host.file)
     assert f"{host.folder}/etc/file" in shown or "etc" in shown
     assert "inner" not in shown

@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
-from agent.backup.archive.scan import ScanAhead
+from agent.cli.backup.saving import Ahead
+from backup.archive.scan import ScanAhead
 from tests.agent.cli.backup.repos import Place, call, parse, run
 from tests.agent.cli.backup.test_access import on_terminal
 from tests.agent.daemon.daemons import HOSTWARD
 from tests.agent.tmpfs import small_disk
+from tests.backup.archive.ground import listed
 from tests.peers import newest_restic
 from tests.require import require, require_program, require_root
 
@@ -373,9 +375,7 @@ def test_only_what_is_shown_is_scanned_ahead(
 ) -> None:
     """Where nobody sees how much is left, nothing is spent on it."""
     begun = []
-    monkeypatch.setattr(
-        "agent.backup.archive.backup.ScanAhead", lambda *about: begun.append(about) or ScanAhead(*about)
-    )
+    monkeypatch.setattr("backup.archive.backup.ScanAhead", lambda *about: begun.append(about) or ScanAhead(*about))
     place.hostward("run", files / "etc", *words)
     assert bool(begun) == scans
 
@@ -443,3 +443,18 @@ def test_a_mounted_repository_is_unmounted_by_a_signal(number: signal.Signals, f
     assert out == f"mounted on {point}; umount it, or Ctrl-C, ends this\n"
     assert not point.is_mount()
     assert list((filled.folder / "locks").iterdir()) == []
+
+
+def test_a_run_looks_while_the_key_is_derived(
+    place: Place, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it sees then is not listed again; a run that compares with nothing has no use for it."""
+    begin = Ahead.begin
+    monkeypatch.setattr(Ahead, "begin", lambda self, enough: begin(self, lambda: False))
+    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    place.hostward("run", files, **cache)
+    found = listed(monkeypatch)
+    place.hostward("run", files, **cache)
+    assert found == []
+    place.hostward("run", files, "--force", **cache)
+    assert os.fsencode(files) in found

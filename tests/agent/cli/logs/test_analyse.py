@@ -15,7 +15,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent.logs import journal, journal_usage
+from agent.logs.analyse.count import Window
 from agent.logs.analyse.result import Analysis, Requests, Shape
+from agent.logs.analyse.work import Task, Work
 from tests.agent.checks.journals import BEGAN, write_journal
 
 LINES = """\
@@ -80,7 +83,8 @@ def test_the_commands_of_the_page_work(tmp_path: Path, repository: Path) -> None
         (logs / name).write_text(LINES)
     (tmp_path / "old.log.gz").write_bytes(gzip.compress(LINES.encode()))
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/journalctl").write_text("#!/bin/sh\n")
+    entry = '{"__REALTIME_TIMESTAMP": "1000000", "MESSAGE": "x"}'
+    (tmp_path / "bin/journalctl").write_text(f"#!/bin/sh\necho '{entry}'\n")
     (tmp_path / "bin/hostward").write_text(
         f'#!/bin/sh\nexec {Path(sys.executable).with_name("hostward")} --state-dir {tmp_path} "$@"\n'
     )
@@ -190,3 +194,12 @@ def test_a_unit_is_read_from_the_journal(tmp_path: Path) -> None:
         "example": "",
     }
     assert found["sources"] == [{"name": "journal: nginx.service", "files": 0, "lines": 3}]
+
+
+def test_a_host_without_a_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was read, which is no quiet unit."""
+    monkeypatch.setattr(journal_usage, "FOLDERS", (str(tmp_path),))
+    monkeypatch.setattr(journal, "printed", lambda *_: iter(()))
+    work = Work([Task(0, None, "ssh.service", 0, None, "", ())], Window(0.0, 1.0), 0.0, UTC, 1.0, 1)
+    (outcome,) = work.outcomes()
+    assert outcome.error == journal_usage.NO_JOURNAL

@@ -14,6 +14,7 @@ import pytest
 from agent.cli.logs.notify import main
 from agent.config.logs import Then
 from agent.logs.rules.sections import commands_of, then_in_words
+from tests.require import require_root
 
 
 @pytest.fixture
@@ -69,11 +70,11 @@ def test_what_is_no_number(text: str, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "holds no number of a process" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root signals processes of others")
 def test_a_file_of_another_user(
     writer: subprocess.Popen[bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its owner cannot have root signal somebody else's process."""
+    require_root()
     (tmp_path / "pid").write_text(str(writer.pid))
     os.chown(tmp_path / "pid", 65534, 65534)
     assert main(["signal-process", "KILL", str(tmp_path / "pid")]) == 1
@@ -81,11 +82,11 @@ def test_a_file_of_another_user(
     assert writer.poll() is None
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root signals processes of others")
 def test_a_link_in_place_of_the_file(
     writer: subprocess.Popen[bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Whoever has the folder cannot have root signal what another file of root's names."""
+    require_root()
     (tmp_path / "other").write_text(str(writer.pid))
     (tmp_path / "pid").symlink_to(tmp_path / "other")
     assert main(["signal-process", "KILL", str(tmp_path / "pid")]) == 1

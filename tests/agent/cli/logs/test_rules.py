@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from agent.cli.logs import importing
+from agent.cli.logs.status import LogStatus
 from agent.cli.main import main
 from agent.logs.rotate import moment
 from agent.logs.rotate.state import State
 from agent.logs.rules import place
 from agent.logs.rules.ear import Ear
+from agent.logs.rules.preview import Gone, OldLog, Preview
 
 Hostward = Callable[..., tuple[int, str, str]]
 
@@ -163,12 +166,54 @@ def test_status(logs: Path, tmp_path: Path, hostward: Hostward) -> None:
     assert heading.split("  ")[0] == "RULE"
     assert web.split()[:3] == ["web", f"{logs}/web.log", "5B"]
     assert web.split()[-3:] == ["now", "1", "2KiB"]
-    assert database.split() == ["db", f"{logs}/db.log", "0B", "-", "-", "by", "size", "0", "0B"]
+    assert database.split() == ["db", f"{logs}/db.log", "0B", "-", "by", "size", "0", "0B"]
     assert everything.split() == ["all", "5B", "-", "1", "2KiB"]
     found = json.loads(hostward("status", "web", "--json")[1])["logs"]
     assert [(log["log"], log["kept"], log["disk"], log["due"]) for log in found] == [
         (f"{logs}/web.log", 1, 2048, True)
     ]
+
+
+def test_status_fits_the_terminal(
+    logs: Path, tmp_path: Path, hostward: Hostward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a long path its end is shown. Why a log is never rotated has a line of its own."""
+    os.link(logs / "web.log", logs / "link")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    code, out, _ = hostward("status")
+    *rows, never = out.splitlines()
+    assert code == 0
+    assert max(map(len, rows)) <= 80
+    assert rows[1].startswith("web   …")
+    assert "/web.log  " in rows[1]
+    assert never == f"{logs}/web.log is never rotated: it has 2 names (hard links)"
+
+
+def test_what_this_host_lacks_is_told_before_it_is_needed(
+    logs: Path, tmp_path: Path, hostward: Hostward, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """By the plan, and when the configuration is checked, which it stays good for."""
+    (tmp_path / "agent.toml").write_text(
+        f'[[logs]]\nname = "web"\npaths = ["{logs}/web.log"]\nbefore = ["/nowhere/ready"]\n'
+        f'[[logs]]\nname = "db"\npaths = ["{logs}/db.log"]\nsu = "nobody-at-all:nogroup"\n'
+    )
+    assert "hostward logs: web: before: the program /nowhere/ready is not there\n" in hostward("plan", "web")[2]
+    code, _, err = hostward("plan", "db")
+    assert (code, err.splitlines()[-1]) == (2, "hostward: the rule db: there is no user nobody-at-all")
+    assert main(["config", "check", "--config", str(tmp_path / "agent.toml")]) == 0
+    assert capfd.readouterr().err.splitlines() == [
+        f"hostward: warning: {tmp_path}/agent.toml:4: logs[0].before: the program /nowhere/ready is not there",
+        f"hostward: warning: {tmp_path}/agent.toml:8: logs[1].su: there is no user nobody-at-all",
+    ]
+
+
+def test_fields_of_json_are_documented(repository: Path) -> None:
+    """All that plan and status print."""
+    page = (repository / "docs/logs.md").read_text().partition("### Commands")[2].partition("\n### ")[0]
+    structs = (Preview, OldLog, Gone, LogStatus)
+    assert [name for one in structs for name in one.__struct_fields__ if f"`{name}`" not in page] == []
 
 
 def test_names_of_rules(logs: Path, tmp_path: Path, hostward: Hostward) -> None:

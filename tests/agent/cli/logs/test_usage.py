@@ -84,3 +84,13 @@ def test_a_journal_that_cannot_be_read_is_no_reason_to_show_nothing(
     done = capsys.readouterr()
     assert "shop" in done.out
     assert "journalctl" in done.err
+
+
+def test_a_host_without_a_journal(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not one whose journal takes nothing."""
+    monkeypatch.setattr(journal_usage, "size_of", lambda: 0)
+    assert main(["logs", "usage", "--json", *words]) == 3
+    usage = json.loads(capsys.readouterr().out)
+    assert (usage["journal"], usage["units"], usage["error"]) == (None, {}, journal_usage.NO_JOURNAL)

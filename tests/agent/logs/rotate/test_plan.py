@@ -10,9 +10,21 @@ from hypothesis import strategies as st
 from agent.logs.rotate import moment
 from agent.logs.rotate.facts import Facts
 from agent.logs.rotate.listing import Listing
-from agent.logs.rotate.plan import Plan, plan
+from agent.logs.rotate.plan import Plan, Planner
 from agent.logs.rotate.rule import Ownership, Rule
-from agent.logs.rotate.steps import Compress, Copy, Create, Discard, Fail, Move, Remove, Shift, Step, Truncate
+from agent.logs.rotate.steps import (
+    Compress,
+    Copy,
+    Create,
+    Discard,
+    Fail,
+    Missing,
+    Move,
+    Remove,
+    Shift,
+    Step,
+    Truncate,
+)
 
 NOW = moment.on(2026, 3, 1, 0, 5)
 OLD = ["a.log.1", "a.log.2", "a.log.3", "a.log.5", "a.log.1.gz", "a.log.2.gz", "a.log-20260201", "a.log-20260228.gz"]
@@ -27,7 +39,8 @@ def planned(rule: Rule, names: list[str], *, pretend: bool = False) -> tuple[Pla
     inodes = {name: number for number, name in enumerate(names, 100)}
     listing = Listing(dict(inodes), look)
     facts = Facts(size=5, modified=10**18, device=1, inode=1, mode=0o100640, uid=0, gid=0)
-    return plan(rule, "/logs/a.log", facts, listing, NOW, NOW, may_compress=lambda *_: True, pretend=pretend), listing
+    planner = Planner(rule, "/logs/a.log", facts, listing, NOW, NOW, may_compress=lambda *_: True, pretend=pretend)
+    return planner.whole(), listing
 
 
 def done(steps: list[Step], files: dict[str, str], extension: str) -> None:
@@ -100,7 +113,23 @@ def test_what_waits_for_a_follower_is_not_overwritten() -> None:
 
     listing = Listing({"a.log.1": 7}, look)
     facts = Facts(size=5, modified=0, device=1, inode=1, mode=0o100640, uid=0, gid=0)
-    made = plan(rule, "/logs/a.log", facts, listing, NOW, NOW, may_compress=lambda *_: False, pretend=False)
+    planner = Planner(rule, "/logs/a.log", facts, listing, NOW, NOW, may_compress=lambda *_: False, pretend=False)
+    made = planner.whole()
     files = {"/logs/a.log.1": "waits", "/logs/a.log": "now"}
     done([*made.before, *made.rotate], files, ".gz")
     assert files == {"/logs/a.log.2": "waits", "/logs/a.log.1": "now"}
+
+
+def test_words_about_a_million_numbers_take_no_memory() -> None:
+    """They are made as they are said."""
+    rule = Rule()
+    rule.rotate = 100_000
+    made, _ = planned(rule, ["a.log.3"])
+    assert len(made.before) < 10
+    missing = [step for step in made.before if isinstance(step, Missing)]
+    assert [(step.first, step.last) for step in missing] == [(100_000, 4), (2, 1)]
+    assert list(missing[1].words(pretend=False))[:2] == [
+        "renaming /logs/a.log.2 to /logs/a.log.3 (rotatecount 100000, logstart 1, i 2), ",
+        "old log /logs/a.log.2 does not exist",
+    ]
+    assert len(list(missing[1].words(pretend=True))) == 2

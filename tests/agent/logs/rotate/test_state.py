@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.logs.rotate import moment
-from agent.logs.rotate.say import Voice
 from agent.logs.rotate.state import LockError, State, lock
+from tests.agent.logs.rotate.listener import Listener
 from tests.agent.logs.rotate.twins import both
 from tests.require import require_program, require_root
 
@@ -84,17 +84,6 @@ DATES = [
     *("2026-01-01-01:01:01", "2026-1-1-0:0:0x", "+2026-+1-+1", "2026- 1- 1", "2026--1-1", "2026-1-1-x", "2026-1-1x"),
 ]
 STATES |= {f"the date {date}": f'{TWO}"a.log" {date}\n' for date in DATES}
-
-
-class Listener(Voice):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        super().__init__(verbose=True)
-        self.said = ""
-
-    def _say(self, level: int, text: str) -> None:
-        self.said += text
 
 
 def state_of(path: Path, text: str | bytes | None = None) -> tuple[State, Listener]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.backup.format.keyfile import Cost
 from agent.cli.main import main
+from backup.format.keyfile import Cost
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def make_repository(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     """Makes the job's repository, cheap to open, by a file of configuration that has it."""
-    monkeypatch.setattr("agent.backup.repository.keys.calibrated_cost", lambda: Cost(1024, 8, 1))
+    monkeypatch.setattr("backup.repository.keys.calibrated_cost", lambda: Cost(1024, 8, 1))
 
     def make(config: Path) -> None:
         assert main(["backup", "init", "--job", "old", "--config", str(config), "--quiet"]) == 0

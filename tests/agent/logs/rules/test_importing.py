@@ -107,7 +107,8 @@ DPKG = """\
 WTMP = "/var/log/wtmp {\n missingok\n monthly\n create 0664 root root\n minsize 1M\n rotate 1\n}\n"
 BIG = "/var/log/big {\n daily\n maxsize 1M\n rotate 3\n}\n"
 BY_SIZE = "/var/log/size {\n size 1M\n rotate 3\n}\n"
-TYPICAL = [NGINX, RSYSLOG, POSTGRESQL, APT, DPKG, WTMP, BIG, BY_SIZE]
+YEARLY = "/var/log/year {\n yearly\n rotate 3\n}\n"
+TYPICAL = [NGINX, RSYSLOG, POSTGRESQL, APT, DPKG, WTMP, BIG, BY_SIZE, YEARLY]
 
 Import = Callable[[str], tuple[list[Section], str, tuple[LogOptions, ...]]]
 
@@ -207,6 +208,7 @@ def test_sections_that_are_alike_are_one_rule(imported: Import) -> None:
         ("hourly", 'every = "1h"'),
         ("weekly 3", 'weekly = "wednesday 00:00"'),
         ("weekly 7", 'age = "7d"'),
+        ("yearly", 'yearly = "january 1 00:00"'),
         ("size 100k", 'size = "100KiB"'),
         ("daily\nmaxsize 2M", 'size = "2MiB"'),
         ("daily\nminsize 1k", 'min_size = "1KiB"'),
@@ -234,7 +236,6 @@ def test_directives(directives: str, line: str, imported: Import) -> None:
 @pytest.mark.parametrize(
     ("directives", "note"),
     [
-        ("yearly", "yearly was the first run of a year; here it is 365 days after the last rotation."),
         ("daily\nminage 3", "minage 3 is left out: there is no such option here."),
         ("daily\nrotate -1", "rotate -1 kept all old ones for ever."),
         ("daily\nshred", "shred is left out: there is no such option here."),

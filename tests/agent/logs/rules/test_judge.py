@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,8 +22,8 @@ HOUR, DAY = 3600.0, 86400.0
 MiB = 2**20
 
 
-def rule(**options: object) -> LogOptions:
-    return LogOptions(name="web", paths=("/var/log/web.log",), timezone="UTC", **options)  # type: ignore[arg-type]
+def rule(**options: Any) -> LogOptions:
+    return LogOptions(name="web", paths=("/var/log/web.log",), timezone="UTC", **options)
 
 
 @pytest.fixture(autouse=True)
@@ -129,10 +130,10 @@ SPANS = st.lists(st.floats(1, 40 * DAY), min_size=1, max_size=40)
 
 
 @given(TIMETABLES, ZONES, SPANS, st.integers(1, 10))
-def test_once_in_a_period(timetable: dict[str, object], zone: str, spans: list[float], size: int) -> None:
+def test_once_in_a_period(timetable: dict[str, Any], zone: str, spans: list[float], size: int) -> None:
     """Looked at whenever you like, a log is rotated at most once between two due times, and after each of them that
     somebody looked behind; after downtime once, however many were missed."""
-    options = LogOptions(name="web", paths=("/l",), **{"timezone": zone, **timetable})  # type: ignore[arg-type]
+    options = LogOptions(name="web", paths=("/l",), **{"timezone": zone, **timetable})
     schedule = options.timetable
     assert schedule is not None
     now = last = NOON

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,8 +15,8 @@ DAY = 86400.0
 NOW = 100_000 * DAY
 
 
-def rule(**options: object) -> LogOptions:
-    return LogOptions(name="web", paths=("/var/log/web.log",), **options)  # type: ignore[arg-type]
+def rule(**options: Any) -> LogOptions:
+    return LogOptions(name="web", paths=("/var/log/web.log",), **options)
 
 
 def aged(*days: float, size: int = 100) -> list[Old]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,9 +13,9 @@ from agent.logs.rules.sections import logs_of, old_of, owners_of, rule_of
 from kit.errors import ConfigurationError
 
 
-def rule(where: Path, *patterns: str, **options: object) -> LogOptions:
+def rule(where: Path, *patterns: str, **options: Any) -> LogOptions:
     paths = tuple(f"{where}/{pattern}" for pattern in patterns)
-    return LogOptions(name="web", paths=paths, **options)  # type: ignore[arg-type]
+    return LogOptions(name="web", paths=paths, **options)
 
 
 def make(folder: Path, *names: str) -> None:
@@ -91,7 +92,7 @@ def test_what_it_is_to_the_engine(tmp_path: Path) -> None:
     assert not rule_of(rule(tmp_path, "a.log", delay=True), compress_now=True).delaycompress
     assert not rule_of(rule(tmp_path, "a.log", compression="none")).compress
     for wrong in ({"owner": "no-such"}, {"group": "no-such"}, {"su": "no-such:root"}):
-        with pytest.raises(ConfigurationError, match="the rule web: there is no"):
+        with pytest.raises(ConfigurationError, match="there is no"):
             rule_of(rule(tmp_path, "a.log", **wrong))
 
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -26,6 +27,7 @@ from agent.logs.rules.memory import Memory
 from agent.logs.rules.sections import owners_of
 from agent.logs.rules.turn import Outcome, known_logs, turn
 from kit.errors import HostwardError
+from tests.require import require_root
 
 DAY = 86400.0
 NOON = time.time() // DAY * DAY + DAY / 2
@@ -69,8 +71,8 @@ def rules(tmp_path: Path, logs: Path) -> Callable[[str], tuple[LogOptions, ...]]
 def take(tmp_path: Path) -> Turn:
     """Takes a turn with the state and the configuration in `tmp_path`."""
 
-    def do(rules: tuple[LogOptions, ...], now: float, **more: object) -> list[Outcome]:
-        return turn(rules, folder=tmp_path / "state", config=tmp_path / "agent.toml", now=now, **more)  # type: ignore[arg-type]
+    def do(rules: tuple[LogOptions, ...], now: float, **more: Any) -> list[Outcome]:
+        return turn(rules, folder=tmp_path / "state", config=tmp_path / "agent.toml", now=now, **more)
 
     return do
 
@@ -367,7 +369,7 @@ def test_a_user_that_there_is_not(rules: Callable[[str], tuple[LogOptions, ...]]
     (logs / "more").write_text("x\n")
     both = rules('owner = "nobody-at-all"\n[[logs]]\nname = "more"\nsize = "1B"\npaths = ["LOGS/more"]')
     first, second = take(both, NOON)
-    assert first.errors == ["the rule web: there is no user nobody-at-all"]
+    assert first.errors == ["there is no user nobody-at-all"]
     assert second.rotated == [f"{logs}/more"]
 
 
@@ -449,9 +451,9 @@ def anybodys() -> Iterator[Path]:
         yield folder
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can rotate as somebody else")
 def test_as_another_user(take: Turn, anybodys: Path, tmp_path: Path) -> None:
     """In a folder of another user that user rotates, compresses and removes; programs are still root's."""
+    require_root()
     log, done = anybodys / "web.log", tmp_path / "done"
     log.touch()
     for path in (anybodys, log):

@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.config.logs import LogOptions
-from agent.logs import follow
+from agent.logs import evidence
 from agent.logs.rotate.apply import compress, operations
 from agent.logs.rotate.hooks import Hooks
 from agent.logs.rotate.say import Voice
@@ -25,6 +26,7 @@ from agent.logs.watch.work import Places, take_pack
 from kit.units import Size
 from tests.agent.logs.test_followers import Follower
 from tests.agent.logs.watch.watching import lines_of
+from tests.require import require_root
 
 LATER = 3600.0
 """Seconds: old ones are quiet by then."""
@@ -38,9 +40,9 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "log/app.log"
 
 
-def rule(log: Path, **options: object) -> LogOptions:
+def rule(log: Path, **options: Any) -> LogOptions:
     given = {"name": "app", "paths": (str(log),), "names": "number", "count": 9, "size": Size(1)}
-    return LogOptions(**(given | options))  # type: ignore[arg-type]
+    return LogOptions(**(given | options))
 
 
 def rotate(log: Path, options: LogOptions) -> None:
@@ -64,8 +66,8 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
     write = compress.write_temporary
     acts = [act]
 
-    def slowly(*given: object, **options: object) -> int:
-        made = write(*given, **options)  # type: ignore[arg-type]
+    def slowly(*given: Any, **options: Any) -> int:
+        made = write(*given, **options)
         if acts:
             acts.pop()()
         return made
@@ -167,7 +169,7 @@ def test_a_delay_keeps_the_newest_as_it_is(log: Path) -> None:
 def test_compressing_waits_for_our_own_checks(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A check that stands still finds each line, once, when it goes on; only then is the old one compressed, of which
     the check then knows that nothing in it is new."""
-    monkeypatch.setattr(follow, "RACY", 0.0)  # between a write and a look are not seconds here
+    monkeypatch.setattr(evidence, "RACY", 0.0)  # between a write and a look are not seconds here
     options = rule(log)
     agent = tmp_path / "agent"
     check = Follower(agent, log)
@@ -254,9 +256,9 @@ def test_a_kill_at_any_change_loses_nothing(log: Path) -> None:
     assert number >= 6
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can rotate as somebody else")
 def test_old_ones_of_another_user_are_compressed() -> None:
     """With `su` it is that user's work, but the lock is root's."""
+    require_root()
     with tempfile.TemporaryDirectory() as folder:
         top = Path(folder)
         top.chmod(0o755)

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.logs.watch.server import REST
+from agent.daemon.notify import Notifier
+from agent.logs.watch.server import REST, Watcher
+from agent.logs.watch.work import Places
+from kit.errors import HostwardError
 from tests.agent.daemon.daemons import HOSTWARD
 from tests.agent.logs.watch.watching import Host, lines_of, until, writing
 from tests.agent.tmpfs import small_disk
@@ -85,6 +88,8 @@ def test_a_changed_configuration_is_taken_on_when_it_is_valid(host: Host) -> Non
         host.configure(size='"a lot"')
         until(lambda: "the configuration is not taken on, what was in force stays" in host.said)
         assert host.told().logs == 1
+        watcher.send_signal(signal.SIGHUP)
+        until(lambda: host.said.count("the configuration is not taken on") == 2)  # whoever asks is answered
         host.configure(size='"10KiB"')
         until(host.old)
         host.configure(size='"1MiB"', name='"renamed"')
@@ -138,6 +143,14 @@ def test_nobody_else_watches_meanwhile(host: Host) -> None:
         assert "another process watches logs already" in done.stderr
 
 
+def test_a_state_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it every log would be rotated by nobody, in silence."""
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    places = Places(folder=tmp_path, config=None, agent=tmp_path)
+    with pytest.raises(HostwardError, match="cannot be used: Permission denied"):
+        Watcher(tuple, tmp_path / "agent.toml", places, Notifier())
+
+
 def test_a_budget_counts_the_journal_and_leaves_something(host: Host) -> None:
     """A flooded journal takes half of the budget at most; how much it is in truth is told."""
     host.configure(size='"1MiB"', budget='"40KiB"', units='["app.service"]')
@@ -157,6 +170,27 @@ def test_a_budget_counts_the_journal_and_leaves_something(host: Host) -> None:
     assert [path.name for path in host.old()] == [f"app.log-2026010{day}-000000.zst" for day in (4, 5)]
 
 
+def test_what_goes_into_an_archive_is_compressed_before_and_goes_soon(host: Host) -> None:
+    """Once, also where compression gains nothing, and not an hour later."""
+    job = f'[backups.old]\nrepository = "{host.folder}/none"\npassword_file = "/dev/null"\npaths = ["/etc"]\n'
+    host.configure(job, size='"10KiB"', count="0", archive='"old"')
+    saved = host.folder / "saved"
+    patch = (
+        "from agent.logs.rules import archive\nfrom agent.logs.watch import packing, server\n"
+        "server.EVERY, server.MOMENT = 0.5, 3600.0\nserver.QUIET = packing.QUIET = 0.2\n"
+        "def save(self, paths):\n"
+        f"    print(*paths, sep='\\n', file=open('{saved}', 'a'))\n"
+        "    return {path: archive.proof_of(path) for path in paths}, []\n"
+        "archive.Archive.save = save"
+    )
+    with host.watching(patch=patch):
+        (host.logs / "app.log").write_bytes(os.urandom(20_000))
+        until(saved.exists)
+        until(lambda: not host.old())
+    (path,) = saved.read_text().splitlines()
+    assert path.endswith(".zst")
+
+
 def test_what_cannot_be_rotated_is_told_until_it_can(host: Host) -> None:
     """With why; and counts go on after a restart."""
     host.configure(size='"10KiB"')
@@ -165,8 +199,8 @@ def test_what_cannot_be_rotated_is_told_until_it_can(host: Host) -> None:
     log.hardlink_to(host.logs / "elsewhere")
     with host.watching():
         until(lambda: "it has 2 names (hard links)" in host.told().trouble)
-        failures = host.told().failures
         assert host.told().failing_since is not None
+    failures = host.told().failures
     log.unlink()
     log.write_text("x" * 20_000)
     with host.watching():

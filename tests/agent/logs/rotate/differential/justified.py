@@ -39,8 +39,9 @@ TABLE = (
         lambda case, text: is_link_with_maxage(case),
     ),
     Justified(
-        "What is rotated twice in one run, by a pattern that means old logs too, keeps its own owner.",
-        lambda case, text: is_owner_of_twice_rotated(text),
+        "What is rotated twice in one run, by a pattern that means old logs too or by two spellings of its path, "
+        "keeps its own owner.",
+        lambda case, text: is_owner_of_twice_rotated(case, text),
     ),
     Justified(
         "Where the journal cannot be made, --verbose says so.",
@@ -120,10 +121,11 @@ def is_link_with_maxage(case: Case) -> bool:
     return "maxage" in configuration_of(case) and any(entry.kind == "link" for entry in case.runs[0].entries)
 
 
-def is_owner_of_twice_rotated(text: str) -> bool:
-    """Only the owner differs, of a file whose name has two numbers."""
+def is_owner_of_twice_rotated(case: Case, text: str) -> bool:
+    """Only the owner differs, of a file whose name has two numbers, or of whose log a path has two slashes."""
     lines = {re.sub(r"^[-+](\S+) \d+:\d+ ", r"\1 ", line) for line in changed(text)}
-    return len(lines) == 1 and re.search(r"[.-]\d+\S*[.-]\d+(\.|$)", what_of(text)) is not None
+    twice = re.search(r"[.-]\d+\S*[.-]\d+(\.|$)", what_of(text)) or "FOLDER//log" in configuration_of(case)
+    return len(lines) == 1 and bool(twice)
 
 
 def is_order_of_programs(text: str) -> bool:

@@ -49,7 +49,8 @@ class Case:
 
 def condensed(said: bytes, folder: Path) -> str:
     """What was said, as the case has it."""
-    lines = re.sub(rb"\(pid \d+\)", b"(pid N)", said.replace(str(folder).encode(), b"@")).split(b"\n")
+    said = re.sub(rb"\(pid \d+\)", b"(pid N)", said.replace(str(folder).encode(), b"@"))
+    lines = re.sub(rb"^(dateext suffix '-)\d{8}'", rb"\1DAY'", said, flags=re.MULTILINE).split(b"\n")
     return _shown(b"\n".join(line for line in lines if not _LEFT_OUT.fullmatch(line)))
 
 

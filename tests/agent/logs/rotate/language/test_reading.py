@@ -18,25 +18,14 @@ from agent.logs.rotate.language import globs, read
 from agent.logs.rotate.language.numbers import unsigned
 from agent.logs.rotate.language.text import split_names
 from agent.logs.rotate.rule import Rule, Section
-from agent.logs.rotate.say import Voice
 from tests import peers
 from tests.agent.logs.rotate.language.cases import ARGUMENTS, HOME, Case, condensed, load
+from tests.agent.logs.rotate.listener import Listener
 from tests.require import require_root
 
 EXAMPLES = int(os.environ.get("HOSTWARD_EXAMPLES", "0"))
 """How many configurations are shuffled together; 0 for few."""
 CASES = load()
-
-
-class Listener(Voice):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        super().__init__(verbose=True)
-        self.said = ""
-
-    def _say(self, level: int, text: str) -> None:
-        self.said += text
 
 
 def read_text(folder: Path, text: str | bytes) -> tuple[list[Section], bool, str]:

@@ -1,0 +1,1 @@
+"""Backups on a host: what is the agent's own beside the repositories of `backup/`."""

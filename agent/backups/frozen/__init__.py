@@ -1,0 +1,1 @@
+"""Consistent file-system snapshots: a run reads files as they were at its begin. One file for each system."""

@@ -1,0 +1,1 @@
+"""Runs of backup jobs: what they do, and what is kept of them."""

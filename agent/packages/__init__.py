@@ -1,0 +1,1 @@
+"""What is installed on the host, and what waits to be."""

@@ -1,0 +1,185 @@
+"""Filling packs: each blob is compressed, sealed, opened again to be sure of it, and written to a spooled file.
+
+Used by every process that adds blobs; a writer belongs to one process and one kind of blobs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from backup.errors import DamagedError, RepositoryError
+from backup.format.compression import BlobCodec, Compression
+from backup.format.crypto import OVERHEAD, Cipher, MasterKey
+from backup.format.pack import (
+    ENTRY_LENGTH,
+    LENGTH_FIELD,
+    MAX_HEADER,
+    BlobKind,
+    PackedBlob,
+    encode_header,
+)
+from backup.stores.contract import SpooledFile
+from backup.stores.spool import open_spool
+
+PACK_SIZE = 16 << 20
+"""Bytes at which a pack is full; restic's default."""
+_FLUSH_AT = 256 << 10
+"""Bytes that are hashed and written at once: small blobs one by one would cost a call each."""
+_MOST_BLOBS = (MAX_HEADER - OVERHEAD) // ENTRY_LENGTH
+
+
+class FinishedPack(NamedTuple):
+    """A pack that can be saved."""
+
+    id: bytes
+    """SHA-256 of the file, its name."""
+    file: SpooledFile | None
+    """None where nothing was to be written."""
+    blobs: list[PackedBlob]
+
+
+class PackWriter:
+    """Fills packs of one kind, one after the other: `add` until `full`, then `finish`, and again.
+
+    Errors of the file system come as RepositoryError.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        key: MasterKey,
+        kind: BlobKind,
+        *,
+        compression: Compression = Compression.AUTO,
+        extra_verify: bool = True,
+        pack_size: int = PACK_SIZE,
+        discard: bool = False,
+    ) -> None:
+        """Spool in `folder`, or where temporary files go. With `discard` nothing is written: a dry run."""
+        self._folder = folder
+        self._kind = kind
+        self._cipher = Cipher(key)
+        self._codec = BlobCodec(compression)
+        self._compress = compression is not Compression.OFF or kind is BlobKind.TREE
+        self._extra_verify = extra_verify
+        self._pack_size = pack_size
+        self._discard = discard
+        self._file: BinaryIO | None = None
+        self._path: Path | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._hash = hashlib.sha256()
+        self._waiting: list[bytes] = []
+        self._waiting_size = 0
+        self._size = 0
+        self._blobs: list[PackedBlob] = []
+
+    def __len__(self) -> int:
+        """Blobs in the current pack."""
+        return len(self._blobs)
+
+    @property
+    def full(self) -> bool:
+        """Whether `finish` is due."""
+        return self._size >= self._pack_size or len(self._blobs) >= _MOST_BLOBS
+
+    def add(self, id: bytes, plain: bytes | bytearray | memoryview) -> PackedBlob:
+        """Add a blob whose SHA-256 is `id`. Raises DamagedError where it does not open as it was."""
+        packed = self._codec.compress(plain) if self._compress else None
+        if packed is None:
+            sealed = self._cipher.seal(plain)
+            plain_length = 0
+        else:
+            sealed = self._cipher.seal(packed)
+            plain_length = len(plain)
+        if self._extra_verify:
+            self._verify(id, sealed, plain_length)
+        blob = PackedBlob(self._kind, id, self._size, len(sealed), plain_length)
+        self._blobs.append(blob)
+        self._write(sealed)
+        return blob
+
+    def add_sealed(self, id: bytes, sealed: bytes, plain_length: int) -> PackedBlob:
+        """Add a blob as another pack of the repository holds it; the caller has opened and verified it."""
+        blob = PackedBlob(self._kind, id, self._size, len(sealed), plain_length)
+        self._blobs.append(blob)
+        self._write(sealed)
+        return blob
+
+    def finish(self) -> FinishedPack | None:
+        """Complete the pack, and begin anew; None where it has no blob.
+
+        Whoever saves the file keeps it from being taken for abandoned (stores/spool.py).
+        """
+        if not self._blobs:
+            return None
+        header = self._cipher.seal(encode_header(self._blobs))
+        if self._extra_verify and self._cipher.open(header) != encode_header(self._blobs):
+            raise DamagedError("the header of a pack does not open as it was; is the memory of this host sound?")
+        self._write(header)
+        self._write(len(header).to_bytes(LENGTH_FIELD, "little"))
+        self._flush()
+        file = None
+        if self._path is not None:
+            assert self._file is not None
+            self._file.close()
+            file = SpooledFile(self._path, self._size, trees=self._kind is BlobKind.TREE)
+        finished = FinishedPack(self._hash.digest(), file, self._blobs)
+        self._file = self._path = None
+        self._begin()
+        return finished
+
+    def abandon(self) -> None:
+        """Remove what was begun."""
+        if self._path is not None and self._file is not None:
+            self._file.close()
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+        self._file = self._path = None
+        self._begin()
+
+    def _verify(self, id: bytes, sealed: bytes, plain_length: int) -> None:
+        try:
+            plain = self._cipher.open(sealed)
+            if plain_length:
+                plain = self._codec.decompress(plain, plain_length)
+            same = hashlib.sha256(plain).digest() == id
+        except DamagedError:
+            same = False
+        if not same:
+            raise DamagedError(
+                f"{self._kind.name.lower()} {id.hex()[:8]} does not open as it was after it was sealed, and is not"
+                " written; is the memory of this host sound?"
+            )
+
+    def _write(self, data: bytes) -> None:
+        self._waiting.append(data)
+        self._size += len(data)
+        self._waiting_size += len(data)
+        if self._waiting_size >= _FLUSH_AT:
+            self._flush()
+
+    def _flush(self) -> None:
+        data = self._waiting[0] if len(self._waiting) == 1 else b"".join(self._waiting)
+        self._waiting = []
+        self._waiting_size = 0
+        self._hash.update(data)
+        if self._discard:
+            return
+        try:
+            if self._file is None:
+                self._file, self._path = open_spool(self._folder)
+            rest = memoryview(data)
+            descriptor = self._file.fileno()
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        except OSError as error:
+            raise RepositoryError(
+                f"a pack could not be written to {self._path or self._folder or 'the temporary folder'}:"
+                f" {error.strerror or error}"
+            ) from error

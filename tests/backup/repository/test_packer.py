@@ -1,0 +1,102 @@
+"""Packs as they are written: whole, verified, and nothing left behind."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from backup.errors import DamagedError, RepositoryError
+from backup.format.compression import BlobCodec, Compression
+from backup.format.crypto import MasterKey
+from backup.format.pack import LENGTH_FIELD, BlobKind, header_length, parse_header
+from backup.repository.packer import PackWriter
+
+KEY = MasterKey.generate()
+BLOBS = [b"a" * 5000, os.urandom(3000), b"", b"x", os.urandom(400_000), b"text " * 100_000]
+
+
+def id_of(plain: bytes) -> bytes:
+    return hashlib.sha256(plain).digest()
+
+
+@pytest.mark.parametrize("mode", Compression)
+@pytest.mark.parametrize("kind", BlobKind)
+def test_a_pack_holds_what_was_added(tmp_path: Path, kind: BlobKind, mode: Compression) -> None:
+    """The file's name is its hash, its header lists the blobs, and each opens; trees are compressed in every mode."""
+    writer = PackWriter(tmp_path, KEY, kind, compression=mode)
+    added = [writer.add(id_of(plain), memoryview(plain)) for plain in BLOBS]
+    finished = writer.finish()
+    assert finished is not None and finished.file is not None
+    assert finished.blobs == added and len(writer) == 0 and writer.finish() is None
+    content = finished.file.path.read_bytes()
+    assert len(content) == finished.file.size
+    assert finished.file.trees == (kind is BlobKind.TREE), "a cache keeps those of trees"
+    assert hashlib.sha256(content).digest() == finished.id
+    length = header_length(content[-LENGTH_FIELD:], len(content))
+    assert parse_header(KEY.open(content[-LENGTH_FIELD - length : -LENGTH_FIELD])) == added
+    for plain, blob in zip(BLOBS, added, strict=True):
+        opened = KEY.open(content[blob.offset : blob.offset + blob.length])
+        assert (BlobCodec().decompress(opened, blob.plain_length) if blob.plain_length else opened) == plain
+    compressed = [bool(blob.plain_length) for blob in added]
+    none = mode is Compression.OFF and kind is BlobKind.DATA
+    assert compressed == ([False] * 6 if none else [True, False, False, False, False, True])
+
+
+def test_a_writer_fills_pack_after_pack(tmp_path: Path) -> None:
+    """A pack is full at its size, and the next one begins at offset 0 in a file of its own."""
+    writer = PackWriter(tmp_path, KEY, BlobKind.DATA, pack_size=10_000)
+    paths = set()
+    for _ in range(3):
+        while not writer.full:
+            plain = os.urandom(3000)
+            blob = writer.add(id_of(plain), plain)
+        finished = writer.finish()
+        assert finished is not None and finished.file is not None
+        assert finished.blobs[0].offset == 0 and len(finished.blobs) == 4
+        assert blob.offset + blob.length < finished.file.size
+        paths.add(finished.file.path)
+    assert len(paths) == 3
+
+
+def test_what_does_not_open_is_not_written(tmp_path: Path) -> None:
+    """A blob that is not what its id says is refused, but without extra verification it is not looked at."""
+    writer = PackWriter(tmp_path, KEY, BlobKind.DATA)
+    with pytest.raises(DamagedError, match="memory of this host"):
+        writer.add(id_of(b"other"), b"this")
+    PackWriter(tmp_path, KEY, BlobKind.DATA, extra_verify=False).add(id_of(b"other"), b"this")
+
+
+def test_memory_that_flips_bits_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bit that flips in what was compressed is noticed before the pack is written."""
+    flipped = bytearray(BlobCodec().compress(bytes(range(256)) * 100) or b"")
+    flipped[-20] ^= 1
+    monkeypatch.setattr(BlobCodec, "compress", lambda self, plain: bytes(flipped))
+    plain = bytes(range(256)) * 100
+    with pytest.raises(DamagedError, match="memory of this host"):
+        PackWriter(tmp_path, KEY, BlobKind.DATA).add(id_of(plain), plain)
+
+
+def test_nothing_is_left_of_what_was_abandoned(tmp_path: Path) -> None:
+    """A pack that is given up leaves no file, and a dry run writes none."""
+    for discard in (False, True):
+        writer = PackWriter(tmp_path, KEY, BlobKind.DATA, discard=discard)
+        plain = os.urandom(1 << 20)
+        writer.add(id_of(plain), plain)
+        assert bool(list(tmp_path.iterdir())) is not discard
+        if discard:
+            finished = writer.finish()
+            assert finished is not None and finished.file is None
+        writer.abandon()
+        assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """An error of the file system is one sentence."""
+    (tmp_path / "file").touch()
+    writer = PackWriter(tmp_path / "file", KEY, BlobKind.DATA)
+    with pytest.raises(RepositoryError, match=r"a pack could not be written to .*file"):
+        writer.add(id_of(bytes(1)), bytes(1))
+        writer.finish()
