@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from http import HTTPStatus
 
 from starlette.applications import Starlette
@@ -13,15 +13,20 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Mount
 
 from collector.api import routes as api
 from collector.api.problems import ApiError, refusal, wire_refusal
 from collector.audit import Strangers
 from collector.auth import Auth
+from collector.backups.browse.process import Browser
+from collector.backups.places import Places
+from collector.backups.service import Backups
 from collector.fleet import Fleet
 from collector.ingest import Ingest, Writer
 from collector.metrics.contract import History
 from collector.middleware import LastResort, SameOrigin, SecurityHeaders
+from collector.rules.backup_state import UNVERIFIED
 from collector.services import Services
 from collector.store.database import Database
 from collector.web.pages import error_page
@@ -34,28 +39,34 @@ def create_app(
     database: Database,
     history: History,
     *,
+    places: Places | None = None,
+    unverified: float = UNVERIFIED,
     clock: Callable[[], float] = time.time,
     ticks: Callable[[], float] = time.monotonic,
 ) -> Starlette:
     """The whole application over `database`, which stays the caller's to close.
 
-    `clock` is seconds since the epoch; `ticks` a clock that nobody can set, by which hosts are found to be quiet.
+    `places` is where the repositories of hosts are; None for a home that keeps none. `unverified` is how many seconds
+    a backup job may go without being verified. `clock` is seconds since the
+    epoch; `ticks` a clock that nobody can set, by which hosts are found to be quiet.
     """
     worker = Worker(database, history, clock=clock, ticks=ticks)
     writer = Writer(database, history, clock=clock, heard=worker.heard)
+    strangers = Strangers()
+    backups = None if places is None else Backups(places, database, writer, strangers, clock)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         writer.start(asyncio.get_running_loop())
         try:
-            async with worker.running(writer):
+            async with worker.running(writer), nullcontext() if backups is None else backups.running():
                 yield
         finally:
             await writer.stop()
 
     signed = frozenset(endpoint.path for endpoint in api.ENDPOINTS if endpoint.access == "signature")
     app = Starlette(
-        routes=[*api.ROUTES, *PAGE_ROUTES],
+        routes=[*api.ROUTES, *PAGE_ROUTES, *([] if backups is None else [Mount("/backup", backups.app)])],
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(LastResort, respond=_respond),
@@ -66,15 +77,17 @@ def create_app(
     )
     # A redirect to the same path with or without a slash would lead wherever the request's Host header says.
     app.router.redirect_slashes = False
-    strangers = Strangers()
     app.state.services = Services(
         database=database,
         auth=Auth(database, clock, strangers),
-        fleet=Fleet(database),
+        fleet=Fleet(database, clock),
         history=history,
         writer=writer,
         ingest=Ingest(database, writer, clock=clock),
         strangers=strangers,
+        backups=backups,
+        browser=Browser(),
+        unverified=unverified,
         clock=clock,
     )
     return app

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from collector.api.shapes import HostDetail, HostSummary
+import msgspec
+from sqlalchemy import Connection
+
+from collector.api.shapes import HostDetail, HostSummary, Updates
 from collector.rules.highlights import highlights
 from collector.rules.intake import HostRecord
 from collector.rules.state import is_stale
-from collector.store import hosts, logs
+from collector.rules.windows import latest
+from collector.store import groups, hosts, logs, packages, windows
 from collector.store.database import Database
-from wire.report import STATES
+from wire.report import STATES, MaintenanceWindow
+from wire.window import Window
 
 CHANGES = 100
 """State changes in a host's detail, at most."""
@@ -21,8 +28,9 @@ EVENTS = 100
 class Fleet:
     """Reads the store in threads; safe to use from the event loop."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
         self._database = database
+        self._clock = clock
 
     async def hosts(self) -> list[HostSummary]:
         """Every host that is not revoked, by name."""
@@ -35,15 +43,17 @@ class Fleet:
     def _hosts(self) -> list[HostSummary]:
         with self._database.read() as connection:
             found = hosts.active_hosts(connection)
-        return [summary(record) for record in found]
+            beside = Beside.read(connection, self._clock())
+        return [beside.add(summary(record)) for record in found]
 
     def _host(self, id_or_name: str) -> HostDetail | None:
         with self._database.read() as connection:
             record = hosts.find_active(connection, id_or_name)
             if record is None:
                 return None
+            beside = Beside.read(connection, self._clock())
             return HostDetail(
-                host=summary(record),
+                host=beside.add(summary(record)),
                 boot=record.boot,
                 clock_offset=record.clock_offset,
                 checks=record.checks,
@@ -54,6 +64,41 @@ class Fleet:
                 logs=next(iter(logs.recent_days(connection, record.id, 1)), None),
                 gaps=record.lost,
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a host's row has beside what its reports say of its state."""
+
+    labels: Mapping[str, groups.Labels]
+    updates: Mapping[str, Updates]
+    windows: Mapping[str, Window]
+
+    @classmethod
+    def read(cls, connection: Connection, now: float) -> Beside:
+        """Of all hosts. Windows by name, the rest by id."""
+        opened: dict[str, list[Window]] = {}
+        for window in windows.listed(connection, now, ended=False):
+            for name in window.hosts:
+                opened.setdefault(name, []).append(window)
+        last = {name: latest(found, now) for name, found in opened.items()}
+        return cls(
+            groups.every(connection),
+            packages.updates(connection),
+            {name: window for name, window in last.items() if window is not None},
+        )
+
+    def add(self, row: HostSummary) -> HostSummary:
+        """The row with it."""
+        labels = self.labels.get(row.id, groups.Labels())
+        window = self.windows.get(row.name)
+        return msgspec.structs.replace(
+            row,
+            groups=labels.groups,
+            tags=labels.tags,
+            updates=self.updates.get(row.id),
+            window=None if window is None else MaintenanceWindow(until=window.until, reason=window.reason),
+        )
 
 
 def summary(record: HostRecord) -> HostSummary:

@@ -24,11 +24,12 @@ from sqlalchemy.exc import OperationalError
 
 from collector.metrics.contract import Arrival, Dropped, History
 from collector.rules.intake import HostRecord, count_lost, hear, take
-from collector.store import hosts
+from collector.rules.windows import latest
+from collector.store import backups, hosts, windows
 from collector.store.database import Database
 from wire.codec import decode
 from wire.errors import WireError
-from wire.report import Event, Reading, Reply, Report
+from wire.report import Event, MaintenanceWindow, Reading, Reply, Report
 from wire.signature import WINDOW, Claim, PublicKey, parse, verify
 
 LINGER = 0.003
@@ -41,6 +42,8 @@ REPORT_WEIGHT = 50
 """What a report counts towards WAITING besides what it holds."""
 LOG_WEIGHT = 20
 """What a day's summary of logs counts."""
+BACKUP_WEIGHT = 10
+"""What a run of a backup job, or a drill, counts."""
 LARGE_BODY = 1 << 16
 """Bytes from which on a body is decoded in a thread, for it would hold up the loop for milliseconds."""
 NONCES = 200_000
@@ -67,7 +70,8 @@ _TIME = attrgetter("time")
 def weigh(report: Report) -> int:
     """What a report costs to store, in about readings."""
     held: tuple[Sized, ...] = report.readings, report.checks, report.events, report.jobs, report.gaps
-    return REPORT_WEIGHT + sum(map(len, held)) + LOG_WEIGHT * len(report.logs)
+    ran = len(report.backups) + len(report.drills)
+    return REPORT_WEIGHT + sum(map(len, held)) + LOG_WEIGHT * len(report.logs) + BACKUP_WEIGHT * ran
 
 
 def timed(report: Report) -> Sequence[Reading]:
@@ -218,6 +222,7 @@ class Writer:
         intake = hosts.Intake()
         arrivals: list[Arrival] = []
         changed: dict[str, HostRecord] = {}
+        open_windows = _windows(connection, [record.name for record in records.values()], self._clock())
         advanced: dict[tuple[str, str], int] = {}
         for item in group:
             report = item.report
@@ -228,9 +233,11 @@ class Writer:
             stream = (report.host, report.epoch)
             mark = marks.get(stream)
             if mark is not None and report.sequence <= mark:
-                outcomes.append(Reply(time=self._clock(), duplicate=True))
+                window = open_windows.get(record.name)
+                outcomes.append(Reply(time=self._clock(), duplicate=True, window=window))
                 continue
-            if mark is None or record.epoch == report.epoch:
+            newest = mark is None or record.epoch == report.epoch
+            if newest:
                 record, transitions = take(record, report, received=item.received, created=item.created)
             else:
                 record, transitions = hear(record, received=item.received)
@@ -244,9 +251,15 @@ class Writer:
             intake.gaps += [(report.host, gap) for gap in report.gaps]
             if report.logs:
                 intake.logs += [(report.host, summary) for summary in report.logs]
+            for run in report.backups:
+                intake.backups.append(backups.Came(report.host, run, item.received, newest))
+            for drill in report.drills:
+                intake.drills.append(backups.Came(report.host, drill, item.received, newest))
             if report.readings:
                 arrivals.append(Arrival(report.host, timed(report)))
-            outcomes.append(Reply(time=self._clock()))
+            if report.packages is not None and newest:
+                intake.packages[report.host] = report.packages, item.received
+            outcomes.append(Reply(time=self._clock(), window=open_windows.get(record.name)))
         now = self._clock()
         hosts.save_standing(connection, changed.values())
         hosts.save_marks(connection, advanced, now)
@@ -350,13 +363,7 @@ class Ingest:
 
     async def take(self, claim: Claim, target: str, body: bytes) -> Reply:
         """Verify, decode and store. Raises WireError for what is refused, StoreError for what could not be stored."""
-        received = self._clock()
-        key = await self._key(claim.key_id)
-        verify(claim, key, "POST", target, body, now=received)
-        if not self._allowances.has_room(claim.key_id, received):
-            raise WireError("busy", "this host sends more than home takes of one; try again later")
-        if not self._nonces.add(claim.key_id, claim.nonce, created=claim.created, now=received):
-            raise WireError("replayed", "this very request was taken before; sign it afresh")
+        received = await self.prove(claim, target, body)
         try:
             report = await asyncio.to_thread(decode, body) if len(body) > LARGE_BODY else decode(body)
         except WireError:
@@ -372,6 +379,21 @@ class Ingest:
                 self._keys.pop(claim.key_id, None)
             raise
 
+    async def prove(self, claim: Claim, target: str, body: bytes, *, weight: int = 0) -> float:
+        """Home's time, at which the host that `claim` names is proven to have sent this. Raises WireError.
+
+        `weight` is what the request counts towards what home takes of one host; a report's is known later.
+        """
+        received = self._clock()
+        key = await self._key(claim.key_id)
+        verify(claim, key, "POST", target, body, now=received)
+        if not self._allowances.has_room(claim.key_id, received):
+            raise WireError("busy", "this host sends more than home takes of one; try again later")
+        if not self._nonces.add(claim.key_id, claim.nonce, created=claim.created, now=received):
+            raise WireError("replayed", "this very request was taken before; sign it afresh")
+        self._allowances.fill(claim.key_id, weight, received)
+        return received
+
     async def _key(self, host: str) -> PublicKey:
         if (known := self._keys.get(host)) is not None:
             return known
@@ -386,3 +408,12 @@ class Ingest:
     def _credential(self, host: str) -> hosts.Credential | None:
         with self._database.read() as connection:
             return hosts.credential(connection, host)
+
+
+def _windows(connection: Connection, names: Sequence[str], now: float) -> dict[str, MaintenanceWindow]:
+    """Of the hosts of these names that are in a maintenance window, the one that ends last."""
+    found = {}
+    for name, opened in windows.of_hosts(connection, names, now).items():
+        if (last := latest(opened, now)) is not None:
+            found[name] = MaintenanceWindow(until=last.until, reason=last.reason)
+    return found

@@ -11,6 +11,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from collector import tls
+from collector.bounds import EXTENSION, WIDEN
 from collector.doorkeeper import Bounds, Doorkeeper
 from kit.errors import HostwardError
 
@@ -91,6 +93,8 @@ class Protocol(HttpToolsProtocol):
     """Bytes of the request that is coming; None while none is."""
     _most = MAX_HEAD
     """Bytes that it may have so far."""
+    _number = 0
+    """How many requests have begun on this connection."""
     _deadline: asyncio.TimerHandle | None = None
     gone: Callable[[], None] = staticmethod(lambda: None)
     """Called when the connection has ended."""
@@ -121,6 +125,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
+        self._number += 1
         self._size, self._most = 0, MAX_HEAD
         self._expect_end(HEAD_TIMEOUT)
 
@@ -128,6 +133,7 @@ class Protocol(HttpToolsProtocol):
         """Its head is complete."""
         self._most = MAX_REQUEST
         self._expect_end(REQUEST_TIMEOUT)
+        self.scope["extensions"] = {EXTENSION: {WIDEN: partial(self._widen, self._number)}}
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -135,6 +141,12 @@ class Protocol(HttpToolsProtocol):
         self._size = None
         self._stop_waiting()
         super().on_message_complete()
+
+    def _widen(self, number: int, size: int, seconds: float) -> None:
+        """The application knows who sends request `number`, and lets its body have `size` bytes: bounds.py."""
+        if number == self._number and self._size is not None:
+            self._most = MAX_REQUEST + size
+            self._expect_end(seconds)
 
     def _expect_end(self, seconds: float) -> None:
         self._stop_waiting()

@@ -10,6 +10,8 @@ from starlette.requests import HTTPConnection
 
 from collector.audit import Strangers
 from collector.auth import Auth
+from collector.backups.browse.process import Browser
+from collector.backups.service import Backups
 from collector.fleet import Fleet
 from collector.ingest import Ingest, Writer
 from collector.metrics.contract import History
@@ -27,6 +29,11 @@ class Services:
     writer: Writer
     ingest: Ingest
     strangers: Strangers
+    backups: Backups | None
+    """None where home keeps no repositories."""
+    browser: Browser
+    unverified: float
+    """Seconds that a backup job may go without being verified."""
     clock: Callable[[], float]
     """Seconds since the epoch."""
 

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import msgspec
 
+from collector.backups.settings import BackupOptions
 from collector.doorkeeper import Bounds as Connections
 from collector.metrics.contract import Bounds
+from collector.rules.backup_state import UNVERIFIED
 from kit.options.load import load
 from kit.units import Duration, Size
 
@@ -62,6 +64,19 @@ class ConnectionOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         return Connections(total=min(self.total, max(files - OWN_FILES, 1)), per_address=self.per_address)
 
 
+class BackupJobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Backup jobs of hosts, whatever repository they save to."""
+
+    unverified: Annotated[
+        Duration,
+        msgspec.Meta(
+            description="How long after a job was last verified its page warns.",
+            examples=["8d"],
+            extra={"minimum": Duration(3600)},
+        ),
+    ] = Duration(UNVERIFIED)
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The file."""
 
@@ -72,6 +87,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     connections: Annotated[ConnectionOptions, msgspec.Meta(description="How many may be connected at one time.")] = (
         ConnectionOptions()
     )
+
+    backup_jobs: Annotated[
+        BackupJobOptions, msgspec.Meta(description="When a backup job is one that somebody should look at.")
+    ] = BackupJobOptions()
+
+    backups: Annotated[
+        BackupOptions | None, msgspec.Meta(description="Repositories for the backups of hosts; none by default.")
+    ] = None
 
     def bounds(self) -> Bounds:
         """The history's."""

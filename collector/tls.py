@@ -80,10 +80,13 @@ def check_name(name: str) -> None:
 def renew_server_certificate(folder: Path, now: datetime.datetime) -> bool:
     """Issue the certificate again, for the same names, when its end is near. Returns whether it was.
 
+    One of somebody else's authority stays: hosts that trust that authority would not trust home's own.
     Raises HostwardError where a file is missing or damaged.
     """
     certificate, alternatives = _load_server_certificate(folder)
     if certificate.not_valid_after_utc - now > RENEW_BEFORE:
+        return False
+    if certificate.issuer != _load_authority(folder)[1].subject:
         return False
     _issue(folder, alternatives, now)
     return True

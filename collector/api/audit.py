@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
 
 import msgspec
 from starlette.requests import Request
 
 from collector import audit
+from collector.api import parameters
 from collector.api.endpoint import Endpoint, Parameter
-from collector.api.problems import ApiError
 from collector.services import services
 
 USUAL = 100
@@ -33,15 +32,9 @@ async def list_entries(request: Request) -> AuditList:
 
     `before` is the number of the last entry that was given, to get those that came before it.
     """
-    given: dict[str, str] = {}
-    for name, value in request.query_params.multi_items():
-        if name not in ("limit", "before"):
-            raise _bad(f"There is no parameter {name}; there are limit and before.")
-        if name in given:
-            raise _bad(f"The parameter {name} is given twice.")
-        given[name] = value
-    limit = _whole(given, "limit", MOST) or USUAL
-    before = _whole(given, "before", LARGEST)
+    asked = parameters.given(request, "limit", "before")
+    limit = parameters.whole(asked, "limit", MOST) or USUAL
+    before = parameters.whole(asked, "before", LARGEST)
 
     def work() -> AuditList:
         with services(request).database.read() as connection:
@@ -49,19 +42,6 @@ async def list_entries(request: Request) -> AuditList:
             return AuditList(entries=found, head=str(audit.head(connection)))
 
     return await asyncio.to_thread(work)
-
-
-def _whole(given: dict[str, str], name: str, most: int) -> int | None:
-    if name not in given:
-        return None
-    text = given[name]
-    if not (text.isascii() and text.isdecimal() and len(text) < 17 and 1 <= int(text) <= most):
-        raise _bad(f"{name} must be a whole number from 1 to {most}.")
-    return int(text)
-
-
-def _bad(message: str) -> ApiError:
-    return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_parameter", message)
 
 
 ENDPOINTS = (

@@ -10,6 +10,7 @@ from http import HTTPStatus
 import msgspec
 from starlette.requests import Request
 
+from collector.api import parameters
 from collector.api.endpoint import Endpoint, Parameter
 from collector.api.problems import ApiError
 from collector.api.shapes import HostDetail, HostSummary, Series
@@ -101,19 +102,19 @@ class _Query(msgspec.Struct, frozen=True, kw_only=True):
         for name, value in items:
             into, key = (labels, name.removeprefix("label.")) if name.startswith("label.") else (given, name)
             if key in into:
-                raise _bad(f"The parameter {name} is given twice.")
+                raise parameters.bad(f"The parameter {name} is given twice.")
             into[key] = value
         if unknown := given.keys() - {"start", "end", "step", "check", "name"}:
-            raise _bad(
+            raise parameters.bad(
                 f"There is no parameter {min(unknown)}; there are start, end, step, check, name and label.NAME."
             )
         end = _number(given, "end", now)
         start = _number(given, "start", end - SPAN)
         step = _number(given, "step", math.nan)
         if start >= end:
-            raise _bad("The range is empty: start must be before end.")
+            raise parameters.bad("The range is empty: start must be before end.")
         if step <= 0:
-            raise _bad("step must be a number of seconds above 0.")
+            raise parameters.bad("step must be a number of seconds above 0.")
         return cls(
             start=start,
             end=end,
@@ -132,12 +133,8 @@ def _number(given: Mapping[str, str], name: str, default: float) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value <= LATEST:
-        raise _bad(f"{name} must be a number of seconds{'' if name == 'step' else ' since the epoch'}.")
+        raise parameters.bad(f"{name} must be a number of seconds{'' if name == 'step' else ' since the epoch'}.")
     return value
-
-
-def _bad(message: str) -> ApiError:
-    return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_parameter", message)
 
 
 def _no_host(request: Request) -> ApiError:

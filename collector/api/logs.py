@@ -8,6 +8,7 @@ from http import HTTPStatus
 import msgspec
 from starlette.requests import Request
 
+from collector.api import parameters
 from collector.api.endpoint import Endpoint, Parameter
 from collector.api.problems import ApiError
 from collector.services import services
@@ -30,7 +31,7 @@ async def show_logs(request: Request) -> LogDays:
 
     A host tells of a day when it is over. Days on which its agent did not run until the day after are missing.
     """
-    limit = _days(request.query_params.multi_items())
+    limit = parameters.whole(parameters.given(request, "days"), "days", logs.KEPT_DAYS) or DAYS
     database = services(request).database
 
     def work() -> LogDays | None:
@@ -45,23 +46,6 @@ async def show_logs(request: Request) -> LogDays:
         name = request.path_params["host"]
         raise ApiError(HTTPStatus.NOT_FOUND, "not_found", f"There is no host with the id or name {name}.")
     return result
-
-
-def _days(items: list[tuple[str, str]]) -> int:
-    """Raises ApiError 422."""
-    given = dict(items)
-    if unknown := given.keys() - {"days"}:
-        raise _bad(f"There is no parameter {min(unknown)}; there is days.")
-    if len(items) > 1:
-        raise _bad("The parameter days is given twice.")
-    text = given.get("days", str(DAYS))
-    if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= logs.KEPT_DAYS):
-        raise _bad(f"days must be a number from 1 to {logs.KEPT_DAYS}.")
-    return int(text)
-
-
-def _bad(message: str) -> ApiError:
-    return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_parameter", message)
 
 
 ENDPOINTS = (

@@ -34,7 +34,8 @@ def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     schema_of = dict(zip(types, schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in listed:
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, schema_of)
+        path = endpoint.path
+        paths.setdefault(path, {})[endpoint.method.lower()] = _operation(endpoint, schema_of)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -90,7 +91,7 @@ def _operation(endpoint: Endpoint, schema_of: dict[Any, Any]) -> dict[str, Any]:
             {
                 "name": parameter.name,
                 "in": parameter.where,
-                "required": parameter.where == "path",
+                "required": parameter.required or parameter.where == "path",
                 "description": parameter.description,
                 "schema": parameter.schema,
                 **parameter.style,

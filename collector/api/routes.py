@@ -6,7 +6,19 @@ from typing import Any
 
 from starlette.requests import Request
 
-from collector.api import audit, enrolment, health, hosts, logs, reports
+from collector.api import (
+    audit,
+    backup_access,
+    backups,
+    enrolment,
+    groups,
+    health,
+    hosts,
+    logs,
+    reports,
+    rollouts,
+    windows,
+)
 from collector.api.endpoint import Endpoint
 from collector.api.openapi import document
 
@@ -19,8 +31,13 @@ async def show_openapi(request: Request) -> dict[str, Any]:
 ENDPOINTS: tuple[Endpoint, ...] = (
     *reports.ENDPOINTS,  # first, because routes are tried in turn and most requests are reports
     *enrolment.ENDPOINTS,
+    *backup_access.ENDPOINTS,
     *hosts.ENDPOINTS,
+    *groups.ENDPOINTS,
+    *windows.ENDPOINTS,
+    *rollouts.ENDPOINTS,
     *logs.ENDPOINTS,
+    *backups.ENDPOINTS,
     *audit.ENDPOINTS,
     *health.ENDPOINTS,
     Endpoint(method="GET", path="/api/v1/openapi.json", access="anyone", handler=show_openapi, answer=dict[str, Any]),

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from wire.report import CheckState, Event, JobResult, LogSummary
+from wire.report import CheckState, Event, JobResult, LogSummary, MaintenanceWindow
 
 HostState = Literal["ok", "warning", "critical", "unknown", "down", "pending"]
 """A host's worst check; `down` when it has been quiet for three intervals; `pending` before its first report."""
@@ -26,6 +26,16 @@ class Highlight(msgspec.Struct, frozen=True, kw_only=True):
     """`43 %`, `/var 91 %`, `2 failed`, or `none` where there is nothing to measure."""
     message: str
     """The check's own message."""
+
+
+class Updates(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits to be updated on a host."""
+
+    pending: int
+    security: int
+    """Those of them that are for security."""
+    since: float | None
+    """Since when the oldest of these waits, or of all where none is for security; by the host's clock."""
 
 
 class HostSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +58,13 @@ class HostSummary(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     """State to number of checks: ok, warning, critical, unknown."""
     highlights: list[Highlight]
+    groups: list[str] = []
+    """Those that administrators put it in."""
+    tags: dict[str, str] = {}
+    updates: Updates | None = None
+    """None where the host has not told them."""
+    window: MaintenanceWindow | None = None
+    """The maintenance window that is in force."""
 
 
 class StateChange(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from collector import audit
 from collector.store.database import Database, open_database
 from kit.errors import HostwardError
-from kit.units import Duration
+from kit.units import Duration, format_roughly
 
 DATABASE = "collector.db"
 
@@ -39,6 +39,11 @@ def moment(time: float | None) -> str:
     if time is None:
         return "never"
     return datetime.datetime.fromtimestamp(time).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def ago(then: float | None) -> str:
+    """How long ago that was, for a column."""
+    return "never" if then is None else f"{format_roughly(time.time() - then)} ago"
 
 
 def note(connection: Connection, act: audit.Act, *, subject: str = "", detail: str = "") -> None:

@@ -8,7 +8,7 @@ import time
 import msgspec
 
 from collector.cli.command import json_option, note, opened
-from collector.fleet import summary
+from collector.fleet import Beside, summary
 from collector.store import hosts
 from kit.commands import Command
 from kit.errors import HostwardError
@@ -18,7 +18,8 @@ from kit.units import format_duration
 
 def _list(options: argparse.Namespace) -> int:
     with opened(options) as database, database.read() as connection:
-        found = [summary(record) for record in hosts.active_hosts(connection)]
+        beside = Beside.read(connection, time.time())
+        found = [beside.add(summary(record)) for record in hosts.active_hosts(connection)]
     if options.json:
         print(msgspec.json.encode(found).decode())
         return 0

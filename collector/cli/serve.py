@@ -10,6 +10,7 @@ import socket
 from pathlib import Path
 
 from collector.app import create_app
+from collector.backups.places import Places
 from collector.cli.command import DATABASE
 from collector.cli.init import locked
 from collector.metrics.embedded import EmbeddedHistory
@@ -34,7 +35,9 @@ def _run(options: argparse.Namespace) -> int:
     with locked(folder), listening(options.host, options.port) as listener:
         database = open_database(folder / DATABASE, upgrade=True)
         try:
-            app = create_app(database, EmbeddedHistory(settings.bounds()))
+            places = None if settings.backups is None else Places(settings.backups, folder)
+            unverified = float(settings.backup_jobs.unverified)
+            app = create_app(database, EmbeddedHistory(settings.bounds()), places=places, unverified=unverified)
             url = _url(options.host, listener)
             bounds = settings.connections.bounds(files=_raise_file_limit())
             serve(

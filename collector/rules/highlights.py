@@ -1,7 +1,7 @@
 """The few figures that tell a host at a glance, from the newest readings that carry them.
 
-The names of the measurements are the agent's: cpu_used_percent, memory_used_percent,
-disk_used_percent{mount}, systemd_units_failed.
+The names of the measurements are the agent's: cpu_used_percent, memory_used_percent, disk_used_percent{mount},
+systemd_units_failed, backup_drill_overdue_seconds{drill}.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import msgspec
 
 from collector.api.shapes import Highlight, HighlightKey, HostState
 from wire.report import CheckState, Reading
+
+MOST_DRILLS = 200
+"""Of a host."""
 
 
 class Figure(msgspec.Struct, frozen=True, array_like=True):
@@ -31,12 +34,18 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     memory: Figure | None = None
     disks: list[Figure] = []
     services: Figure | None = None
+    drills: list[Figure] = []
+    """By its label a drill that has a timetable, whether it was ever run or not. The value is since when it is due,
+    by the host's clock; 0.0 where it is not."""
 
 
-def take_vitals(before: Vitals, readings: Sequence[Reading], checks: Iterable[CheckState]) -> Vitals:
-    """The figures after a report: new ones replace old ones, and those of a check that is gone go with it."""
+def take_vitals(
+    before: Vitals, readings: Sequence[Reading], checks: Iterable[CheckState], time: float = 0.0
+) -> Vitals:
+    """The figures after a report of `time`: new ones replace old ones; those of a check that is gone go."""
     cpu, memory, services = before.cpu, before.memory, before.services
     disks: dict[str, tuple[float, Figure]] = {}
+    drills: dict[str, Figure] = {}
     for reading in readings:
         if reading.name == "cpu_used_percent":
             cpu = Figure(reading.check, reading.value)
@@ -46,10 +55,14 @@ def take_vitals(before: Vitals, readings: Sequence[Reading], checks: Iterable[Ch
             services = Figure(reading.check, reading.value)
         elif reading.name == "disk_used_percent":
             # A run of a disk check lists all of its mounts: one that its newest run does not list was unmounted.
-            time, fullest = disks.get(reading.check, (reading.time, None))
-            if fullest is None or (reading.time, reading.value) > (time, fullest.value):
+            run, fullest = disks.get(reading.check, (reading.time, None))
+            if fullest is None or (reading.time, reading.value) > (run, fullest.value):
                 figure = Figure(reading.check, reading.value, reading.labels.get("mount", ""))
                 disks[reading.check] = reading.time, figure
+        elif reading.name == "backup_drill_overdue_seconds" and len(drills) < MOST_DRILLS:
+            due = max((reading.time or time) - reading.value, 1.0) if reading.value > 0 else 0.0
+            name = reading.labels.get("drill", "")
+            drills[name] = Figure(reading.check, due, name)
     names = {check.name for check in checks}
     return Vitals(
         cpu=_kept(cpu, names),
@@ -59,7 +72,14 @@ def take_vitals(before: Vitals, readings: Sequence[Reading], checks: Iterable[Ch
             *(figure for figure in before.disks if figure.check in names and figure.check not in disks),
             *(figure for check, (_, figure) in disks.items() if check in names),
         ],
+        # A run of the check lists all of them.
+        drills=[figure for figure in (drills.values() or before.drills) if figure.check in names],
     )
+
+
+def planned_drills(vitals: Vitals) -> dict[str, float]:
+    """Drills with a timetable to since when each is due, as Vitals has it."""
+    return {figure.label: figure.value for figure in vitals.drills}
 
 
 def highlights(vitals: Vitals, checks: Mapping[str, CheckState], state: HostState) -> list[Highlight]:

@@ -68,7 +68,7 @@ def take(
         interval=max(report.interval, SHORTEST),
         clock_offset=offset,
         checks=report.checks,
-        vitals=take_vitals(before.vitals, report.readings, report.checks),
+        vitals=take_vitals(before.vitals, report.readings, report.checks, report.time),
     )
     return after, changes
 

@@ -10,12 +10,15 @@ import msgspec
 from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, func, insert, or_, select, update
 
 from collector.api.shapes import StateChange
-from collector.rules.highlights import Vitals
+from collector.rules.backup_rows import HostLine
+from collector.rules.highlights import Vitals, planned_drills
 from collector.rules.intake import HostRecord
-from collector.store import logs
+from collector.store import backups, logs, packages
+from collector.store.backups import Came
 from collector.store.database import upsert, write_rows
 from collector.store.tables import changes, events, gaps, hosts, job_runs, streams
-from wire.report import CheckState, Event, Gap, JobResult, LogSummary
+from wire.packages import Packages
+from wire.report import BackupRun, CheckState, Drill, Event, Gap, JobResult, LogSummary
 
 KEPT_STREAMS = 8
 """Per host: a new one begins when a host loses its state."""
@@ -51,6 +54,10 @@ class Intake:
     jobs: list[tuple[str, JobResult]] = field(default_factory=list)
     gaps: list[tuple[str, Gap]] = field(default_factory=list)
     logs: list[tuple[str, LogSummary]] = field(default_factory=list)
+    backups: list[Came[BackupRun]] = field(default_factory=list)
+    drills: list[Came[Drill]] = field(default_factory=list)
+    packages: dict[str, tuple[Packages, float]] = field(default_factory=dict)
+    """With when they were received."""
 
 
 def add_host(connection: Connection, record: HostRecord, public_key: bytes) -> None:
@@ -88,6 +95,16 @@ def find_active(connection: Connection, id_or_name: str) -> HostRecord | None:
 def active_hosts(connection: Connection) -> list[HostRecord]:
     """Every host that is not revoked, by name."""
     return [_record(row) for row in connection.execute(_active().order_by(hosts.c.name))]
+
+
+def lines(connection: Connection) -> list[HostLine]:
+    """The least of every host that is not revoked, by name."""
+    columns = hosts.c.id, hosts.c.name, hosts.c.state, hosts.c.clock_offset, hosts.c.vitals
+    rows = connection.execute(select(*columns).where(hosts.c.revoked.is_(None)).order_by(hosts.c.name))
+    return [
+        HostLine(id=id_, name=name, state=state, clock_offset=offset, drills=planned_drills(_vitals.decode(vitals)))
+        for id_, name, state, offset, vitals in rows
+    ]
 
 
 def records(connection: Connection, ids: Collection[str]) -> dict[str, HostRecord]:
@@ -134,6 +151,9 @@ def add_intake(connection: Connection, intake: Intake) -> None:
     _add(connection, job_runs, [(host, msgspec.structs.asdict(job)) for host, job in intake.jobs])
     _add(connection, gaps, [(host, msgspec.structs.asdict(gap)) for host, gap in intake.gaps])
     logs.add_days(connection, intake.logs)
+    backups.add_runs(connection, intake.backups)
+    backups.add_drills(connection, intake.drills)
+    packages.save(connection, intake.packages)
 
 
 def recent_changes(connection: Connection, host: str, limit: int) -> list[StateChange]:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0003"
+REVISION = "0007"
 """The newest migration: a database that is there needs no alembic to be opened (a test keeps this true)."""
 
 metadata = MetaData(
@@ -150,6 +150,107 @@ log_days = Table(
     Column("day", Text, primary_key=True),  # by the host's calendar, as ISO 8601 has it
     Column("summary", Text, nullable=False),  # wire.LogSummary as JSON
 )
+
+backup_runs = Table(
+    "backup_runs",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("host_id", Text, ForeignKey("hosts.id", ondelete="CASCADE"), nullable=False),
+    Column("job", Text, nullable=False),
+    Column("received", Double, nullable=False),
+    Column("run", Text, nullable=False),  # wire.BackupRun as JSON: times by the host's clock
+)
+Index("ix_backup_runs_host_id_job", backup_runs.c.host_id, backup_runs.c.job, backup_runs.c.id)
+
+# How each job of a host stands: what a page over all hosts needs is read without the runs themselves.
+backup_jobs = Table(
+    "backup_jobs",
+    metadata,
+    Column("host_id", Text, ForeignKey("hosts.id", ondelete="CASCADE"), primary_key=True),
+    Column("job", Text, primary_key=True),
+    Column("received", Double, nullable=False),
+    Column("standing", Text, nullable=False),  # JSON of rules.backups.JobStanding
+    Column("points", Text, nullable=False),  # JSON array of rules.backups.SizePoint, the oldest first
+)
+
+drills = Table(
+    "drills",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("host_id", Text, ForeignKey("hosts.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("received", Double, nullable=False),
+    Column("drill", Text, nullable=False),  # wire.Drill as JSON: times by the host's clock
+)
+Index("ix_drills_host_id_name", drills.c.host_id, drills.c.name, drills.c.id)
+
+drill_plans = Table(
+    "drill_plans",
+    metadata,
+    Column("host_id", Text, ForeignKey("hosts.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("received", Double, nullable=False),
+    Column("standing", Text, nullable=False),  # JSON of rules.backups.DrillStanding
+    Column("points", Text, nullable=False),  # JSON array of rules.backups.DrillPoint, the oldest first
+)
+
+# What administrators say of a host, beside what it says of itself.
+host_groups = Table(
+    "host_groups",
+    metadata,
+    Column("host_id", Text, ForeignKey("hosts.id", ondelete="CASCADE"), primary_key=True),
+    Column("groups", Text, nullable=False),  # JSON array of names
+    Column("tags", Text, nullable=False),  # JSON object, name to value
+)
+
+host_packages = Table(
+    "host_packages",
+    metadata,
+    Column("host_id", Text, ForeignKey("hosts.id", ondelete="CASCADE"), primary_key=True),
+    Column("received", Double, nullable=False),
+    Column("packages", LargeBinary, nullable=False),  # JSON of wire.Packages
+    Column("updates", Text, nullable=False),  # JSON of api.shapes.Updates
+)
+
+windows = Table(
+    "windows",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("opened", Double, nullable=False),
+    Column("until", Double, nullable=False),
+    Column("closed", Double),
+    Column("window", Text, nullable=False),  # JSON of wire.Window
+)
+Index("ix_windows_until", windows.c.until)
+
+# Which hosts a window is for: by name, for a host may enrol while it is being set up.
+window_hosts = Table(
+    "window_hosts",
+    metadata,
+    Column("window_id", Text, ForeignKey("windows.id", ondelete="CASCADE"), primary_key=True),
+    Column("host", Text, primary_key=True),
+)
+Index("ix_window_hosts_host", window_hosts.c.host)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, primary_key=True),
+    Column("until", Double, nullable=False),
+)
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("received", Double, nullable=False),
+    Column("actor", Text, nullable=False),  # whose token it is told with
+    Column("started", Double, nullable=False),  # by the administrator's clock
+    Column("summary", Text, nullable=False),  # JSON of api.rollouts.RolloutSummary
+    Column("record", LargeBinary, nullable=False),  # JSON of wire.RolloutRecord
+)
+Index("ix_rollouts_started", rollouts.c.started)
 
 enrolment_tokens = Table(
     "enrolment_tokens",

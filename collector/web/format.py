@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 from collector.api.shapes import Highlight
@@ -32,6 +33,12 @@ def took(seconds: float) -> str:
 def amount(count: int, noun: str) -> str:
     """`1 host`, `2,500 hosts`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def toml_key(name: str) -> str:
+    """A name as a key of TOML: in quotes where it needs them."""
+    plain = name and all(letter.isascii() and (letter.isalnum() or letter in "_-") for letter in name)
+    return name if plain else json.dumps(name)
 
 
 def log_state(level: str) -> State:

@@ -93,8 +93,9 @@ def arrange(hosts: Sequence[HostSummary], query: Query) -> Listing:
 
 
 def _matches(host: HostSummary, text: str) -> bool:
-    """Every word of `text` occurs in the host's name, id, message or facts, whatever the case."""
+    """Every word of `text` occurs in the host's name, id, message, facts, groups or tags, whatever the case."""
     if not text:
         return True
-    hay = "\n".join([host.name, host.id, host.message, *host.facts.values()]).casefold()
+    said = [*host.facts.values(), *host.groups, *(f"{key}={value}" for key, value in host.tags.items())]
+    hay = "\n".join([host.name, host.id, host.message, *said]).casefold()
     return all(word in hay for word in text.casefold().split())

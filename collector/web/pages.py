@@ -10,13 +10,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from collector.web import format
+from collector.rules.backup_state import coarse
+from collector.web import bars, format
 from collector.web.static_files import StaticFiles
 from kit.units import format_size
 
 HERE = Path(__file__).parent
 STATIC = StaticFiles(HERE / "static")
 
+DRILLS_SHOWN = 2
+"""Of a job in a table, the worst first; the host's page of backups has all."""
 HEADERS = {"Cache-Control": "no-store"}
 """What every page adds to the headers that all responses have: it is for one person, and for now."""
 
@@ -41,7 +44,7 @@ def page(
     template: str, /, *, status: int = 200, headers: dict[str, str] | None = None, **context: object
 ) -> HTMLResponse:
     """A template from `templates/`, rendered with `context`."""
-    content = _environment.get_template(template).render(context)
+    content = _environment.get_template(template).render({"section": "", **context})
     return HTMLResponse(content, status_code=status, headers=HEADERS | (headers or {}))
 
 
@@ -62,9 +65,10 @@ def _make_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(static=STATIC.url)
+    environment.globals.update(static=STATIC.url, drills_shown=DRILLS_SHOWN)
     environment.filters.update(
         amount=format.amount,
+        drill_bars=bars.of_drills,
         figure_label=format.figure_label,
         figure_value=format.figure_value,
         host_url=host_url,
@@ -72,7 +76,10 @@ def _make_environment() -> Environment:
         log_state=format.log_state,
         plain=format.plain,
         size=format_size,
+        size_bars=bars.of_sizes,
+        span=coarse,
         took=format.took,
+        toml_key=format.toml_key,
     )
     return environment
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -15,25 +15,22 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from collector.api.endpoint import address, read_body
+from collector.api.endpoint import address
 from collector.api.problems import ApiError
 from collector.api.shapes import HostDetail, Series
 from collector.auth import COOKIE, may
 from collector.rules.state import SEVERITY
 from collector.services import Services, services
 from collector.store.accounts import SESSION_LIFETIME, Role, User
-from collector.web import charts, listing
+from collector.web import backups, browse, charts, listing, rollouts
 from collector.web.format import amount, took
+from collector.web.forms import read_form
 from collector.web.location import local_path, path_of
 from collector.web.pages import HEADERS, STATIC, page
 from collector.web.static_files import PREFIX
 from collector.web.timeline import timeline
-from wire.errors import WireError
 
 Handler = Callable[[Request], Awaitable[Response]]
-MAX_FORM = 16 * 1024
-"""Bytes of a form; the largest has a name, a password and an address."""
-MAX_FIELDS = 10
 MAX_POINTS = 50_000
 """Of all charts of a host together; where there would be more, the steps are wider."""
 SKEWED = 2.0
@@ -80,7 +77,7 @@ async def login_form(request: Request) -> Response:
 
 async def login(request: Request) -> Response:
     """POST /login."""
-    form = await _form(request)
+    form = await read_form(request)
     name, target = form.get("name", ""), local_path(form.get("next", "/"))
     auth = services(request).auth
     try:
@@ -117,6 +114,7 @@ async def fleet(request: Request) -> Response:
     return page(
         "_fleet_fragment.html" if fragment else "fleet.html",
         headers=headers,
+        section="fleet",
         user=request.state.user.name,
         listing=view,
         origin=_origin(request),
@@ -124,14 +122,19 @@ async def fleet(request: Request) -> Response:
 
 
 async def host(request: Request) -> Response:
-    """GET /hosts/{id}: a host; its two fragments alone where htmx asks."""
+    """GET /hosts/{id}: a host; its fragments alone where htmx asks."""
     detail = await _detail(request)
+    kept = await backups.of_host(request, detail.host.id)
+    if kept is None:  # revoked in between
+        raise HTTPException(404)
     fragment = "HX-Request" in request.headers
     return page(
         "_host_fragments.html" if fragment else "host.html",
         user=request.state.user.name,
+        section="fleet",
         fragment=fragment,
         detail=detail,
+        backups=kept,
         ahead=_ahead(detail),
         checks=sorted(detail.checks, key=lambda check: (-SEVERITY[check.state], check.name)),
         timeline=timeline(detail.changes, detail.events, _ahead(detail)),
@@ -178,6 +181,14 @@ PAGES: tuple[Page, ...] = (
     Page("GET", "/", "viewer", fleet),
     Page("GET", "/hosts/{host}", "viewer", host),
     Page("GET", "/hosts/{host}/charts", "viewer", host_charts),
+    Page("GET", "/hosts/{host}/backups", "viewer", backups.host_backups),
+    Page("POST", "/hosts/{host}/backups/forget", "operator", backups.forget),
+    Page("GET", "/hosts/{host}/backups/snapshots", "operator", browse.snapshots),
+    Page("GET", "/hosts/{host}/backups/snapshots/{snapshot}", "operator", browse.folder),
+    Page("GET", "/hosts/{host}/backups/snapshots/{snapshot}/download", "operator", browse.download),
+    Page("GET", "/backups", "viewer", backups.backups),
+    Page("GET", "/rollouts", "viewer", rollouts.rollouts),
+    Page("GET", "/rollouts/{rollout}", "viewer", rollouts.rollout),
     Page("GET", "/login", "anyone", login_form),
     Page("POST", "/login", "anyone", login),
     Page("POST", "/logout", "anyone", logout),
@@ -217,17 +228,6 @@ def _to_login(request: Request) -> Response:
 
 def _login_url(target: str) -> str:
     return "/login" if target == "/" else f"/login?{urlencode({'next': target})}"
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """The fields of a small form. Raises HTTPException 413, 503 where it comes too slowly, or 400."""
-    try:
-        body = await read_body(request, MAX_FORM)
-        return dict(parse_qsl(body.decode("ascii", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS))
-    except WireError as error:
-        raise HTTPException(error.status, headers={"Connection": "close"}) from None  # the rest is not read
-    except ValueError:
-        raise HTTPException(400) from None
 
 
 def _origin(request: Request) -> str:

@@ -24,10 +24,27 @@ from wire.signature import sign
 RULES: dict[tuple[str, str], str] = {
     ("POST", "/api/v1/reports"): "signature",
     ("POST", "/api/v1/enroll"): "signature",
+    ("POST", "/api/v1/backup-access"): "signature",
     ("GET", "/api/v1/hosts"): "viewer",
     ("GET", "/api/v1/hosts/{host}"): "viewer",
     ("GET", "/api/v1/hosts/{host}/logs"): "viewer",
     ("GET", "/api/v1/hosts/{host}/readings"): "viewer",
+    ("GET", "/api/v1/hosts/{host}/backups"): "viewer",
+    ("GET", "/api/v1/hosts/{host}/backups/runs"): "viewer",
+    ("GET", "/api/v1/hosts/{host}/drills"): "viewer",
+    ("GET", "/api/v1/backups"): "viewer",
+    ("GET", "/api/v1/drills"): "viewer",
+    ("PUT", "/api/v1/hosts/{host}/groups"): "operator",
+    ("GET", "/api/v1/hosts/{host}/packages"): "viewer",
+    ("GET", "/api/v1/windows"): "viewer",
+    ("POST", "/api/v1/windows"): "operator",
+    ("PUT", "/api/v1/windows/{window}"): "operator",
+    ("DELETE", "/api/v1/windows/{window}"): "operator",
+    ("PUT", "/api/v1/leases/{lease}"): "operator",
+    ("DELETE", "/api/v1/leases/{lease}"): "operator",
+    ("GET", "/api/v1/rollouts"): "viewer",
+    ("GET", "/api/v1/rollouts/{rollout}"): "viewer",
+    ("PUT", "/api/v1/rollouts/{rollout}"): "operator",
     ("GET", "/api/v1/audit"): "admin",
     ("GET", "/api/v1/openapi.json"): "anyone",
     ("GET", "/healthz"): "anyone",
@@ -35,6 +52,14 @@ RULES: dict[tuple[str, str], str] = {
     ("GET", "/"): "viewer",
     ("GET", "/hosts/{host}"): "viewer",
     ("GET", "/hosts/{host}/charts"): "viewer",
+    ("GET", "/backups"): "viewer",
+    ("GET", "/rollouts"): "viewer",
+    ("GET", "/rollouts/{rollout}"): "viewer",
+    ("GET", "/hosts/{host}/backups"): "viewer",
+    ("POST", "/hosts/{host}/backups/forget"): "operator",
+    ("GET", "/hosts/{host}/backups/snapshots"): "operator",
+    ("GET", "/hosts/{host}/backups/snapshots/{snapshot}"): "operator",
+    ("GET", "/hosts/{host}/backups/snapshots/{snapshot}/download"): "operator",
     ("GET", "/login"): "anyone",
     ("POST", "/login"): "anyone",
     ("POST", "/logout"): "anyone",
@@ -131,7 +156,7 @@ def test_everybody_gets_what_the_rule_says(everybody: Everybody, method: str, pa
     """401 or the login page for who is not known, 403 for who is and may not, and else what is there."""
     access = RULES[method, path]
     where = path.replace("{host}", "web1").replace("{fingerprint}/{name:path}", "x/app.css")
-    headers = everybody.headers[who] | ({"Origin": "https://home.test"} if method == "POST" else {})
+    headers = everybody.headers[who] | ({"Origin": "https://home.test"} if method != "GET" else {})
     if path == "/logout" and "Cookie" in headers:
         headers["Cookie"] = f"{COOKIE}=hws_gone"  # the others still need the sessions
     answer = everybody.home.client.request(method, where, headers=headers)
@@ -145,14 +170,20 @@ def test_everybody_gets_what_the_rule_says(everybody: Everybody, method: str, pa
     known = who.rpartition(" of ")[2]
     # Pages are for people in browsers: no token opens them.
     page = (method, path) in {(one.method, one.path) for one in PAGES}
+    # What changes something by the API is for programs: no browser is made to ask for it.
+    by_token = method != "GET" and not page
     if path == "/login":
         assert answer.status_code in ((401, 429) if method == "POST" else (200, 303))
     elif access == "anyone":
         assert answer.status_code == 200
-    elif known not in ROLES or (page and who.startswith("token")):
+    elif known not in ROLES or (page and who.startswith("token")) or (by_token and who.startswith("session")):
         assert answer.status_code == (303 if page and not path.endswith("/charts") else 401)
         assert answer.headers.get("location", "/login").startswith("/login")
     elif ROLES.index(known) < ROLES.index(access):  # type: ignore[arg-type]  # both are roles here
         assert answer.status_code == 403
+    elif "{snapshot}" in path or "{rollout}" in path or by_token or path.endswith(("/forget", "/packages")):
+        # Whoever may is told that there is no such thing, or that nothing was said, or led back to where it would be.
+        assert answer.status_code in (303, 404, 422)
+        assert not answer.headers.get("location", "").startswith("/login")
     else:
         assert answer.status_code == 200

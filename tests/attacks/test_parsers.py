@@ -15,11 +15,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.backup.archive.previous import parse_previous
-from agent.backup.errors import DamagedError
-from agent.backup.format.node import parse_id
-from agent.backup.select.snapshots import parse_tags
+from agent.backups.frozen import btrfs, lvm
+from agent.backups.frozen.contract import FrozenError
+from agent.backups.frozen.mounts import Mounted
+from agent.backups.sources import docker
+from agent.backups.wal.history import parse_history
+from agent.checks.engine import EngineError
 from agent.home import identity
+from backup.archive.previous import parse_previous
+from backup.errors import DamagedError
+from backup.format.node import parse_id
+from backup.select import wal_names
+from backup.select.snapshots import parse_tags
 from collector.api.hosts import _Query
 from collector.api.problems import ApiError
 from collector.audit import Head
@@ -31,7 +38,7 @@ from kit.errors import UsageError
 from kit.options import tree
 from kit.options.decode import decode
 from kit.units import Duration, Size
-from wire import codec, signature
+from wire import access, codec, signature
 from wire.errors import WireError
 
 text = st.text(max_size=300) | st.text("0123456789.:-+eE/\\%&=?#;,@[]\"'<> \t\r\n\x00", max_size=100)
@@ -66,11 +73,11 @@ TRUSTED = {
 """Module, or function, to why it need not stand anything."""
 
 PARSERS: dict[str, Parser] = {
-    "agent.backup.archive.previous.parse_previous": Parser(parse_previous, tree_data, (DamagedError,)),
-    "agent.backup.format.node.parse_id": Parser(
+    "backup.archive.previous.parse_previous": Parser(parse_previous, tree_data, (DamagedError,)),
+    "backup.format.node.parse_id": Parser(
         parse_id, text | st.text("0123456789abcdefABCDEF \t", min_size=60, max_size=66), (ValueError,)
     ),
-    "agent.backup.select.snapshots.parse_tags": Parser(parse_tags, text),
+    "backup.select.snapshots.parse_tags": Parser(parse_tags, text),
     "wire.codec.decode": Parser(codec.decode, data, (WireError,)),
     "wire.codec.decode_enrolled": Parser(codec.decode_enrolled, data, (ValueError,)),
     "wire.codec.decode_enrolment": Parser(codec.decode_enrolment, data, (WireError,)),
@@ -110,6 +117,36 @@ PARSERS: dict[str, Parser] = {
     "collector.rules.login.network": Parser(network, text),
     "collector.web.location.local_path": Parser(location.local_path, text),
     "collector.web.location.path_of": Parser(location.path_of, text),
+    "agent.backups.frozen.btrfs.parse_list": Parser(
+        lambda listed: btrfs.parse_list(listed, Mounted(b"/srv", b"/@srv", "btrfs", "/dev/sda", "0:1")),
+        data | st.lists(st.binary(max_size=30).map(lambda path: b"ID 1 gen 2 path @srv/" + path)).map(b"\n".join),
+    ),
+    "agent.backups.frozen.lvm.decode": Parser(
+        lvm.decode, data | data.map(lambda body: b'{"report":[{"lv":[{"lv_name":"' + body + b'"}]}]}'), (FrozenError,)
+    ),
+    "agent.backups.sources.docker.parse_volumes": Parser(
+        docker.parse_volumes, data | data.map(lambda body: b'{"Volumes":[{"Name":"' + body + b'"}]}'), (EngineError,)
+    ),
+    "agent.backups.wal.history.parse_history": Parser(
+        lambda content: parse_history("00000002.history", content, 7),
+        data | text.map(lambda words: f"1\t{words}\n".encode("utf-8", "replace")),
+        (ValueError,),
+    ),
+    "backup.select.wal_names.parse_lsn": Parser(wal_names.parse_lsn, text, (ValueError,)),
+    "backup.select.wal_names.parse_segment": Parser(
+        lambda name: wal_names.parse_segment(name, 1 << 24),
+        text | st.text("0123456789ABCDEF", min_size=24, max_size=24),
+        (ValueError,),
+    ),
+    "backup.select.wal_names.parse_tag": Parser(
+        wal_names.parse_tag,
+        text
+        | st.from_regex(
+            r"(base|wal|branch)(-(\d{1,20}|[0-9A-F]{24}|16MiB|0MiB|F/A|until|from|at)){4,7}", fullmatch=True
+        ),
+    ),
+    "wire.access.decode_access": Parser(access.decode_access, data, (ValueError,)),
+    "wire.access.decode_access_request": Parser(access.decode_access_request, data, (ValueError,)),
     "agent.home.identity.collector_url": Parser(identity.collector_url, text, (UsageError,)),
 }
 
@@ -133,7 +170,7 @@ NAMES = re.compile(r"(parse|decode|decompress)(_\w+)?")
 
 def parsers(repository: Path) -> Iterator[tuple[str, str]]:
     """Module and name of what is called like a parser and can be called from other modules."""
-    for room in ("agent", "collector", "kit", "wire"):
+    for room in ("agent", "backup", "collector", "kit", "wire"):
         for file in sorted((repository / room).rglob("*.py")):
             module = ".".join(file.relative_to(repository).with_suffix("").parts)
             for node in ast.parse(file.read_text()).body:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 import ssl
+import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import msgspec
@@ -20,6 +26,9 @@ from sqlalchemy import func, select
 from starlette.applications import Starlette
 
 from collector.app import create_app
+from collector.backups.places import Places
+from collector.backups.settings import BackupOptions
+from collector.cli import main
 from collector.credentials import new_token
 from collector.metrics.embedded import EmbeddedHistory
 from collector.store import accounts, enrolment
@@ -130,12 +139,24 @@ class Home:
         return found
 
 
+@cache
+def _new_database() -> bytes:
+    """Made once: the migrations take longer than most tests."""
+    with TemporaryDirectory() as folder:
+        open_database(Path(folder, "db"), create=True).close()
+        return Path(folder, "db").read_bytes()
+
+
 @contextmanager
-def home(folder: Path) -> Iterator[Home]:
-    """A home over a new database in `folder`."""
-    database = open_database(folder / "collector.db", create=True)
-    clock, ticks = Clock(), Clock(100.0)
-    app = create_app(database, EmbeddedHistory(), clock=clock, ticks=ticks)
+def home(folder: Path, backups: BackupOptions | None = None, *, clock: Clock | None = None) -> Iterator[Home]:
+    """A home over the database in `folder`, a new one if need be, with repositories where `backups` says how."""
+    file = folder / "collector.db"
+    if not file.exists():
+        file.write_bytes(_new_database())
+    database = open_database(file, create=True)
+    clock, ticks = clock or Clock(), Clock(100.0)
+    places = None if backups is None else Places(backups, folder)
+    app = create_app(database, EmbeddedHistory(), places=places, clock=clock, ticks=ticks)
     try:
         with running(app) as client:
             yield Home(app, database, client, clock, ticks)
@@ -213,11 +234,48 @@ def check(name: str = "cpu", state: Any = "ok", *, time: float = NOW, since: flo
     return CheckState(name=name, kind=name, state=state, message=f"{name} is {state}", since=since, time=time)
 
 
+def initialise(folder: Path, name: str) -> None:
+    """What `init --name NAME` makes, made once and then copied: it takes a second."""
+    folder.mkdir(mode=0o700)
+    for file, (mode, content) in _made_by_init(name).items():
+        (folder / file).touch(mode)
+        (folder / file).write_bytes(content)
+
+
+@cache
+def _made_by_init(name: str) -> dict[str, tuple[int, bytes]]:
+    """Modes and contents of the files."""
+    with TemporaryDirectory() as top:
+        folder = Path(top, "home")
+        done = run("init", "--name", name, "--data-dir", str(folder))
+        assert done.returncode == 0, done.stderr
+        return {path.name: (stat.S_IMODE(path.stat().st_mode), path.read_bytes()) for path in folder.iterdir()}
+
+
+def enrolment_token(folder: Path) -> str:
+    """What `token create` prints, in a tenth of the time."""
+    token, token_hash = new_token("hwe")
+    database = open_database(folder / "collector.db")
+    with database.write() as connection:
+        enrolment.add_token(connection, token_hash, now=time.time(), expires=time.time() + 3600)
+    database.close()
+    return token
+
+
 def run(*arguments: str, input: str | None = None) -> subprocess.CompletedProcess[str]:
-    """`hostward-collector` with `arguments`."""
-    return subprocess.run(
-        [*COMMAND, *arguments], input=input, capture_output=True, text=True, timeout=60, check=False
-    )
+    """`hostward-collector` with `arguments`: within this process, which saves starting one, unless it is to serve."""
+    if arguments[:1] == ("serve",):
+        return subprocess.run(
+            [*COMMAND, *arguments], input=input, capture_output=True, text=True, timeout=60, check=False
+        )
+    out, err = io.StringIO(), io.StringIO()
+    time.tzset()
+    with patch("sys.stdin", io.StringIO(input or "")), redirect_stdout(out), redirect_stderr(err):
+        try:
+            code = main(arguments)
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 @dataclass

@@ -42,7 +42,7 @@ def test_a_report_is_acknowledged_and_stored_with_all_that_it_holds(home: Home, 
         )
     )
     assert answer.status_code == 200
-    assert answer.json() == {"version": 1, "time": now, "duplicate": False, "interval": None}
+    assert answer.json() == {"version": 1, "time": now, "duplicate": False, "interval": None, "window": None}
     detail = home.host()
     assert detail["host"]["state"] == "ok"
     assert detail["host"]["facts"] == {"os": "Debian 12"}

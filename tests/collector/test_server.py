@@ -31,7 +31,7 @@ from wire.report import Event, Reading, Report
 def enrolled(home: RealHome, client: httpx.Client, name: str = "web1") -> support.Host:
     """A host that may report there."""
     host = support.Host(client, time.time)
-    answer = host.enroll(home.made("token", "create"), name)
+    answer = host.enroll(support.enrolment_token(home.folder), name)
     assert answer.status_code == 200, answer.text
     return host
 

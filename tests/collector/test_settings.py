@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from collector.metrics.contract import Bounds
-from collector.settings import ConnectionOptions, HistoryOptions, Settings, load_settings
+from collector.settings import BackupJobOptions, ConnectionOptions, HistoryOptions, Settings, load_settings
 from kit.errors import ConfigurationError
 
 
@@ -48,7 +48,7 @@ def test_mistakes_are_told(tmp_path: Path, text: str) -> None:
 def test_the_page_names_every_option(repository: Path) -> None:
     """With its default."""
     page = (repository / "docs/collector.md").read_text()
-    for field in msgspec.structs.fields(HistoryOptions):
+    for field in (*msgspec.structs.fields(HistoryOptions), *msgspec.structs.fields(BackupJobOptions)):
         assert f'{field.name} = "{field.default}"' in page
     for field in msgspec.structs.fields(ConnectionOptions):
         assert f"{field.name} = {field.default}" in page

@@ -90,6 +90,18 @@ def test_a_certificate_is_renewed_for_the_same_names_when_its_end_is_near(folder
     new.verify_directly_issued_by(certificate(folder / "ca.pem"))
 
 
+def test_a_certificate_of_somebody_elses_authority_is_left_to_them(folder: Path, tmp_path: Path) -> None:
+    """Hosts that trust that authority would not trust home's own."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    tls.create_authority(theirs, NOW)
+    tls.issue_server_certificate(theirs, ["home.example.org"], NOW)
+    given = (theirs / tls.SERVER).read_bytes()
+    (folder / tls.SERVER).write_bytes(given)
+    assert not tls.renew_server_certificate(folder, NOW + 89 * DAY)
+    assert (folder / tls.SERVER).read_bytes() == given
+
+
 def test_a_new_certificate_serves_new_connections_of_a_context_in_use(folder: Path) -> None:
     """The server need not be started again when the old one has expired."""
     tls.issue_server_certificate(folder, ["localhost"], NOW - 100 * DAY)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from alembic import context
 
-import collector.metrics.tables  # noqa: F401 - adds its tables to the metadata
+import collector.backups.keeping.tables
+import collector.backups.tables
+import collector.metrics.tables  # noqa: F401 - these add their tables to the metadata
 from collector.store.tables import metadata
 
 context.configure(

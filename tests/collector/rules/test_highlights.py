@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from collector.rules.highlights import Vitals, highlights, take_vitals
+from collector.rules.highlights import MOST_DRILLS, Vitals, highlights, planned_drills, take_vitals
 from tests.collector.support import check
 from wire.report import Reading
 
@@ -83,3 +83,19 @@ def test_a_mount_that_the_newest_run_does_not_list_was_unmounted() -> None:
     vitals = seen([disk("/", 30.0, time=1), disk("/mnt", 99.0, time=1), disk("/", 31.0, time=16)])
     assert [(one.label, one.value) for one in vitals.disks] == [("/", 31.0)]
     assert [one.label for one in seen(READINGS, [disk("/", 30.0, time=16)]).disks] == ["/"]
+
+
+def test_drills_are_known_by_their_check_before_any_was_run() -> None:
+    """Since when each is due; the newest run of the check lists all there are, and they are bounded."""
+
+    def due(name: str, seconds: float, time: float = 1000.0) -> Reading:
+        return Reading("drill", "backup_drill_overdue_seconds", seconds, "seconds", {"drill": name}, time)
+
+    checks = [check("drill")]
+    vitals = take_vitals(Vitals(), [due("weekly", 0.0), due("all", 300.0), due("late", 50.0, 0.0)], checks, 2000.0)
+    assert planned_drills(vitals) == {"weekly": 0.0, "all": 700.0, "late": 1950.0}
+    assert take_vitals(vitals, [], checks, 3000.0) == vitals
+    assert planned_drills(take_vitals(vitals, [due("all", 400.0, 1100.0)], checks, 3000.0)) == {"all": 700.0}
+    assert planned_drills(take_vitals(vitals, [], [], 3000.0)) == {}
+    many = take_vitals(vitals, [due(f"drill{number}", 1e300) for number in range(1000)], checks, 1.0)
+    assert set(planned_drills(many).values()) == {1.0} and len(planned_drills(many)) == MOST_DRILLS

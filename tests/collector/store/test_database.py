@@ -16,7 +16,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-import collector.metrics.tables  # noqa: F401 - adds its tables to the metadata
+import collector.backups.keeping.tables
+import collector.backups.tables
+import collector.metrics.tables  # noqa: F401 - these add their tables to the metadata
 from collector.store import database as module
 from collector.store.database import open_database
 from collector.store.tables import REVISION, metadata, users

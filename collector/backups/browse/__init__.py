@@ -1,0 +1,1 @@
+"""Looking into snapshots at home, in processes of their own."""

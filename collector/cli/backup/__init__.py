@@ -1,0 +1,1 @@
+"""`hostward-collector backup`: one file per command."""
