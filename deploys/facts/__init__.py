@@ -1,0 +1,1 @@
+"""What deploys ask a host: one file each, what it prints parsed by a pure function."""

@@ -1,0 +1,1 @@
+"""What every deploy is built with."""

@@ -1,0 +1,74 @@
+"""What a deploy tells whoever runs it, beside what pyinfra shows of operations.
+
+By itself a deploy shows its notes in pyinfra's output. The waves' runner listens instead: notes go into its journal,
+its table, and home.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+from pyinfra.api.host import Host
+
+Outcome = Literal["left_alone", "rolled_back", "broken"]
+"""How a host that failed was left: as it was and nothing was changed; as it was, put back; or in neither state."""
+
+
+class Phase(msgspec.Struct, frozen=True, tag="phase"):
+    """What the host is doing now, in a few words: `backup`, `install`, `soak 2 of 5`."""
+
+    text: str
+
+
+class Versions(msgspec.Struct, frozen=True, tag="versions"):
+    """What was installed before and after; None for what was or is not there. By package, or `hostward`."""
+
+    before: dict[str, str | None]
+    after: dict[str, str | None]
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """Why the deploy failed here, in one sentence, and how the host was left. The operation fails after it."""
+
+    reason: str
+    outcome: Outcome
+
+
+class Result(msgspec.Struct, frozen=True, tag="result"):
+    """What a deploy that asks has found out, as plain data: `report`'s rows, `debug`'s file."""
+
+    data: dict[str, object]
+
+
+Note = Phase | Versions | Failed | Result
+Listener = Callable[[Host, Note], None]
+
+
+def _show(host: Host, note: Note) -> None:
+    match note:
+        case Phase(text):
+            host.log(text)
+        case Failed(reason, outcome):
+            host.log(f"{reason} ({outcome.replace('_', ' ')})")
+        case Versions(before, after):
+            for name in sorted({**before, **after}):
+                if before.get(name) != after.get(name):
+                    host.log(f"{name}: {before.get(name) or 'none'} to {after.get(name) or 'none'}")
+        case Result(data):
+            host.log(msgspec.json.encode(data).decode())
+
+
+_listener: Listener = _show
+
+
+def listen(listener: Listener) -> None:
+    """Give `listener` all notes from now on."""
+    global _listener
+    _listener = listener
+
+
+def note(host: Host, what: Note) -> None:
+    """Tell it."""
+    _listener(host, what)

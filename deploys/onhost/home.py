@@ -1,0 +1,324 @@
+"""Brings a release of home, its files and folder into force on a host, and puts them back where it is not ready.
+
+It runs in a unit of its own, as deploys/onhost/apply.py does for the agent. `before.json` is on the disk until home
+is judged: whoever finds that file starts this again, and what was there is put back.
+
+`python3 -m deploys.onhost.home FOLDER`: FOLDER/plan.json says what to do (`Plan` in deploys/operations/home.py), and
+FOLDER/result.json afterwards what became of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+import ssl
+import sys
+import time
+from http import HTTPStatus
+from http.client import HTTPException, HTTPSConnection
+from pathlib import Path
+from typing import Any
+
+from deploys.onhost.parts import ApplyError, kept, link, owner, put, quiet, run, succeeds, sync, target_of, write
+
+DATA = Path("/var/lib/hostward-collector")
+DATABASE = DATA / "collector.db"
+HOME = "hostward-collector.service"
+AGENT = "hostward-agent.service"
+OTHERS = (AGENT, "hostward-logs.service", "hostward-backup-watch@*.service")
+"""What else may run of the release."""
+ADDRESS, PORT, READY = "127.0.0.1", 8443, "/readyz"
+"""The unit has this port."""
+KEPT = 2
+"""Releases that stay, with the one in use."""
+CHECK = """
+import sys
+from pathlib import Path
+from collector.settings import load_settings
+from kit.errors import HostwardError
+try:
+    load_settings(Path(sys.argv[1]))
+except HostwardError as error:
+    sys.exit(f"hostward: {error}")
+"""
+
+
+def main(folder: Path) -> None:
+    """Do what the plan says, after putting back what a run before did not bring to its end."""
+    os.umask(0o022)
+    undone = (folder / "before.json").exists()
+    if undone:
+        put_back(folder)
+    if not (folder / "plan.json").exists():
+        answer(folder, ok=undone, reason="" if undone else "there is no plan", outcome="rolled_back")
+        return
+    plan = json.loads((folder / "plan.json").read_text())
+    # It may hold secrets, and is not needed again: a run that was cut down is put back.
+    (folder / "plan.json").unlink()
+    try:
+        check(plan, folder)
+    except (ApplyError, OSError, sqlite3.Error) as error:
+        answer(folder, ok=False, reason=str(error), outcome="left_alone")
+        return
+    try:
+        remember(plan, folder)
+        apply(plan, folder)
+        watch(plan)
+    except (ApplyError, OSError, sqlite3.Error) as error:
+        try:
+            put_back(folder)
+        except (ApplyError, OSError) as second:
+            answer(folder, ok=False, reason=f"{error}; and it cannot be put back: {second}", outcome="broken")
+        else:
+            answer(folder, ok=False, reason=str(error), outcome="rolled_back")
+        return
+    forget(folder)
+    tidy(plan)
+    answer(folder, ok=True, reason="", outcome="")
+
+
+def check(plan: dict[str, Any], folder: Path) -> None:
+    """What can be known before anything is touched. Raises ApplyError."""
+    name = f".{plan['version']}.new" if plan["built"] else plan["version"]
+    python = str(Path(plan["prefix"], name, "bin/python"))
+    trial = folder / "collector.toml"
+    for file in plan["files"]:
+        if file["path"].endswith("/collector.toml") and file["text"] is not None:
+            write(trial, file["text"], 0o600)
+            try:
+                run([python, "-I", "-c", CHECK, str(trial)])
+            except ApplyError as error:
+                said = str(error).partition(": hostward: ")[2] or str(error)
+                raise ApplyError(
+                    f"the configuration has mistakes: {said.replace(str(trial), file['path'])}"
+                ) from None
+            finally:
+                trial.unlink()
+    known = run([python, "-I", "-c", "from collector.store.tables import REVISION; print(REVISION)"]).strip()
+    found = revision()
+    if found is not None and found > known:
+        raise ApplyError(
+            f"{DATABASE} was written by a newer Hostward (schema {found}, {plan['version']} knows {known}): home "
+            "would not start. To go back, restore a backup of the database that the older version made"
+        )
+    plan["migrates"] = found is not None and found != known
+    if plan["migrates"] and size() * 1.1 > shutil.disk_usage(folder).free:
+        raise ApplyError(
+            f"there is no room in {folder} for a copy of {DATABASE}, without which nothing can be put back"
+        )
+
+
+def revision() -> str | None:
+    """The database's schema; None where there is no database, or none that is complete."""
+    if not DATABASE.exists():
+        return None
+    with contextlib.closing(sqlite3.connect(f"{DATABASE.resolve().as_uri()}?mode=ro", uri=True, timeout=30)) as found:
+        try:
+            row = found.execute("SELECT version_num FROM alembic_version").fetchone()
+        except sqlite3.OperationalError:
+            return None
+    return None if row is None else str(row[0])
+
+
+def size() -> int:
+    """Bytes of the database with what belongs to it."""
+    return sum(file.stat().st_size for file in (DATABASE, beside()) if file.exists())
+
+
+def beside() -> Path:
+    """What SQLite has written and not yet moved into the database."""
+    return DATABASE.with_name(f"{DATABASE.name}-wal")
+
+
+def remember(plan: dict[str, Any], folder: Path) -> None:
+    """Have on the disk what is needed to put all back."""
+    prefix = Path(plan["prefix"])
+    before: dict[str, Any] = {
+        "prefix": plan["prefix"],
+        "version": plan["version"],
+        "built": plan["built"],
+        "release": plan["release"],
+        "current": target_of(prefix / "current"),
+        "replaces": (prefix / plan["version"]).exists() and plan["built"],
+        "files": [kept(path) for path in [*(file["path"] for file in plan["files"]), str(DATA / "server.pem")]],
+        "links": {path: target_of(Path(path)) for path in plan["links"]},
+        "active": [unit for unit in (HOME, AGENT) if succeeds(["systemctl", "is-active", "--quiet", unit])],
+        "enabled": succeeds(["systemctl", "is-enabled", "--quiet", HOME]),
+        "migrates": plan["migrates"],
+        "copied": False,
+    }
+    plan["agent"] = AGENT in before["active"]
+    write(folder / "before.json", json.dumps(before), 0o600)
+    if plan["migrates"]:
+        run(["systemctl", "stop", HOME])
+        move(DATA, folder / "database")
+        before["copied"] = True
+        write(folder / "before.json", json.dumps(before), 0o600)
+
+
+def move(source: Path, target: Path) -> None:
+    """The database, which nobody has open, from folder to folder, with what belongs to it."""
+    target.mkdir(mode=0o700, exist_ok=True)
+    for name in (beside().name, f"{DATABASE.name}-shm"):
+        (target / name).unlink(missing_ok=True)
+    for name in (DATABASE.name, beside().name):
+        if not (source / name).exists():
+            continue
+        copied = target / f".{name}.hostward"
+        shutil.copy2(source / name, copied)
+        with copied.open("rb") as stream:
+            os.fsync(stream.fileno())
+        os.chown(copied, (source / name).stat().st_uid, (source / name).stat().st_gid)
+        copied.replace(target / name)
+    sync(target)
+
+
+def apply(plan: dict[str, Any], folder: Path) -> None:
+    """Have it so. Raises ApplyError."""
+    prefix = Path(plan["prefix"])
+    if plan["built"]:
+        target, aside = prefix / plan["version"], prefix / f".{plan['version']}.old"
+        shutil.rmtree(aside, ignore_errors=True)
+        if target.exists():
+            target.rename(aside)
+        (prefix / f".{plan['version']}.new").rename(target)
+        # Where SELinux rules, what a unit starts has to be labelled as a program.
+        quiet(["restorecon", "-R", str(target)])
+    if plan["release"]:
+        link(prefix / "current", plan["version"])
+    for path, target_path in plan["links"].items():
+        link(Path(path), target_path)
+    run(["sh", "-e", "-c", plan["accounts"]])
+    for file in plan["files"]:
+        put(file)
+    run(["systemctl", "daemon-reload"])
+    command = str(prefix / "current/bin/hostward-collector")
+    if plan["password"] is not None:
+        set_up(command, plan, folder)
+    elif plan["names"]:
+        run([command, "certificate", "issue", *named(plan)])
+    if plan["certificate"] is not None:
+        # As `init` and the service have the others: nobody else's.
+        write(DATA / "server.pem", plan["certificate"], 0o600, owner(DATA.stat()))
+    run(["systemctl", "enable", "--quiet", HOME])
+    run(["systemctl", "restart", HOME])
+    if plan["release"]:
+        quiet(["systemctl", "try-restart", *OTHERS])
+
+
+def set_up(command: str, plan: dict[str, Any], folder: Path) -> None:
+    """The folder, and the first administrator with the password that is given; also what a run before began."""
+    pending = folder / "password.pending"
+    pending.touch(mode=0o600)
+    if not plan["initialised"]:
+        run([command, "init", *named(plan)])
+    run([command, "user", "password", "admin"], input=plan["password"] + "\n")
+    pending.unlink()
+
+
+def named(plan: dict[str, Any]) -> list[str]:
+    """The names that a certificate is to have, as words."""
+    return [word for name in plan["names"] for word in ("--name", name)]
+
+
+def watch(plan: dict[str, Any]) -> None:
+    """Until home is ready, and the agent of the same release is up. Raises ApplyError when they are not in time."""
+    end = time.monotonic() + plan["patience"]
+    while why := ill(agent=plan["agent"]):
+        if time.monotonic() >= end:
+            raise ApplyError(f"home was not ready within {plan['patience']:.0f} s: {why}")
+        time.sleep(0.5)
+
+
+def ill(*, agent: bool) -> str | None:
+    """Why home is not ready yet, or None."""
+    if not succeeds(["systemctl", "is-active", "--quiet", HOME]):
+        said = quiet(["journalctl", "--quiet", "--no-pager", "-u", HOME, "-n", "1", "-o", "cat"]).strip()
+        return f"it does not run{f': {said}' if said else ''}"
+    # It is this host's own, whoever signed its certificate and for whatever name.
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    connection = HTTPSConnection(ADDRESS, PORT, timeout=5, context=context)
+    try:
+        connection.request("GET", READY)
+        status = connection.getresponse().status
+    except (OSError, HTTPException) as error:
+        return f"{READY} cannot be asked: {error}"
+    finally:
+        connection.close()
+    if status != HTTPStatus.OK:
+        return f"{READY} says {status}"
+    if agent and not succeeds(["systemctl", "is-active", "--quiet", AGENT]):
+        return f"{AGENT} does not run"
+    return None
+
+
+def put_back(folder: Path) -> None:
+    """As it was. Doing it again changes nothing. Raises ApplyError."""
+    before = json.loads((folder / "before.json").read_text())
+    prefix, version = Path(before["prefix"]), before["version"]
+    failed: list[str] = []
+    quiet(["systemctl", "stop", HOME])
+    target, aside = prefix / version, prefix / f".{version}.old"
+    if before["built"] and before["replaces"] and aside.exists():
+        shutil.rmtree(target, ignore_errors=True)
+        aside.rename(target)
+    if before["current"] is not None:
+        link(prefix / "current", before["current"])
+    else:
+        (prefix / "current").unlink(missing_ok=True)
+    if before["built"] and not before["replaces"]:
+        shutil.rmtree(target, ignore_errors=True)
+    if not before["enabled"]:
+        quiet(["systemctl", "disable", "--quiet", HOME])
+    for file in before["files"]:
+        # A folder that was set up meanwhile stays, and its certificate with it.
+        if "base64" in file or file["path"] != str(DATA / "server.pem"):
+            put(file)
+    for path, target_path in before["links"].items():
+        if target_path is None:
+            Path(path).unlink(missing_ok=True)
+        else:
+            link(Path(path), target_path)
+    if before["copied"]:
+        move(folder / "database", DATA)
+    quiet(["systemctl", "daemon-reload"])
+    for unit in before["active"]:
+        run(["systemctl", "reset-failed", unit], failed)
+        run(["systemctl", "restart", unit], failed)
+    if before["release"]:
+        quiet(["systemctl", "try-restart", *OTHERS])
+    if failed:
+        raise ApplyError("; ".join(failed))
+    forget(folder)
+
+
+def forget(folder: Path) -> None:
+    """It is judged, and is not put back any more."""
+    (folder / "before.json").unlink()
+    shutil.rmtree(folder / "database", ignore_errors=True)
+
+
+def tidy(plan: dict[str, Any]) -> None:
+    """Of releases that are not in use, let the last stay that was."""
+    prefix = Path(plan["prefix"])
+    shutil.rmtree(prefix / f".{plan['version']}.old", ignore_errors=True)
+    if not plan["release"]:
+        return
+    found = [path.parents[1] for path in prefix.glob("*/bin/hostward") if not path.parents[1].is_symlink()]
+    rest = [path for path in found if path.name not in (plan["version"], plan["previous"])]
+    rest.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in rest[max(0, KEPT - (len(found) - len(rest))) :]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def answer(folder: Path, *, ok: bool, reason: str, outcome: str) -> None:
+    """What became of it, for whoever asks."""
+    write(folder / "result.json", json.dumps({"ok": ok, "reason": reason, "outcome": outcome}), 0o600)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,164 @@
+"""Files, links, the agent's database and programs, for what runs on hosts."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import grp
+import os
+import pwd
+import sqlite3
+import subprocess  # noqa: TID251 -- this runs on hosts, beside nothing else of ours
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+class ApplyError(Exception):
+    """It cannot be as it was to be; the text is one sentence."""
+
+
+def kept(path: str) -> dict[str, Any]:
+    """A file as it is, so that `put` makes it again."""
+    place = Path(path)
+    if not place.exists():
+        return {"path": path, "text": None, "mode": "", "owner": ""}
+    status = place.stat()
+    text = base64.b64encode(place.read_bytes()).decode()
+    return {"path": path, "base64": text, "mode": f"{status.st_mode & 0o7777:o}", "owner": owner(status)}
+
+
+def owner(status: os.stat_result) -> str:
+    """`user:group`, or numbers where they have no names."""
+    return f"{status.st_uid}:{status.st_gid}"
+
+
+def put(file: dict[str, Any]) -> None:
+    """A file into its place, or away."""
+    place = Path(file["path"])
+    if "base64" in file:
+        data = base64.b64decode(file["base64"])
+    elif file["text"] is None:
+        place.unlink(missing_ok=True)
+        return
+    else:
+        data = file["text"].encode()
+    place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    write(place, data, int(file["mode"], 8), file["owner"])
+
+
+def write(place: Path, data: bytes | str, mode: int, owner: str = "root:root") -> None:
+    """Whole or not at all: beside it, on the disk, and then into its place."""
+    beside = place.with_name(f".{place.name}.hostward")
+    beside.unlink(missing_ok=True)
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb") as stream:
+            stream.write(data.encode() if isinstance(data, str) else data)
+            stream.flush()
+            user, _, group = owner.partition(":")
+            os.fchown(stream.fileno(), number(user, pwd.getpwnam), number(group, grp.getgrnam))
+            os.fchmod(stream.fileno(), mode)
+            os.fsync(stream.fileno())
+        beside.replace(place)
+    finally:
+        beside.unlink(missing_ok=True)
+    sync(place.parent)
+
+
+def number(name: str, find: Callable[[str], Any]) -> int:
+    """A user's or a group's. Raises ApplyError."""
+    try:
+        return int(name) if name.isdigit() else int(find(name)[2])
+    except KeyError:
+        raise ApplyError(f"there is no user or group {name}") from None
+
+
+def link(place: Path, target: str) -> None:
+    """A link that is there at every moment."""
+    beside = place.with_name(f".{place.name}.hostward")
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(target)
+    beside.replace(place)
+    sync(place.parent)
+
+
+def target_of(place: Path) -> str | None:
+    """Where a link leads; None where there is none."""
+    return str(place.readlink()) if place.is_symlink() else None
+
+
+def sync(folder: Path) -> None:
+    """Have on the disk what is in a folder."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def schema_of(database: Path) -> int:
+    """Which schema the agent's state has."""
+    with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def copy_state(source: Path, target: Path) -> None:
+    """The agent's database, which nobody has open."""
+    target.mkdir(mode=0o700, exist_ok=True)
+    for suffix in ("-wal", "-shm"):
+        (target / f"agent.db{suffix}").unlink(missing_ok=True)
+    for suffix in ("", "-wal"):
+        file = source / f"agent.db{suffix}"
+        if file.exists():
+            status = file.stat()
+            write(target / file.name, file.read_bytes(), 0o600, owner(status))
+
+
+def has_user(name: str) -> bool:
+    """Whether there is such a user."""
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def run(words: list[str], failed: list[str] | None = None, input: str = "") -> str:
+    """What a program prints. Raises ApplyError, or adds to `failed` where it is given."""
+    try:
+        said = subprocess.run(  # noqa: S603 -- a list of words, no shell
+            words, input=input, capture_output=True, text=True, errors="replace", timeout=120
+        )
+        lines = said.stderr.strip().splitlines()
+        why = (
+            None
+            if said.returncode == 0
+            else "; ".join(line.strip() for line in lines[-20:])
+            if lines
+            else f"ended with {said.returncode}"
+        )
+    except subprocess.TimeoutExpired:
+        why = "did not end within 120 s"
+    if why is None:
+        return said.stdout
+    text = f"{' '.join([Path(words[0]).name, *words[1:3]])}: {why}"
+    if failed is None:
+        raise ApplyError(text)
+    failed.append(text)
+    return ""
+
+
+def quiet(words: list[str]) -> str:
+    """What a program prints, whatever becomes of it."""
+    try:
+        return subprocess.run(  # noqa: S603 -- as above
+            words, capture_output=True, text=True, errors="replace", timeout=60
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def succeeds(words: list[str]) -> bool:
+    """Whether a program ends with 0."""
+    return subprocess.run(words, capture_output=True, timeout=60).returncode == 0  # noqa: S603 -- as above

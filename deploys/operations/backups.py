@@ -1,0 +1,194 @@
+"""`hostward backup` on a host, as whoever runs the job by the timetable would call it.
+
+Each command is a transient unit, which goes on to its end when the connection is lost, and is given the credentials
+that the job's own unit would be given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from shlex import join, quote
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from pyinfra.api.host import Host
+
+from deploys.facts.backup_jobs import Configured
+from deploys.kit.notes import Phase, Result, note
+from deploys.operations.fail import StepError
+from deploys.operations.run import ran, run
+from deploys.rules.backup_files import CREDENTIAL, CREDENTIALS, secrets_of
+
+DUMPS = "/postgresql"
+"""The folder of a snapshot with dumps of PostgreSQL (docs/backup.md)."""
+
+
+class _Run(msgspec.Struct):
+    """What is told of a run: wire.report.BackupRun."""
+
+    job: str
+    outcome: Literal["done", "partial", "failed"]
+    snapshot: str = ""
+    files: int = 0
+    bytes: int = 0
+    bytes_added: int = 0
+    verified: bool = False
+    message: str = ""
+
+
+class _Drill(msgspec.Struct):
+    """What is told of a drill: wire.report.Drill."""
+
+    name: str
+    outcome: Literal["done", "failed"]
+    snapshot: str = ""
+    files: int = 0
+    differing: int = 0
+    recovery_point: float | None = None
+    recovery_time: float | None = None
+    message: str = ""
+
+
+class Backups:
+    """The commands on one host. Everything here raises StepError, and what deploys.operations.run raises."""
+
+    def __init__(self, host: Host, configured: Configured, prefix: str, timeout: int) -> None:
+        self.host = host
+        self.configured = configured
+        self.program = f"{prefix}/current/bin/hostward"
+        self.timeout = timeout
+
+    def run_jobs(self, names: Sequence[str]) -> None:
+        """Run each now. All are run; what failed is told at the end."""
+        found = []
+        for name in names:
+            note(self.host, Phase(f"backup {name}"))
+            job = self._job(name)
+            said = ran(
+                self.host,
+                self._unit(["run", name, "--json"], [job], privileged="privileged" in job),
+                timeout=self.timeout,
+            )
+            found.append(_last(said.output, _Run, name) or _Run(name, "failed", message=said.complaint))
+        note(self.host, Result({"runs": [msgspec.to_builtins(one) for one in found]}))
+        self._judge("backup", {one.job: one for one in found if one.outcome != "done"})
+
+    def drill(self, names: Sequence[str]) -> None:
+        """Try each now."""
+        found = []
+        for name in names:
+            note(self.host, Phase(f"drill {name}"))
+            table = self.configured.drills.get(name)
+            if table is None:
+                raise StepError(f"there is no drill {name} in the configuration", "left_alone")
+            words = ["drill", name, "--json"]
+            tables = [table, self._job(str(table.get("backup")))]
+            said = ran(self.host, self._unit(words, tables, privileged="privileged" in table), timeout=self.timeout)
+            one = _last(said.output, _Drill, name) or _Drill(name, "failed", message=said.complaint)
+            if not said.ok and one.outcome == "done":
+                one.outcome, one.message = "failed", one.message or "it came back, but missed a target"
+            found.append(one)
+        note(self.host, Result({"drills": [msgspec.to_builtins(one) for one in found]}))
+        self._judge("drill", {one.name: one for one in found if one.outcome != "done"})
+
+    def restore_path(self, name: str, path: str, target: str, at: str) -> None:
+        """Bring a path of a snapshot back below the folder `target`, by root, as only root can set owners."""
+        note(self.host, Phase(f"restore {path}"))
+        words = ["restore", *_snapshot(name, at), path, "--target", target, "--quiet"]
+        run(
+            self.host,
+            self._unit(words, [self._job(name)], privileged=True),
+            failing=f"{path} could not be restored into {target}",
+            outcome="broken",
+            timeout=self.timeout,
+        )
+        note(self.host, Result({"restored": path, "target": target}))
+
+    def restore_server(self, name: str, target: str, at: str) -> None:
+        """Bring a whole PostgreSQL server back as it was at a moment, into a new data folder."""
+        note(self.host, Phase("restore the server"))
+        words = ["restore-postgresql", "--job", name, "--target", target, *(["--to", at] if at else [])]
+        run(
+            self.host,
+            self._unit(words, [self._job(name)], privileged=True),
+            failing=f"the server could not be restored into {target}",
+            outcome="broken",
+            timeout=self.timeout,
+        )
+        note(self.host, Result({"restored": "server", "target": target}))
+
+    def restore_database(self, name: str, database: str, target: str, at: str) -> None:
+        """Bring a dump of PostgreSQL back as a new database of the name `target`. When that fails there is none."""
+        job = self._job(name)
+        if "postgresql" not in job:
+            raise StepError(f"the job {name} saves no databases of PostgreSQL; restore a path instead", "left_alone")
+        note(self.host, Phase(f"restore {database} as {target}"))
+        file = f"{DUMPS}/{database.replace('%', '%25').replace('/', '%2F')}.dump"
+        source = job["postgresql"]
+        postgres = f"runuser -u {quote(str(source.get('run_as') or 'postgres'))} --"
+        port = f"--port={int(source.get('port', 5432))}"
+        dump = self._unit(["dump", *_snapshot(name, at), file], [job], privileged=True)
+        run(
+            self.host,
+            f"cd /; {postgres} createdb {port} --template=template0 {quote(target)}",
+            failing=f"the database {target} could not be made",
+        )
+        loaded = ran(
+            self.host,
+            _piped(dump, f"{postgres} pg_restore {port} --exit-on-error --dbname={quote(target)}"),
+            timeout=self.timeout,
+        )
+        if not loaded.ok:
+            gone = ran(self.host, f"cd /; {postgres} dropdb {port} --if-exists {quote(target)}")
+            raise StepError(
+                f"{database} could not be restored: {loaded.complaint}", "rolled_back" if gone.ok else "broken"
+            )
+        note(self.host, Result({"restored": database, "target": target}))
+
+    def _job(self, name: str) -> Mapping[str, Any]:
+        job = self.configured.jobs.get(name)
+        if job is None:
+            raise StepError(f"there is no backup job {name} in the configuration", "left_alone")
+        return job
+
+    def _unit(self, words: Sequence[str], tables: Sequence[Mapping[str, Any]], *, privileged: bool) -> str:
+        """A line for the shell."""
+        properties = [] if privileged else ["--property=User=hostward"]
+        for secret in sorted({name for table in tables for name in secrets_of(table) if name.startswith(CREDENTIAL)}):
+            name = secret.removeprefix(CREDENTIAL)
+            properties.append(f"--property=LoadCredential={name}:{CREDENTIALS}/{name}")
+        unit = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", *properties]
+        return join([*unit, self.program, "backup", *words])
+
+    def _judge(self, what: str, bad: Mapping[str, _Run | _Drill]) -> None:
+        if bad:
+            name, one = next(iter(bad.items()))
+            more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
+            raise StepError(f"the {what} {name} {_SAID[one.outcome]}: {one.message}{more}", "left_alone")
+
+
+_SAID = {"partial": "is not whole", "failed": "failed"}
+
+
+def _snapshot(job: str, at: str) -> list[str]:
+    return ["latest", "--job", job, "--tag", f"job:{job}", *(["--at", at] if at else [])]
+
+
+def _piped(first: str, second: str) -> str:
+    """For the shell: the first's output into the second; it fails when either does."""
+    return f"cd /; bash -c {quote(f'set -o pipefail; {first} | {second}')}"
+
+
+S = TypeVar("S")
+
+
+def _last(output: str, kind: type[S], name: str) -> S | None:
+    """The last line that is the record of this run or drill."""
+    for line in reversed(output.splitlines()):
+        try:
+            found = msgspec.json.decode(line, type=kind)
+        except msgspec.MsgspecError:
+            continue
+        if name in (getattr(found, "job", None), getattr(found, "name", None)):
+            return found
+    return None

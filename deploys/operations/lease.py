@@ -1,0 +1,63 @@
+"""One maintenance of a host at a time: a file on it that says who is at work, and until when.
+
+The time is the host's uptime, which nobody sets, and the file lies where no boot finds it again: so whoever dies at
+work holds the host no longer than what was asked for.
+"""
+
+from __future__ import annotations
+
+import getpass
+import platform
+import shlex
+
+import msgspec
+from pyinfra.api.host import Host
+
+from deploys.facts.survey import LEASE, Survey
+from deploys.operations.fail import StepError
+from deploys.operations.run import ran
+
+
+def holder(what: str) -> str:
+    """Who does `what` from this machine. Whoever ran it before from here was the same, and is not in the way."""
+    return f"{what} by {getpass.getuser()}@{platform.node()}"
+
+
+def taken(survey: Survey, who: str) -> str | None:
+    """Who else is at work on the host, or None."""
+    lease = survey.lease
+    if lease is None or lease.holder == who or lease.boot != survey.boot or lease.until <= survey.uptime:
+        return None
+    return lease.holder
+
+
+def take(host: Host, who: str, duration: float) -> None:
+    """Hold the host for `duration` seconds from now on, or for that much longer. Raises StepError."""
+    folder = shlex.quote(LEASE.rpartition("/")[0])
+    said = ran(
+        host,
+        f"""set -e; umask 077; mkdir -p {folder}; cd {folder}
+exec 9>lock; flock -w 30 9
+boot=$(cat /proc/sys/kernel/random/boot_id) now=$(cut -d. -f1 /proc/uptime)
+if [ -e lease.json ]; then
+    read -r until other <holder
+    [ "$other" = {shlex.quote(who)} ] || [ "$until" -le "$now" ] || {{ echo "$other"; exit 3; }}
+fi
+until=$((now + {int(duration)}))
+printf '%s %s\\n' "$until" {shlex.quote(who)} >holder
+printf '{{"holder": %s, "until": %s, "boot": "%s"}}\\n' {shlex.quote(msgspec.json.encode(who).decode())} \
+"$until" "$boot" >lease.new
+mv lease.new lease.json""",
+    )
+    if not said.ok:
+        raise StepError(f"somebody else is at work on it: {said.complaint}", "left_alone")
+
+
+def give_back(host: Host, who: str) -> None:
+    """Hold it no longer."""
+    folder = shlex.quote(LEASE.rpartition("/")[0])
+    ran(
+        host,
+        f"cd {folder} 2>/dev/null || exit 0; exec 9>lock; flock -w 30 9; "
+        f'read -r until other <holder; [ "$other" != {shlex.quote(who)} ] || rm -f lease.json holder',
+    )

@@ -1,0 +1,149 @@
+"""apt and dpkg."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+
+from deploys.operations.packages.contract import Change, Offer, PackagesError
+
+_INST = re.compile(r"Inst (?P<name>\S+) (?:\[(?P<before>[^\]]+)\] )?\((?P<after>\S+) (?P<origins>[^\[\)]*)")
+"""`Inst openssl [1.0] (1.1 Debian-Security:12/stable-security [amd64])`; without the first `[…]` it is new."""
+_SECURITY = re.compile(r"(?:^|[\s,])(?:Debian-Security:|\S*-security(?:$|[\s,]))")
+"""Debian's label, and the suites that Debian, Ubuntu and Ubuntu's extended maintenance keep for security."""
+_SIMULATE = "apt-get -s -o Debug::NoLocking=1 -o APT::Get::Show-User-Simulation-Note=0"
+_QUIETLY = """\
+export DEBIAN_FRONTEND=noninteractive DEBIAN_PRIORITY=critical APT_LISTCHANGES_FRONTEND=none
+export APT_LISTBUGS_FRONTEND=none NEEDRESTART_SUSPEND=1 NEEDRESTART_MODE=l UCF_FORCE_CONFFOLD=1 LC_ALL=C.UTF-8
+"""
+"""Nothing asks a question, nothing restarts services behind our back, files that were changed stay."""
+_KEPT = "-o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold"
+
+
+class Apt:
+    """Debian and Ubuntu."""
+
+    def refresh(self) -> str:
+        """Also a part of the lists that cannot be fetched is a failure: what it had would be missed."""
+        return "LC_ALL=C.UTF-8 apt-get -qq -o APT::Update::Error-Mode=any -o DPkg::Lock::Timeout=120 update"
+
+    def sane(self) -> str:
+        """Packages half way, a dpkg that was killed, dependencies that are not met."""
+        return (
+            "export LC_ALL=C.UTF-8; dpkg --audit; "
+            "[ -z \"$(ls /var/lib/dpkg/updates 2>/dev/null)\" ] || echo 'dpkg was interrupted'; "
+            "apt-get -qq -o Debug::NoLocking=1 check 2>&1 || true"
+        )
+
+    def offered(self) -> str:
+        """As `apt-get upgrade` sees it, which takes no package away, and defers what is rolled out in phases."""
+        return f"export LC_ALL=C.UTF-8; {_SIMULATE} upgrade --with-new-pkgs 2>&1; echo exit $?; apt-mark showhold"
+
+    def parse_offered(self, output: str) -> Offer:
+        """The simulation, and what is on hold."""
+        simulated, _, held = output.rpartition("exit ")
+        code, _, names = held.partition("\n")
+        found = _simulated(simulated, code)
+        holds = tuple(sorted(names.split()))
+        kept = _kept_back(simulated)
+        return Offer(
+            found.changes,
+            tuple(name for name in holds if name in kept),
+            tuple(name for name in kept if name not in holds),
+            found.removed,
+        )
+
+    def chosen(self, names: Sequence[str]) -> str:
+        """With what they depend on."""
+        return f"export LC_ALL=C.UTF-8; {_SIMULATE} install --only-upgrade {shlex.join(names)} 2>&1; echo exit $?"
+
+    def parse_chosen(self, output: str) -> Offer:
+        """The simulation."""
+        simulated, _, code = output.rpartition("exit ")
+        return _simulated(simulated, code)
+
+    def exact(self, change: Change) -> str:
+        """`name=version`."""
+        return f"{change.name}={change.after}"
+
+    def versions(self, names: Sequence[str]) -> str:
+        """Each with dpkg's word on how it stands."""
+        query = "dpkg-query -W -f '${db:Status-Abbrev} ${Version}' \"$name\" 2>/dev/null"
+        return f'for name in {shlex.join(names)}; do printf \'%s %s\\n\' "$name" "$({query})"; done'
+
+    def parse_versions(self, output: str) -> dict[str, str | None]:
+        """`ii` and `hi` are wholly installed."""
+        found: dict[str, str | None] = {}
+        for line in output.splitlines():
+            words = line.split()
+            if words:
+                whole = len(words) == 3 and words[1][1:] == "i"
+                found[words[0]] = words[2] if whole else None
+        return found
+
+    def save(self, changes: Sequence[Change], folder: str) -> str:
+        """From apt's cache, else from where it came, with which of them were installed for others' sake."""
+        lines = [f"cd {shlex.quote(folder)}", "shown='${Package} ${Version}\\n'"]
+        for change in changes:
+            if change.before is not None:
+                name = change.name.partition(":")[0]
+                file = f"{name}_{change.before.replace(':', '%3a')}_"
+                exact = shlex.quote(f"{change.name}={change.before}")
+                lines.append(
+                    f"cp -p /var/cache/apt/archives/{shlex.quote(file)}*.deb . 2>/dev/null || "
+                    f"apt-get -qq -o APT::Sandbox::User=root download {exact} >/dev/null 2>&1 || true"
+                )
+        lines += [
+            f"apt-mark showauto {shlex.join(change.name for change in changes)} >auto",
+            'for file in *.deb; do [ ! -e "$file" ] || dpkg-deb -W --showformat="$shown" "$file"; done',
+        ]
+        return "\n".join(lines)
+
+    def install(self, changes: Sequence[Change], folder: str, wait: int) -> str:
+        """No more than was planned: the versions are named, and nothing may be taken away."""
+        exact = shlex.join(self.exact(change) for change in changes if change.before is not None)
+        return (
+            f"{_QUIETLY}set -e\n"
+            f"apt-get -y -q {_KEPT} -o DPkg::Lock::Timeout={wait} install --only-upgrade --no-remove {exact}\n"
+            f"xargs -r apt-mark auto <{shlex.quote(folder)}/auto\n"
+        )
+
+    def undo(self, changes: Sequence[Change], folder: str, wait: int) -> str:
+        """What dpkg was killed at is brought to an end first, as far as it goes: apt does nothing before that."""
+        gone = shlex.join(f"{change.name}-" for change in changes if change.before is None)
+        return (
+            f"{_QUIETLY}"
+            f"dpkg --force-confold --configure -a\n"
+            "set -e\n"
+            f"apt-get -y -q {_KEPT} -o DPkg::Lock::Timeout={wait} install --allow-downgrades "
+            f"{shlex.quote(folder)}/*.deb {gone}\n"
+            f"xargs -r apt-mark auto <{shlex.quote(folder)}/auto\n"
+        )
+
+
+def _simulated(output: str, code: str) -> Offer:
+    lines = output.splitlines()
+    if code.strip() != "0":
+        raise PackagesError(next((line for line in lines if line.startswith("E:")), "apt-get did not say why"))
+    changes = [
+        Change(match["name"], match["before"], match["after"], bool(_SECURITY.search(match["origins"])))
+        for line in lines
+        if (match := _INST.match(line))
+    ]
+    return Offer(tuple(changes), removed=tuple(line.split()[1] for line in lines if line.startswith("Remv ")))
+
+
+def _kept_back(output: str) -> list[str]:
+    """The names below the headings of what stays as it is; Ubuntu has one of its own for phases."""
+    names: list[str] = []
+    listed = False
+    for line in output.splitlines():
+        if line.startswith("  "):
+            names += line.split() if listed else []
+        else:
+            listed = "have been kept back" in line or "deferred due to phasing" in line
+    return sorted(names)
+
+
+APT = Apt()

@@ -1,0 +1,120 @@
+"""A patch from its first change to its end: done, or back as it was. What is on record tells where to go on."""
+
+from __future__ import annotations
+
+import shlex
+
+import msgspec
+from pyinfra.api.host import Host
+
+from deploys.kit.notes import Phase, Versions, note
+from deploys.operations.fail import StepError
+from deploys.operations.lease import give_back, take
+from deploys.operations.packages import MANAGERS
+from deploys.operations.packages.contract import Manager
+from deploys.operations.patching import asking
+from deploys.operations.patching.after import renew, soak
+from deploys.operations.patching.options import PatchOptions
+from deploys.operations.patching.record import SAVED, Last, Record, close, forget, keep
+from deploys.operations.run import ran
+from deploys.operations.transaction import complaint, start, wait
+
+_MOMENT = 900.0
+
+
+def begin(host: Host, given: PatchOptions, record: Record) -> None:
+    """Install what is on `record`, and bring it to an end. Raises StepError."""
+    manager = MANAGERS[record.manager]
+    keep(host, record)
+    take(host, record.who, given.limit + _MOMENT)
+    note(host, Phase("install"))
+    try:
+        start(host, "install", manager.install(record.changes, SAVED, given.lock_wait))
+    except StepError:
+        forget(host)
+        give_back(host, record.who)
+        raise
+    go_on(host, given, record)
+
+
+def go_on(host: Host, given: PatchOptions, record: Record) -> None:
+    """Bring a patch to its end from where its record stands. Raises StepError."""
+    if record.phase == "installing":
+        code = wait(host, "install", given.limit)
+        if code != 0:
+            how = "was cut down" if code is None else f"failed: {complaint(host, 'install')}"
+            _undo(host, given, record, f"the installation {how}")
+        record = msgspec.structs.replace(record, phase="installed")
+        keep(host, record)
+    if record.phase == "undoing":
+        wait(host, "undo", given.limit)
+        _undo(host, given, record, record.reason)
+    reason = _not_installed(host, record) or renew(host, given, record) or soak(host, given, record)
+    if reason is not None:
+        _undo(host, given, record, reason)
+    _tell(host, record, "done", "")
+    give_back(host, record.who)
+
+
+def _undo(host: Host, given: PatchOptions, record: Record, reason: str) -> None:
+    """Put back what was there. Raises StepError in any case: `left_alone`, `rolled_back` or `broken`."""
+    manager = MANAGERS[record.manager]
+    take(host, record.who, given.limit + _MOMENT)
+    before = _before(record)
+    if asking.versions(host, manager, list(before)) == before and not _insane(host, manager):
+        # Nothing was changed, or a rerun finds that all is back.
+        if record.phase == "installing":
+            forget(host)
+            give_back(host, record.who)
+            raise StepError(reason, "left_alone")
+    else:
+        note(host, Phase("puts packages back"))
+        keep(host, msgspec.structs.replace(record, phase="undoing", reason=reason))
+        start(host, "undo", manager.undo(record.changes, SAVED, given.lock_wait))
+        wait(host, "undo", given.limit)
+    _start_again(host, record)
+    now = asking.versions(host, manager, list(before))
+    wrong = [f"{name} is {now[name] or 'gone'}" for name in before if now[name] != before[name]]
+    if wrong:
+        why = complaint(host, "undo")
+        raise StepError(f"{reason}; it could not be put back: {', '.join(wrong)}: {why}", "broken")
+    still = renew(host, msgspec.structs.replace(given, reboot=False), record) or soak(host, given, record)
+    if still is not None:
+        raise StepError(f"{reason}; packages are as they were, but {still}", "broken")
+    _tell(host, record, "rolled_back", reason)
+    give_back(host, record.who)
+    raise StepError(reason, "rolled_back")
+
+
+def _before(record: Record) -> dict[str, str | None]:
+    return {change.name: change.before for change in record.changes}
+
+
+def _not_installed(host: Host, record: Record) -> str | None:
+    manager = MANAGERS[record.manager]
+    now = asking.versions(host, manager, [change.name for change in record.changes])
+    wrong = [change for change in record.changes if now[change.name] != change.after]
+    if not wrong:
+        return None
+    return "not installed as planned: " + ", ".join(f"{c.name} is {now[c.name] or 'not whole'}" for c in wrong)
+
+
+def _insane(host: Host, manager: Manager) -> bool:
+    return bool(ran(host, manager.sane()).output.strip())
+
+
+def _start_again(host: Host, record: Record) -> None:
+    """The services that ran: systemd gives one up that failed a few times."""
+    services = asking.services(host)
+    down = [name for name in record.ran if name not in services or services[name].active != "active"]
+    if down:
+        names = shlex.join(down)
+        ran(host, f"systemctl reset-failed {names}; systemctl start {names}", timeout=int(_MOMENT))
+
+
+def _tell(host: Host, record: Record, outcome: str, reason: str) -> None:
+    before = _before(record)
+    after = asking.versions(host, MANAGERS[record.manager], list(before))
+    note(host, Versions(before, after))
+    close(host, Last(outcome="done" if outcome == "done" else "rolled_back", who=record.who, reason=reason,
+                     before=before, after=after))  # fmt: skip

@@ -1,0 +1,1 @@
+"""What deploys decide. Pure: no I/O, no clock."""

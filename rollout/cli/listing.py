@@ -1,0 +1,81 @@
+"""`hostward-rollout list` and `show`: what this machine's journals tell."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import msgspec
+
+from kit.commands import Command
+from kit.terminal import table
+from rollout.cli import options as shared
+from rollout.journal import JournalError, find, ids, is_running, read, rollouts
+from wire.rollout import RolloutRecord
+
+COLOURS = {"done": "ok", "failed": "critical", "unreachable": "critical", "aborted": "critical", "paused": "warning"}
+
+
+def _list(options: argparse.Namespace) -> int:
+    records, bad = [], []
+    for name in ids():
+        try:
+            records.append(_now(name, read(rollouts() / name).record))
+        except JournalError as error:
+            bad.append(str(error))
+    if options.json:
+        rows = [
+            {"id": each.id, "deploy": each.deploy, "state": each.state, "started": each.started} for each in records
+        ]
+        print(msgspec.json.format(msgspec.json.encode(rows)).decode())
+        return 0
+    if records:
+        rows_shown = [_row(record) for record in records]
+        colours = [("", "", COLOURS.get(record.state, ""), "", "", "") for record in records]
+        print(table(("id", "deploy", "state", "hosts done", "started", "who"), rows_shown, colours=colours))
+    else:
+        print(f"no rollouts in {rollouts()}")
+    for line in bad:
+        print(line)
+    return 1 if bad else 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    folder = find(options.id)
+    record = _now(folder.name, read(folder).record)
+    if options.json:
+        print(msgspec.json.format(msgspec.json.encode(record)).decode())
+        return 0
+    print(f"{record.id}: {record.deploy} on {record.inventory}, by {record.who}")
+    print(f"{record.state}" + (f": {record.message}" if record.message else ""))
+    rows, colours = [], []
+    for wave in record.waves:
+        for host in wave.hosts:
+            one = record.hosts[host]
+            rows.append((wave.name, host, one.state, str(one.changed), one.message))
+            colours.append(("", "", COLOURS.get(one.state, ""), "", ""))
+    print()
+    print(table(("wave", "host", "state", "changes", "message"), rows, colours=colours))
+    return 0
+
+
+def _now(name: str, record: RolloutRecord) -> RolloutRecord:
+    """A journal that says `running` while nobody runs it was killed: it waits to be resumed."""
+    if record.state == "running" and not is_running(rollouts() / name):
+        return msgspec.structs.replace(record, state="paused", message="its process is gone; resume goes on with it")
+    return record
+
+
+def _row(record: RolloutRecord) -> tuple[str, ...]:
+    done = sum(host.state == "done" for host in record.hosts.values())
+    started = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.started))
+    return record.id, record.deploy, record.state, f"{done} of {len(record.hosts)}", started, record.who
+
+
+def _show_options(parser: argparse.ArgumentParser) -> None:
+    shared.rollout(parser)
+    shared.as_json(parser)
+
+
+LIST = Command(run=_list, configure=shared.as_json, examples="  hostward-rollout list --json | jq '.[].id'")
+SHOW = Command(run=_show, configure=_show_options, examples="  hostward-rollout show")

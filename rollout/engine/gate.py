@@ -1,0 +1,83 @@
+"""How a host's agent is, asked on the host itself."""
+
+from __future__ import annotations
+
+import gevent
+import msgspec
+from paramiko import SSHException
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.host import Host
+from pyinfra.context import ctx_host
+
+from deploys.operations.run import ran
+from rollout.engine import sentences
+from rollout.engine.run import HANDSHAKE, SHAKING
+from rollout.engine.state import WaveState
+from rollout.engine.watch import Watch
+from rollout.protocol import Check, Health, Order
+
+STATUS = 30
+"""Seconds for an agent to say how it is."""
+SCRIPT = (
+    'PATH="$PATH:/usr/local/bin:/opt/hostward/current/bin"; '
+    "command -v hostward >/dev/null || { echo absent; exit 0; }; "
+    # Its exit code is the worst check's state, which is said in what it prints.
+    "hostward status --json || true"
+)
+
+
+class _Agent(msgspec.Struct):
+    running: bool
+    version: str | None = None
+
+
+class _Status(msgspec.Struct):
+    """What is needed of docs/agent.md's `hostward status --json`."""
+
+    time: float
+    agent: _Agent
+    checks: list[Check]
+    problem: str | None = None
+
+
+def health(state: WaveState, host: Host, order: Order) -> Health:
+    """Ask it, whatever it takes, within a bounded time."""
+    watch = state.watches[host] = Watch(host, order.silence)
+    try:
+        with ctx_host.use(host):
+            return _asked(state, host, order)
+    finally:
+        watch.close()
+
+
+def _asked(state: WaveState, host: Host, order: Order) -> Health:
+    try:
+        with SHAKING, gevent.Timeout(order.connect_timeout + HANDSHAKE, TimeoutError("timed out")):
+            host.connect(raise_exceptions=True, show_errors=False)
+    except (PyinfraError, OSError, EOFError, SSHException) as error:
+        return Health(host=host.name, reachable=False, problem=sentences.of_connecting(host.name, error))
+    try:
+        with gevent.Timeout(2 * STATUS, TimeoutError("it did not answer in time")):
+            said = ran(host, SCRIPT, timeout=STATUS)
+    except TimeoutError:
+        return Health(host=host.name, reachable=True, problem=f"{host.name} did not say within {STATUS} s how it is")
+    except (PyinfraError, OSError, EOFError, SSHException) as error:
+        return Health(host=host.name, reachable=False, problem=f"{host.name}: {sentences.of(error)}")
+    if said.output.strip() == "absent":
+        return Health(host=host.name, reachable=True, problem=f"{host.name} has no agent")
+    try:
+        status = msgspec.json.decode(said.output, type=_Status)
+    except (msgspec.DecodeError, UnicodeError):
+        complaint = state.watches[host].complaint or said.complaint
+        problem = f"{host.name}: its agent cannot be asked: {complaint}"
+        return Health(host=host.name, reachable=True, installed=said.ok, problem=problem)
+    return Health(
+        host=host.name,
+        reachable=True,
+        installed=True,
+        running=status.agent.running,
+        version=status.agent.version,
+        time=status.time,
+        checks=status.checks,
+        problem=status.problem or "",
+    )

@@ -1,0 +1,85 @@
+"""The line to the runner: what is told, and what is asked and answered."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+
+import gevent
+import msgspec
+from gevent.event import AsyncResult
+from gevent.fileobject import FileObjectPosix
+from gevent.queue import Queue
+from pyinfra.api.exceptions import PyinfraError
+
+from rollout.engine.masks import Masks
+from rollout.protocol import Answer, Ask, GiveBack, Message, Order
+
+LOST = 70
+"""The exit code of a process whose runner is gone: EX_SOFTWARE, which the runner never sees."""
+
+
+class RefusedError(PyinfraError):
+    """What was asked for may not be done now; the text is the runner's reason."""
+
+
+class Line:
+    """Both directions. What is told is written in the order in which it was told, while the hosts go on."""
+
+    def __init__(self, reading: int, writing: int, masks: Masks) -> None:
+        self._in = FileObjectPosix(reading, "rb")
+        self._out = FileObjectPosix(writing, "wb", bufsize=0)
+        self._masks = masks
+        self._queue: Queue[bytes | None] = Queue()
+        self._asked: dict[int, AsyncResult[Answer]] = {}
+        self._numbers = count(1)
+        self._writer = gevent.spawn(self._write)
+
+    def order(self) -> Order:
+        """The first line. From here on answers are listened for. Raises msgspec.DecodeError."""
+        order = msgspec.json.decode(self._in.readline(), type=Order)
+        gevent.spawn(self._listen)
+        return order
+
+    def say(self, message: Message) -> None:
+        """Tell it, without waiting for anybody."""
+        self._queue.put(msgspec.json.encode(self._masks.covered(msgspec.to_builtins(message))) + b"\n")
+
+    @contextmanager
+    def leave(self, host: str, what: str) -> Iterator[None]:
+        """Wait for leave to do `what`, and hold it until the block ends. Raises RefusedError."""
+        number = next(self._numbers)
+        answered = self._asked[number] = AsyncResult()
+        self.say(Ask(number=number, host=host, what=what))
+        try:
+            answer = answered.get()
+            if not answer.granted:
+                raise RefusedError(f"no leave for {what}: {answer.reason or 'the runner said no'}")
+            yield
+        finally:
+            del self._asked[number]
+            self.say(GiveBack(number=number))
+
+    def close(self) -> None:
+        """Return when everything was written."""
+        self._queue.put(None)
+        self._writer.join()
+
+    def _write(self) -> None:
+        while (line := self._queue.get()) is not None:
+            try:
+                while line:
+                    line = line[self._out.write(line) :]
+            except OSError:
+                os._exit(LOST)
+
+    def _listen(self) -> None:
+        for line in self._in:
+            answer = msgspec.json.decode(line, type=Answer)
+            asked = self._asked.get(answer.number)
+            if asked is not None:
+                asked.set(answer)
+        # Nobody keeps the journal of what would happen from here on, and another run may start on the same hosts.
+        os._exit(LOST)

@@ -1,0 +1,44 @@
+"""What pyinfra logs goes to standard error, which is the wave's log, without secrets; and is told by host."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Callable
+
+import pyinfra
+from pyinfra.api.host import Host
+from pyinfra.context import ctx_host
+
+from rollout.engine.masks import Masks
+
+_TRACE = re.compile(r"^Traceback ")
+_PREFIX = re.compile(r"^\[[^]]*\]\s*")
+
+Hearer = Callable[[Host, int, str], None]
+
+
+class Printer(logging.Handler):
+    """For pyinfra's logger. `hear` gets each line that is about a host, without its name before it."""
+
+    def __init__(self, masks: Masks, hear: Hearer) -> None:
+        super().__init__()
+        self._masks = masks
+        self._hear = hear
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print it, and tell of it."""
+        text = self._masks.cover(record.getMessage())
+        print(text, file=sys.stderr, flush=True)
+        host = ctx_host.get()
+        if host is not None and not _TRACE.match(text):
+            self._hear(host, record.levelno, _PREFIX.sub("", text))
+
+
+def print_with(masks: Masks, hear: Hearer) -> None:
+    """From now on."""
+    logger = pyinfra.logger
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.handlers[:] = [Printer(masks, hear)]

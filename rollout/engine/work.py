@@ -1,0 +1,153 @@
+"""What the process of a wave does, once its standard descriptors are its own and gevent stands below everything."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import msgspec
+import pyinfra
+from gevent.pool import Pool
+from pyinfra.api.config import Config
+from pyinfra.api.host import Host
+from pyinfra.context import ctx_config, ctx_inventory, ctx_state
+from pyinfra_cli.util import exec_file
+
+from deploys.kit import notes, permits
+from rollout.engine import sentences
+from rollout.engine.faster import quicken
+from rollout.engine.gate import health
+from rollout.engine.inventory import OrderError, chosen, described, load
+from rollout.engine.line import Line
+from rollout.engine.masks import Masks
+from rollout.engine.printed import print_with
+from rollout.engine.run import Run
+from rollout.engine.state import WaveState
+from rollout.engine.watch import ask_nobody
+from rollout.protocol import Order, Refused
+
+MISUSED = 2
+
+
+def work(reading: int, writing: int) -> int:
+    """Read the order, carry it out, tell of it. Returns the exit code."""
+    masks = Masks()
+    line = Line(reading, writing, masks)
+    try:
+        order = line.order()
+    except msgspec.MsgspecError as error:
+        print(f"rollout.engine: no order: {error}", file=sys.stderr)
+        return MISUSED
+    try:
+        _carry_out(order, line, masks)
+    except OrderError as error:
+        line.say(Refused(message=str(error)))
+    line.close()
+    return 0
+
+
+def _carry_out(order: Order, line: Line, masks: Masks) -> None:
+    _settle(order)
+    runs: dict[Host, Run] = {}
+
+    def hear(host: Host, level: int, text: str) -> None:
+        run = runs.get(host)
+        if run is not None:
+            run.printed(level, text)
+
+    print_with(masks, hear)
+    state, hosts = _state(order, masks)
+    if order.task == "describe":
+        for one in [described(host) for host in hosts]:
+            line.say(one)
+        return
+    if order.task == "gate":
+        _each(hosts, order.parallel, lambda host: line.say(health(state, host, order)))
+        return
+    _compile(order)
+    state.current_deploy_filename = order.deploy
+    runs |= {host: Run(state, host, order, line) for host in hosts}
+
+    def leave(host: Host, what: str) -> AbstractContextManager[None]:
+        return runs[_real(state, host)].leave(what)
+
+    notes.listen(lambda host, note: runs[_real(state, host)].heard(note))
+    permits.ask(leave)
+    _each(hosts, order.parallel, lambda host: runs[host].run())
+
+
+def _real(state: WaveState, host: Host) -> Host:
+    """The host itself: deploys also pass on what stands for whichever is at work."""
+    return state.inventory.hosts[host.name]
+
+
+def _each(hosts: list[Host], parallel: int, call: Callable[[Host], None]) -> None:
+    pool = Pool(parallel or len(hosts))
+    for host in hosts:
+        pool.spawn(call, host)
+    pool.join(raise_error=True)
+
+
+def _settle(order: Order) -> None:
+    """Be as pyinfra's command line is, in the order's folder, with nobody to ask."""
+    try:
+        os.chdir(order.folder)
+    except OSError as error:
+        raise OrderError(f"the folder {order.folder} cannot be entered: {error.strerror}") from None
+    sys.path.append(order.folder)
+    sys.dont_write_bytecode = True
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    pyinfra.is_cli = True
+    ask_nobody()
+    quicken()
+
+
+def _state(order: Order, masks: Masks) -> tuple[WaveState, list[Host]]:
+    state = WaveState()
+    state.cwd = order.folder
+    ctx_state.set(state)
+    config = Config()
+    ctx_config.set(config)
+    _configure(order)
+    config.CONNECT_TIMEOUT = order.connect_timeout  # type: ignore[assignment]
+    config.DIFF = order.task == "dry" and order.diff
+    # How many hosts may fail, and how many are worked on at once, is the runner's to say.
+    config.FAIL_PERCENT = None
+    state.check_for_changes = order.task == "dry"
+    inventory = load(order)
+    masks.learn(inventory)
+    ctx_inventory.set(inventory)
+    hosts = chosen(inventory, order.hosts)
+    config.PARALLEL = 1
+    state.init(inventory, config, initial_limit=hosts)
+    config.PARALLEL = 0
+    return state, hosts
+
+
+def _configure(order: Order) -> None:
+    path = Path(order.folder, "config.py")
+    if path.exists():
+        try:
+            exec_file(str(path))
+        except Exception as error:
+            raise OrderError(f"{path} cannot be read: {sentences.of(error)}") from None
+
+
+def _compile(order: Order) -> None:
+    """Find out before anything is done whether the deploy is there, and is Python."""
+    try:
+        compile(Path(order.deploy).read_text(), order.deploy, "exec")
+    except OSError as error:
+        raise OrderError(f"the deploy {order.deploy} cannot be read: {error.strerror}") from None
+    except (SyntaxError, ValueError) as error:
+        raise OrderError(f"the deploy cannot be read: {sentences.of(error)}") from None

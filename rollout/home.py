@@ -1,0 +1,149 @@
+"""What a rollout tells home and asks of it: windows for a wave's hosts, leases, and the record of the whole.
+
+A home that is away stops nothing unless it is required: what it missed it gets with the next change.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from kit.homefile import Home, HomeError, open_home
+from wire.rollout import RolloutRecord
+from wire.window import Lease, LeaseRequest, Window, WindowRequest
+
+RETRY = 15.0
+"""Seconds after which a home that was away is tried again."""
+TAKEN = 409
+OVER = (404, 409)
+
+
+class HomeAwayError(Exception):
+    """Home is required and is away."""
+
+
+class _Row(msgspec.Struct, frozen=True):
+    name: str
+    state: str
+
+
+class _Rows(msgspec.Struct, frozen=True):
+    """What is needed of the answer to `/api/v1/hosts`."""
+
+    hosts: list[_Row]
+
+
+class AtHome:
+    """Home, as a rollout uses it."""
+
+    def __init__(self, file: Path, *, required: bool, complain: Callable[[str], None]) -> None:
+        """`complain` is told once when home is away, and once when it is back. Raises HostwardError."""
+        self._home: Home = open_home(file)
+        self.required = required
+        """Whether a home that is away is an error."""
+        self._complain = complain
+        self._away_since: float | None = None
+        self._tried = 0.0
+        self._missed: RolloutRecord | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return self._home.url
+
+    def tell(self, record: RolloutRecord) -> None:
+        """Have home know how the rollout stands. Raises HomeAwayError."""
+        self._missed = record
+        if self._try(lambda: self._home.put(f"/api/v1/rollouts/{record.id}", record, Any)):
+            self._missed = None
+
+    def tell_again(self) -> None:
+        """What home missed, now and then."""
+        if self._missed is not None and time.monotonic() - self._tried >= RETRY:
+            self.tell(self._missed)
+
+    def states(self) -> dict[str, str]:
+        """The state of each host that home knows; empty where home is away. Raises HomeAwayError."""
+        rows: list[_Row] = []
+        self._try(lambda: rows.extend(self._home.get("/api/v1/hosts", _Rows).hosts))
+        return {row.name: row.state for row in rows}
+
+    def open_window(self, hosts: Sequence[str], reason: str, duration: float, rollout: str) -> str | None:
+        """A window's id; None where home is away. Raises HomeAwayError."""
+        opened: list[Window] = []
+        request = WindowRequest(hosts=list(hosts), reason=reason, duration=duration, rollout=rollout)
+        self._try(lambda: opened.append(self._home.post("/api/v1/windows", request, Window)))
+        return opened[0].id if opened else None
+
+    def renew_window(self, window: str, hosts: Sequence[str], reason: str, duration: float, rollout: str) -> None:
+        """For that much longer from now on, and only for these hosts. Raises HomeAwayError."""
+        request = WindowRequest(hosts=list(hosts), reason=reason, duration=duration, rollout=rollout)
+        self._try(lambda: self._home.put(f"/api/v1/windows/{window}", request, Any))
+
+    def close_window(self, window: str) -> None:
+        """It is over; one that nobody can close ends by itself, and one that has ended needs no closing."""
+
+        def close() -> None:
+            try:
+                self._home.delete(f"/api/v1/windows/{window}")
+            except HomeError as error:
+                if error.status not in OVER:
+                    raise
+
+        self._try(close, required=False)
+
+    def take_lease(self, name: str, holder: str, places: int, duration: float) -> bool | None:
+        """Whether the place is held now; None where home is away. Raises HomeError when it refuses."""
+        if self._away_since is not None and time.monotonic() - self._tried < RETRY:
+            return None
+        self._tried = time.monotonic()
+        request = LeaseRequest(holder=holder, places=places, duration=duration)
+        try:
+            self._home.put(f"/api/v1/leases/{name}", request, Lease)
+        except HomeError as error:
+            if error.is_away:
+                self._is_away(error)
+                return None
+            if error.status != TAKEN:
+                raise
+            held = False
+        else:
+            held = True
+        self._is_back()
+        return held
+
+    def give_back(self, name: str, holder: str) -> None:
+        """Let others have the place; one that cannot be given back ends by itself."""
+        self._try(lambda: self._home.delete(f"/api/v1/leases/{name}?holder={quote(holder, safe='')}"), required=False)
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._home.close()
+
+    def _try(self, work: Callable[[], object], *, required: bool = True) -> bool:
+        self._tried = time.monotonic()
+        try:
+            work()
+        except HomeError as error:
+            if self.required and required:
+                raise HomeAwayError(str(error)) from None
+            self._is_away(error)
+            return False
+        self._is_back()
+        return True
+
+    def _is_away(self, error: HomeError) -> None:
+        if self._away_since is None or not error.is_away:
+            self._complain(f"home: {error}")
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+
+    def _is_back(self) -> None:
+        if self._away_since is not None:
+            self._complain("home answers again")
+            self._away_since = None

@@ -1,0 +1,158 @@
+"""What the runner and the process of one wave say to each other: JSON, one message a line.
+
+The runner writes one `Order` to the process's standard input as its first line, and after it the answers to what the
+process asks; its end means that the runner is gone, and the process ends too. The process writes `Message`s to its
+standard output. It moves both elsewhere before it loads any library: nothing can wait for a person, and what
+libraries print goes to standard error, which is the wave's log.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Outcome = Literal["left_alone", "rolled_back", "broken"]
+"""As deploys.kit.notes has it."""
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What the process shall do, once.
+
+    `describe`: read the inventory and tell of each host. `deploy`: run the deploy on the hosts. `dry`: what it would
+    change. `gate`: ask each host's agent how it is.
+    """
+
+    task: Literal["describe", "deploy", "dry", "gate"]
+    inventory: str
+    """A file, or anything that pyinfra takes for one."""
+    folder: str
+    """The working directory that paths in inventory and deploy count from."""
+    data: dict[str, str] = {}
+    """`--data KEY=VALUE`."""
+    hosts: list[str] = []
+    """Names of the wave's hosts; all when empty, for `describe`."""
+    deploy: str = ""
+    """A file."""
+    parallel: int = 0
+    """Hosts at one time; 0 for all of them."""
+    connect_timeout: float = 10.0
+    """Seconds."""
+    timeout: float = 3600.0
+    """Seconds after which a host that is not done has failed."""
+    silence: float = 30.0
+    """Seconds without a sign of life of a host after which its connection is lost."""
+    diff: bool = False
+    """Whether `dry` tells what files would become."""
+
+
+class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described"):
+    """A host of the inventory."""
+
+    host: str
+    groups: list[str]
+    zone: str = ""
+    """Its data `zone`, where it has one."""
+    known_as: str
+    """Its name at home: its data `hostward_name`, or its name here."""
+
+
+class Began(msgspec.Struct, frozen=True, kw_only=True, tag="began"):
+    """The process could connect to the host."""
+
+    host: str
+
+
+class Phase(msgspec.Struct, frozen=True, kw_only=True, tag="phase"):
+    """What the host is doing now."""
+
+    host: str
+    text: str
+
+
+class Versions(msgspec.Struct, frozen=True, kw_only=True, tag="versions"):
+    """What a deploy says of versions; by package."""
+
+    host: str
+    before: dict[str, str | None]
+    after: dict[str, str | None]
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True, tag="planned"):
+    """For `dry`: one operation that would change something, with the difference of its file as `diff -u` has it."""
+
+    host: str
+    operation: str
+    diff: str = ""
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
+    """The host is done with; each host of a wave gets exactly one of these unless the process dies."""
+
+    host: str
+    state: Literal["done", "failed", "unreachable"]
+    changed: int = 0
+    """Operations that changed something."""
+    message: str = ""
+    """Why it failed, in one sentence."""
+    outcome: Outcome | None = None
+    """How a host that failed was left, where the deploy said."""
+    data: dict[str, object] = {}
+    """What a deploy that asks has found out."""
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One check of an agent: `ok`, `warning`, `critical` or `unknown`."""
+
+    name: str
+    state: str
+    message: str
+    time: float
+    """When it last ran, seconds since the epoch by the host's clock."""
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True, tag="health"):
+    """For `gate`: what `hostward status --json` says on a host."""
+
+    host: str
+    reachable: bool
+    installed: bool = False
+    running: bool = False
+    version: str | None = None
+    time: float = 0.0
+    """The host's clock."""
+    checks: list[Check] = []
+    problem: str = ""
+    """Why it is not known, where it is not."""
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
+    """A host waits for leave to do `what` (`reboot`). The runner answers with a line of `Answer`."""
+
+    number: int
+    host: str
+    what: str
+
+
+class GiveBack(msgspec.Struct, frozen=True, kw_only=True, tag="give_back"):
+    """The host has done it, was refused, or asks no more."""
+
+    number: int
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
+    """The order cannot be carried out at all: the inventory, the deploy, or the data is wrong. Nothing was done."""
+
+    message: str
+
+
+Message = Described | Began | Phase | Versions | Planned | Ended | Health | Ask | GiveBack | Refused
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """To an Ask."""
+
+    number: int
+    granted: bool
+    reason: str = ""
+    """Why not."""

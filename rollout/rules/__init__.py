@@ -1,0 +1,1 @@
+"""What the waves' runner decides. Pure: no I/O, no clock."""

@@ -1,0 +1,364 @@
+"""Wave after wave: open a window, run the deploy in a process of its own, look whether the hosts are well, go on.
+
+What it decides follows from what each host did (`rollout.rules`), and stands in the journal before the next step.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from kit.errors import HostwardError
+from rollout.child import Wave, WaveError
+from rollout.events import (
+    Before,
+    Ended,
+    Event,
+    GateBegan,
+    HostBegan,
+    HostEnded,
+    HostVersions,
+    WaveBegan,
+    WaveEnded,
+    WindowOpened,
+)
+from rollout.home import AtHome, HomeAwayError
+from rollout.journal import Journal
+from rollout.leases import Leases, Store
+from rollout.protocol import (
+    Answer,
+    Ask,
+    Began,
+    GiveBack,
+    Health,
+    Message,
+    Order,
+    Phase,
+    Refused,
+    Versions,
+)
+from rollout.protocol import Ended as HostDone
+from rollout.rules import gates
+from rollout.show import Show
+
+TICK = 0.25
+"""Seconds between two looks at what else is wanted while a wave runs."""
+REFUSAL = 120.0
+"""Seconds beyond what hosts may take after which the process of a wave is taken for hung."""
+LONGEST = 500
+"""Characters of a message, as the record at home has it."""
+
+
+class RefusedError(HostwardError):
+    """The order could not be carried out at all: the inventory, the deploy, or the data is wrong."""
+
+    exit_code = 2
+
+
+class AbortedError(Exception):
+    """Somebody does not want to wait for the wave's end."""
+
+
+class Runner:
+    """Runs what is left of one rollout."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        show: Show,
+        store: Store,
+        home: AtHome | None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._journal = journal
+        self._settings = journal.state.settings
+        self._show = show
+        self._store = store
+        self._home = home
+        self._clock = clock
+        self._interrupts = 0
+        self._pausing = False
+        self._lost: str | None = None
+        """Why home, which is required, went away in the middle of a wave: the wave is finished first."""
+
+    def interrupt(self) -> None:
+        """Pause after this wave; asked for twice, abort at once. Safe in a signal's handler."""
+        self._interrupts += 1
+
+    def run(self) -> str:
+        """Run the waves that are left, and return the state in which it ended: `done`, `failed`, `paused`, `aborted`.
+
+        Raises HostwardError when the journal cannot be written or the order is refused; what was done stays in the
+        journal.
+        """
+        state = self._journal.state
+        try:
+            for wave in state.left():
+                if wanted := self._wanted():
+                    return self._end("aborted" if wanted == "abort" else "paused", "as was asked for")
+                if not self._wave(wave):
+                    return self._end("failed", self._why(wave))
+        except HomeAwayError as error:
+            return self._end("paused", str(error))
+        except AbortedError:
+            for host, record in state.hosts.items():
+                if record.state == "running":
+                    self._fail(host, "the rollout was aborted while this host was being worked on")
+            return self._end("aborted", "as was asked for, in the middle of a wave")
+        except RefusedError as error:
+            self._end("failed", str(error))
+            raise
+        failed = state.failures()
+        return self._end("done", f"{len(failed)} of {len(state.hosts)} hosts failed" if failed else "")
+
+    def _wave(self, wave: int) -> bool:
+        """Run one wave. Returns whether to go on."""
+        state = self._journal.state
+        name = state.waves[wave].name
+        undone = state.undone(wave)
+        if self._lost is not None:
+            raise HomeAwayError(self._lost)
+        self._add(WaveBegan(time=self._clock(), wave=wave))
+        with self._window(wave):
+            self._tell()
+            if undone:
+                self._look_before(wave, undone)
+                self._deploy(wave, undone)
+            well = [host for host in state.waves[wave].hosts if state.hosts[host].state == "done"]
+            if well and self._settings.samples:
+                self._add(GateBegan(time=self._clock(), wave=wave))
+                for host, reason in self._gate(wave, well).items():
+                    self._fail(host, f"after the deploy: {reason}")
+        ok = not state.too_many()
+        self._add(WaveEnded(time=self._clock(), wave=wave, ok=ok))
+        self._show.say(f"{name}: {'done' if ok else 'failed'}")
+        self._tell()
+        return ok
+
+    def _deploy(self, wave: int, hosts: Sequence[str]) -> None:
+        """Run the deploy on the hosts; each has ended when this returns. Raises RefusedError, AbortedError."""
+        settings = self._settings
+        order = self._order("deploy", hosts)
+        turns = math.ceil(len(hosts) / settings.parallel) if settings.parallel else 1
+        leases = Leases(self._store, self._journal.state.started.id, {"reboot": settings.reboots})
+        ended: set[str] = set()
+        why = ""
+        try:
+            with Wave(order, self._journal.log(wave)) as process:
+                for message in self._messages(process, settings.timeout * turns + REFUSAL, leases):
+                    if isinstance(message, HostDone):
+                        ended.add(message.host)
+                    self._heard(message, leases)
+                why = process.died() or ""
+        except WaveError as error:
+            why = str(error)
+        finally:
+            leases.end()
+        for host in hosts:
+            if host not in ended:
+                self._fail(host, why or "the process of the wave ended without a word of it")
+
+    def _heard(self, message: Message, leases: Leases) -> None:
+        match message:
+            case Refused(message=said):
+                raise RefusedError(said)
+            case Began(host=host):
+                self._add(HostBegan(time=self._clock(), host=host))
+            case Phase(host=host, text=text):
+                self._show.phase(host, text)
+            case Versions(host=host, before=before, after=after):
+                self._add(HostVersions(host=host, before=before, after=after))
+            case HostDone():
+                self._add(
+                    HostEnded(
+                        time=self._clock(),
+                        host=message.host,
+                        state=message.state,
+                        changed=message.changed,
+                        message=message.message[:LONGEST],
+                        outcome=message.outcome,
+                    )
+                )
+                if message.data:
+                    self._show.result(message.host, message.data)
+            case Ask(number=number, host=host, what=what):
+                leases.ask(number, host, what)
+                self._show.phase(host, f"waits for leave to {what}")
+            case GiveBack(number=number):
+                leases.give_back(number)
+            case _:
+                pass
+
+    def _messages(self, process: Wave, limit: float, leases: Leases | None) -> Iterator[Message]:
+        """What the process says. What is wanted from elsewhere, and leave to be given, is seen to meanwhile."""
+        end = time.monotonic() + limit
+        for message in process.messages(tick=TICK):
+            if message is not None:
+                yield message
+            if self._wanted() == "abort":
+                process.kill()
+                raise AbortedError
+            if time.monotonic() > end:
+                process.kill()
+                return
+            if leases is not None:
+                self._answer(process, leases)
+            self._renew()
+            self._show.tick()
+
+    def _answer(self, process: Wave, leases: Leases) -> None:
+        try:
+            for number in leases.granted():
+                process.answer(Answer(number=number, granted=True))
+        except HostwardError as error:
+            for number in leases.waiting():
+                leases.give_back(number)
+                process.answer(Answer(number=number, granted=False, reason=str(error)))
+
+    def _look_before(self, wave: int, hosts: Sequence[str]) -> None:
+        """How the agents are before the deploy, unless that is known from before a kill."""
+        unknown = [host for host in hosts if host not in self._journal.state.before]
+        if unknown and self._settings.samples:
+            at_home = self._at_home(unknown)
+            self._add(Before(health=list(self._look(wave, unknown).values()), at_home=at_home))
+
+    def _gate(self, wave: int, hosts: Sequence[str]) -> dict[str, str]:
+        """Look until all are as well as before, often enough in a row. Returns those that are not, and why."""
+        settings = self._settings
+        seen: dict[str, list[Health]] = {host: [] for host in hosts}
+        end = time.monotonic() + settings.patience
+        while True:
+            for host, health in self._look(wave, hosts).items():
+                seen[host].append(health)
+            closed = gates.pending(self._journal.state.before, seen, settings.samples)
+            closed = closed or gates.worse_at_home(self._journal.state.before_at_home, self._at_home(hosts))
+            if not closed:
+                return {}
+            self._show.gate(closed)
+            if time.monotonic() + settings.every > end and all(
+                len(found) >= settings.samples for found in seen.values()
+            ):
+                return closed
+            pause = time.monotonic() + settings.every
+            while time.monotonic() < pause:
+                if self._wanted() == "abort":
+                    raise AbortedError
+                self._renew()
+                self._show.tick()
+                time.sleep(min(TICK, settings.every))
+
+    def _look(self, wave: int, hosts: Sequence[str]) -> dict[str, Health]:
+        """How each host's agent is now."""
+        found: dict[str, Health] = {}
+        why = "its agent could not be asked"
+        try:
+            with Wave(self._order("gate", hosts), self._journal.log(wave)) as process:
+                for message in self._messages(process, REFUSAL, None):
+                    if isinstance(message, Health):
+                        found[message.host] = message
+                    elif isinstance(message, Refused):
+                        raise RefusedError(message.message)
+                why = process.died() or why
+        except WaveError as error:
+            why = str(error)
+        return {host: found.get(host) or Health(host=host, reachable=False, problem=why) for host in hosts}
+
+    def _at_home(self, hosts: Sequence[str]) -> dict[str, str]:
+        """How home has those of the hosts that it knows; nothing while it is away. Raises HomeAwayError."""
+        states = {} if self._home is None else self._home.states()
+        known = self._journal.state.started.known_as
+        return {host: states[name] for host in hosts if (name := known.get(host, host)) in states}
+
+    @contextmanager
+    def _window(self, wave: int) -> Iterator[None]:
+        """A maintenance window at home for the wave's hosts, kept open for as long as the block takes.
+
+        It is closed however the block ends: whatever is wrong with the hosts then is to be told.
+        """
+        self._open: tuple[str, list[str], str] | None = None
+        duration = self._settings.window
+        state = self._journal.state
+        if self._home is not None and duration is not None:
+            if left := state.waves[wave].window:
+                self._home.close_window(left)  # a killed run's
+            hosts = [state.started.known_as.get(host, host) for host in state.waves[wave].hosts]
+            reason = f"rollout {state.started.id}: {self._settings.deploy}, {state.waves[wave].name}"
+            if window := self._home.open_window(hosts, reason, duration, state.started.id):
+                self._open = window, hosts, reason
+                self._renewed = time.monotonic()
+                self._add(WindowOpened(wave=wave, window=window))
+        try:
+            yield
+        finally:
+            if self._open is not None and self._home is not None:
+                self._home.close_window(self._open[0])
+            self._open = None
+
+    def _renew(self) -> None:
+        """Keep the window open, and tell home what it missed."""
+        if self._home is None:
+            return
+        duration = self._settings.window
+        try:
+            self._home.tell_again()
+            if self._open is not None and duration is not None and time.monotonic() - self._renewed > duration / 3:
+                window, hosts, reason = self._open
+                self._renewed = time.monotonic()
+                self._home.renew_window(window, hosts, reason, duration, self._journal.state.started.id)
+            self._lost = None
+        except HomeAwayError as error:
+            self._lost = str(error)
+
+    def _order(self, task: str, hosts: Sequence[str]) -> Order:
+        settings = self._settings
+        return Order(
+            task="deploy" if task == "deploy" else "gate",
+            inventory=settings.inventory,
+            folder=settings.folder,
+            data=settings.data,
+            hosts=list(hosts),
+            deploy=settings.file,
+            parallel=settings.parallel,
+            timeout=settings.timeout,
+        )
+
+    def _fail(self, host: str, reason: str) -> None:
+        self._add(HostEnded(time=self._clock(), host=host, state="failed", message=reason[:LONGEST]))
+
+    def _wanted(self) -> str | None:
+        """What was asked for: `pause` after this wave, `abort` at once, or nothing."""
+        if self._interrupts:
+            wanted: str | None = "abort" if self._interrupts > 1 else "pause"
+        else:
+            wanted = self._journal.wanted()
+        if wanted == "pause" and not self._pausing:
+            self._pausing = True
+            self._show.say("pausing after this wave; a second Ctrl-C, or hostward-rollout abort, stops at once")
+        return wanted
+
+    def _why(self, wave: int) -> str:
+        state = self._journal.state
+        failed = state.failures()
+        hosts = f"{failed[0]} failed" if len(failed) == 1 else f"{len(failed)} hosts failed"
+        return f"{hosts}, in {state.waves[wave].name}"
+
+    def _add(self, event: Event) -> None:
+        self._journal.add(event)
+        self._show.event(event, self._journal.state)
+
+    def _tell(self) -> None:
+        if self._home is not None:
+            self._home.tell(self._journal.state.record_for_home)
+
+    def _end(self, state: str, message: str) -> str:
+        ended = Ended(time=self._clock(), state=state, message=message[:LONGEST])  # type: ignore[arg-type]
+        self._add(ended)
+        self._journal.take_wanted()
+        if self._home is not None:
+            try:
+                self._tell()
+            except HomeAwayError as error:
+                self._show.say(f"home does not know how it ended: {error}")
+        return state

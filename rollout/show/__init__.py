@@ -1,0 +1,5 @@
+"""How a rollout is watched: a live table on a terminal, lines where output is piped, events as JSON."""
+
+from rollout.show.contract import Show
+
+__all__ = ["Show"]

@@ -1,0 +1,1 @@
+"""Package managers, as deploys use them."""

@@ -1,0 +1,208 @@
+"""A host that is gone is built again from a blank one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deploys.facts.recovery import parse
+from deploys.rules.recorded_packages import Choice, Recorded, choose, offers, read
+from tests.collector.support import RealHome
+from tests.deploys.apt import Package, Repository
+from tests.deploys.support import BIN, REPOSITORY, changes, deploy, environment, inventory
+from tests.deploys.test_agent import cache, plain  # noqa: F401 -- a fixture is found by its name
+from tests.fleet import layers
+from tests.fleet.fleet import Fleet
+from tests.fleet.homes import BridgeHome, asked, enroll, until
+from tests.fleet.host import Host
+from tests.fleet.test_backups import postgresql
+
+PASSWORD = "kept elsewhere, too"
+CONFIG = """\
+[home]
+interval = "1s"
+
+[backups.files]
+repository = "/srv/backup"
+init = true
+password_file = "/etc/hostward/backup.password"
+paths = ["/srv/shop", "/etc/shop.ini"]
+
+[backups.orders]
+repository = "/srv/backup"
+init = true
+password_file = "/etc/hostward/backup.password"
+postgresql = { run_as = "postgres" }
+"""
+SERVES = "exec python3 -m http.server 8080 --directory /srv/shop"
+ASKS = "curl -sf http://127.0.0.1:8080/prices.csv; cat /etc/shop.ini; stat -c '%a %U' /srv/shop/prices.csv"
+COUNTS = "SELECT count(*), sum(id) FROM orders"
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_destroyed_host_is_built_again_and_serves_the_same_data(
+    fleet: Fleet, tmp_path: Path, repository: Path
+) -> None:
+    """Packages, files with their owners, databases and services, at home under its name. A host that is used is left
+    alone, a recovery that is killed goes on, and one that is done changes nothing.
+    """
+    packages = Repository(tmp_path / "repository")
+    packages.add(Package("shop", "1.0", service=SERVES))
+    packages.add(Package("shop", "1.1", service=SERVES))
+    secret = tmp_path / "password"
+    secret.write_text(PASSWORD)
+    at_home = BridgeHome(fleet, tmp_path)
+    collector = [sys.executable, "-c", "import sys; from collector.cli import main; sys.exit(main())"]
+    with at_home.serving() as home:
+        data: dict[str, Any] = {
+            "agent": {
+                "config": tomllib.loads(CONFIG),
+                "patience": 240,
+                "home": {
+                    "url": home.url,
+                    "ca": str(at_home.folder / "ca.pem"),
+                    "token": {"command": [*collector, "token", "create", "--data-dir", str(at_home.folder)]},
+                },
+            },
+            "recover": {
+                "repository": "/srv/backup",
+                "password": {"file": str(secret)},
+                "packages": str(tmp_path / "packages.json"),
+                "free_name": [*collector, "host", "revoke", "host1", "--data-dir", str(at_home.folder)],
+                "files": {"files": ["/srv/shop", "/etc/shop.ini"]},
+                "databases": ["orders"],
+                "services": ["postgresql.service", "shop.service"],
+                "checks": ["disk", "systemd"],
+                "patience": 240,
+            },
+        }
+        with fleet.hosts(1, layers.layers(repository, layers.SERVERS)) as [lost]:
+            serve(lost, packages, home, tmp_path)
+            before = lost.run(ASKS).stdout
+            orders = postgresql(lost, COUNTS, database="orders")
+            saved = tmp_path / "backup"
+            subprocess.run(["cp", "-a", str(lost.root / "srv/backup"), str(saved)], check=True)
+            refused = deploy(inventory(tmp_path / "hosts.py", [lost], data=data), "recover", check=False)
+            assert "this host is not blank (Hostward is installed)" in plain(refused)
+            assert "(left alone)" in plain(refused)
+            assert lost.run(ASKS).stdout == before
+
+        debian, _, servers, _ = layers.layers(repository, layers.SERVERS)
+        with fleet.hosts(1, [debian, servers]) as [blank]:
+            packages.give(blank)
+            subprocess.run(["cp", "-a", str(saved), str(blank.root / "srv/backup")], check=True)
+            hosts = inventory(tmp_path / "hosts.py", [blank], data=data)
+            killed(hosts, blank)
+            done = plain(deploy(hosts, "recover"))
+            assert blank.run(ASKS).stdout == before
+            assert postgresql(blank, COUNTS, database="orders") == orders
+            assert blank.run("dpkg-query -W -f '${Version}' shop").stdout == "1.0"
+            assert '"recovered":"host1"' in done
+            assert '"seconds":' in done
+            assert blank.run("ls /var/lib/hostward-deploys/recover").stdout.split() == [
+                "packages.json",
+                "progress.json",
+            ]
+            assert changes(deploy(hosts, "recover")) == 0
+            assert [row["name"] for row in asked(home, "/api/v1/hosts")["hosts"]] == [blank.name]
+
+
+def serve(host: Host, packages: Repository, home: RealHome, folder: Path) -> None:
+    """A host with a service, files and a database, which it saves."""
+    packages.give(host)
+    host.run("apt-get install -qq shop=1.0 && systemctl start postgresql", timeout=120)
+    host.write("/srv/shop/prices.csv", "tea,3\n", 0o640)
+    host.write("/etc/shop.ini", "colour = green\n")
+    host.run("chown -R www-data: /srv/shop && systemctl restart shop")
+    postgresql(host, "CREATE ROLE clerk LOGIN", "CREATE DATABASE orders OWNER clerk")
+    postgresql(
+        host,
+        "CREATE TABLE orders (id int PRIMARY KEY)",
+        "INSERT INTO orders SELECT n FROM generate_series(1, 300) n",
+        database="orders",
+    )
+    host.write("/etc/hostward/backup.password", PASSWORD, 0o600)
+    enroll(host, home, CONFIG)
+    host.run("hostward backup run files orders")
+    listed = host.run("dpkg-query -W -f '${Package}\\t${Version}\\t${Architecture}\\n'").stdout
+    rows = [[*line.split("\t"), line.startswith("shop\t")] for line in listed.splitlines()]
+    (folder / "packages.json").write_text(json.dumps({"manager": "apt", "installed": rows}))
+
+
+def killed(hosts: Path, host: Host) -> None:
+    """A recovery whose machine is killed when the files are back."""
+    words = [str(BIN / "pyinfra"), str(hosts), "deploys/recover.py", "-y"]
+    with subprocess.Popen(
+        words,
+        cwd=REPOSITORY,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            progress = "/var/lib/hostward-deploys/recover/progress.json"
+
+            def are_back() -> bool:
+                assert process.poll() is None, process.communicate()[0]
+                return "files of files" in host.run(f"cat {progress}", check=False).stdout
+
+            until(are_back, "the files are back", 240)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_what_was_asked_for_comes_back_in_its_version_where_it_is_to_be_had() -> None:
+    """What it needs comes with it."""
+    recorded = [
+        Recorded("shop", "1.0", manual=True),
+        Recorded("nginx", "1", manual=True),
+        Recorded("gone", "1", manual=True),
+        Recorded("there", "1", manual=True),
+        Recorded("library", "1"),
+    ]
+    offered = offers(
+        ["   shop | 1.0 | file:/srv Packages", " shop | 1.1 | file:/srv Packages", "nginx | 2 | x", "junk"]
+    )
+    assert choose(recorded, ["there"], offered) == Choice(("nginx", "shop=1.0"), ("nginx",), ("gone",))
+    unknown = [Recorded("shop", "1.1"), Recorded("library", "1")]
+    assert choose(unknown, [], offered) == Choice(("shop=1.1",), (), ("library",))
+
+
+def test_a_record_is_read_in_rows_or_objects_and_another_managers_is_refused() -> None:
+    """As reports and homes have them."""
+    rows = b'{"manager": "apt", "installed": [["shop", "1.0", "all", true], ["library", "2"]]}'
+    assert read(rows) == [Recorded("shop", "1.0", manual=True), Recorded("library", "2")]
+    objects = b'{"manager": "apt", "installed": [{"name": "shop", "version": "1.0", "manual": true}]}'
+    assert read(objects) == [Recorded("shop", "1.0", manual=True)]
+    with pytest.raises(ValueError, match="packages of dnf cannot be installed again"):
+        read(b'{"manager": "dnf", "installed": []}')
+
+
+@settings(max_examples=50)
+@given(st.binary(max_size=60) | st.sampled_from([b"[]", b'{"manager":"apt"}', b'{"manager":"apt","installed":[1]}']))
+def test_what_is_no_record_is_said_to_be_none(answer: bytes) -> None:
+    """In one sentence."""
+    with pytest.raises(ValueError, match=r"no record of packages|cannot be installed again"):
+        read(answer)
+
+
+def test_a_host_tells_how_far_it_is_and_why_it_is_not_blank() -> None:
+    """Line by line."""
+    found = parse(['progress {"name":"a","at":"","asked":"","began":1.0}', "used /srv/shop holds something"])
+    assert found.progress is not None
+    assert found.progress.name == "a"
+    assert found.used == ("/srv/shop holds something",)

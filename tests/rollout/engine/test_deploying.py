@@ -1,0 +1,228 @@
+"""Deploys that are carried out on hosts that behave in every way."""
+
+from __future__ import annotations
+
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from rollout.child import Wave
+from rollout.protocol import Answer, Ask, Began, Ended, GiveBack, Order, Phase, Planned, Versions
+from tests.rollout.engine.support import carried_out, ended, of, write
+
+EVERY_WAY = """\
+from pyinfra import host
+from pyinfra.facts.server import Hostname
+from pyinfra.operations import python, server
+from deploys.kit import notes
+from deploys.kit.permits import permit
+from deploys.operations.fail import StepError, attempt
+
+kind = host.data.kind
+host.get_fact(Hostname)
+print("a stray word")
+if kind == "python":
+    missing
+if kind == "exits":
+    raise SystemExit(0)
+if kind == "asks":
+    input("well? ")
+
+def work(host):
+    notes.note(host, notes.Phase("at it"))
+    notes.note(host, notes.Versions({"a": "1"}, {"a": "2"}))
+    if kind == "told":
+        raise StepError("the service did not come back", "rolled_back")
+    with permit(host, "reboot"):
+        server.shell(name="within", commands=["true"])
+    notes.note(host, notes.Result({"rows": [1]}))
+
+def fails(host):
+    raise StepError("of no matter", "broken")
+
+def raises():
+    raise ValueError("no such thing")
+
+if kind in ("told", "refused", "good"):
+    attempt(work, name="first")
+if kind == "bad":
+    attempt(fails, outcome="broken", name="first", _ignore_errors=True)
+if kind == "callback":
+    python.call(name="first", function=raises)
+server.shell(name="second", commands=["make it so"])
+server.shell(name="third", commands=["never mind"], _ignore_errors=True)
+"""
+
+
+def test_each_host_ends_once_in_its_own_way_and_disturbs_no_other(tmp_path: Path) -> None:
+    """Good and bad ones in one wave: what each of them says, and what is said of it."""
+    sudo = {"success": False, "stderr": ["", "sudo: 1 incorrect password attempt"]}
+    write(
+        tmp_path,
+        EVERY_WAY,
+        {
+            "@fake/good": {"kind": "good", "fake_responses": {"never mind": {"success": False}}},
+            "@fake/refused": {"kind": "refused"},
+            "@fake/told": {"kind": "told"},
+            "@fake/python": {"kind": "python"},
+            "@fake/exits": {"kind": "exits"},
+            "@fake/asks": {"kind": "asks"},
+            "@fake/callback": {"kind": "callback"},
+            "@fake/bad": {
+                "kind": "bad",
+                "fake_responses": {"make it so": {"success": False, "stderr": "it is not so"}},
+            },
+            "@fake/fact": {"kind": "", "fake_responses": {"uname": sudo}},
+            "@fake/hangs": {"kind": "", "fake_delay": 1000},
+            "absent": {"kind": "", "ssh_hostname": "127.0.0.1", "ssh_port": 1},
+        },
+    )
+    said = carried_out(
+        tmp_path,
+        answer=lambda ask: Answer(number=ask.number, granted=ask.host == "@fake/good", reason="two hosts reboot"),
+        timeout=12.0,
+    )
+    ends = ended(said)
+    assert {name.removeprefix("@fake/"): (end.state, end.message, end.outcome) for name, end in ends.items()} == {
+        "good": ("done", "", None),
+        "refused": ("failed", "no leave for reboot: two hosts reboot", "broken"),
+        "told": ("failed", "the service did not come back", "rolled_back"),
+        "python": ("failed", "deploy.py line 12: NameError: name 'missing' is not defined", "left_alone"),
+        "exits": ("failed", "deploy.py line 14: SystemExit: 0", "left_alone"),
+        "asks": ("failed", "deploy.py line 16: EOFError: EOF when reading a line", "left_alone"),
+        "callback": ("failed", "first failed: ValueError: no such thing", None),
+        "bad": ("failed", "second failed: it is not so", None),
+        "fact": (
+            "failed",
+            "the host could not be looked at: sudo refuses: 1 incorrect password attempt",
+            "left_alone",
+        ),
+        "hangs": (
+            "failed",
+            "the host was not done within 12 s; its time was over before anything was done",
+            "left_alone",
+        ),
+        "absent": ("unreachable", "absent cannot be reached: there is no way to it", "left_alone"),
+    }
+    assert of(Ended, said)[-1].host == "@fake/hangs"
+    assert {began.host for began in of(Began, said)} == set(ends) - {"absent"}
+    good = ends["@fake/good"]
+    assert (good.changed, good.data) == (2, {"rows": [1]})
+    assert [phase.text for phase in of(Phase, said) if phase.host == good.host] == [
+        "first",
+        "at it",
+        "second",
+        "third",
+    ]
+    assert Versions(host=good.host, before={"a": "1"}, after={"a": "2"}) in said
+    asked = {ask.number for ask in of(Ask, said)}
+    assert len(asked) == 2
+    assert {back.number for back in of(GiveBack, said)} == asked
+    assert "a stray word" in (tmp_path / "log").read_text()
+    assert stat.S_IMODE((tmp_path / "log").stat().st_mode) == 0o600
+
+
+FEW = """\
+from pathlib import Path
+from pyinfra import host
+from pyinfra.operations import python
+
+def tell(what, fails):
+    with Path("told").open("a") as file:
+        print(what, file=file)
+    if fails:
+        raise ValueError("it breaks")
+
+python.call(name="for all", function=tell, what="once", fails=False, _run_once=True)
+python.call(name="each", function=tell, what="each", fails=False)
+python.call(name="one by one", function=tell, what="serial", fails=True, _serial=True)
+python.call(name="never", function=tell, what="never", fails=False)
+"""
+
+
+def test_an_operation_for_few_hosts_at_a_time_harms_only_the_first(tmp_path: Path) -> None:
+    """The others are left where they are; what one host does for all is done once; that none is left is no error."""
+    names = [f"@fake/{number}" for number in range(5)]
+    write(tmp_path, FEW, {name: {} for name in names})
+    ends = ended(carried_out(tmp_path, hosts=names[:4], parallel=3))
+    assert sorted(ends) == names[:4]
+    assert {end.state for end in ends.values()} == {"failed"}
+    told = (tmp_path / "told").read_text().split()
+    assert [told.count(what) for what in ("once", "each", "serial", "never")] == [1, 4, 1, 0]
+    broke = next(name for name, end in ends.items() if end.message == "one by one failed: ValueError: it breaks")
+    rest = {end.message for name, end in ends.items() if name != broke}
+    assert rest == {f"it did not start one by one, which failed on {broke}"}
+
+
+DRY = """\
+from io import StringIO
+from pyinfra import host
+from pyinfra.operations import files, server
+from deploys.kit.secret import Secret
+
+token = Secret(file="token").read().decode()
+files.put(name="place", src=StringIO(f"a word\\nkey {token}\\n"), dest="/etc/x", create_remote_dir=False)
+server.shell(name=f"register {host.data.some_password}", commands=["true"])
+files.directory(name="nothing", path="/gone", present=False)
+"""
+
+
+def test_a_dry_run_says_what_would_change_and_no_secret(tmp_path: Path) -> None:
+    """With the differences of files; what an operation finds as it should be is not told."""
+    (tmp_path / "token").write_text("s3cr3t-token\n")
+    write(tmp_path, DRY, {"@fake/one": {"some_password": "hunter2"}})
+    said = carried_out(tmp_path, task="dry", diff=True)
+    place, register = of(Planned, said)
+    assert place.operation == "place"
+    assert place.diff.splitlines() == ["Will create /etc/x", "@@ -0,0 +1,2 @@", "+ a word", "+ key *****"]
+    assert register.operation == "register *****"
+    assert (ended(said)["@fake/one"].state, ended(said)["@fake/one"].changed) == ("done", 2)
+    printed = (tmp_path / "log").read_text()
+    assert "key *****" in printed
+    assert "s3cr3t" not in printed
+    assert "hunter2" not in printed
+
+
+def test_a_wave_does_not_outlive_its_runner(tmp_path: Path) -> None:
+    """Nothing goes on changing hosts that nobody keeps a journal of."""
+    write(
+        tmp_path, "from pyinfra.operations import server\nserver.shell(['true'])", {"@fake/a": {"fake_delay": 1000}}
+    )
+    order = Order(task="deploy", inventory="inventory.py", deploy="deploy.py", folder=str(tmp_path))
+    words = [sys.executable, "-m", "rollout.engine"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(msgspec.json.encode(order) + b"\n")
+            process.stdin.flush()
+            assert b"began" in process.stdout.readline()
+            process.stdin.close()
+            assert process.wait(30) == 70
+        finally:
+            process.kill()
+
+
+def test_a_wave_that_is_killed_says_so(tmp_path: Path) -> None:
+    """By the runner, or by somebody else; and nothing of it is left."""
+    write(
+        tmp_path, "from pyinfra.operations import server\nserver.shell(['true'])", {"@fake/a": {"fake_delay": 1000}}
+    )
+    order = Order(task="deploy", inventory="inventory.py", deploy="deploy.py", folder=str(tmp_path))
+    mine = psutil.Process()
+    with Wave(order, tmp_path / "log") as wave:
+        told = wave.messages(tick=0.05)
+        assert next(told) is None
+        wave.kill()
+        assert [message for message in told if message is not None] == []
+        assert wave.died() == "the process of the wave was ended by the runner"
+    with Wave(order, tmp_path / "log") as wave:
+        [child] = mine.children()
+        child.send_signal(signal.SIGKILL)
+        assert list(wave.messages()) == []
+        assert wave.died() == f"the process of the wave was killed by signal 9; what it printed is in {tmp_path}/log"

@@ -1,0 +1,77 @@
+"""Speaks as the process of a wave does, for tests of the runner: what it does with hosts stands in files.
+
+Started by its path, with the standard library alone. `hosts.json` are the hosts; a file `bad-NAME`, `away-NAME` or
+`worse-NAME` says what is wrong with one, and `slow`, `dies`, `reboots` what is with all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+
+def say(kind: str, **fields: object) -> None:
+    sys.stdout.write(json.dumps({"type": kind, **fields}) + "\n")
+    sys.stdout.flush()
+
+
+def deploy(folder: Path, host: str) -> None:
+    if (folder / f"away-{host}").exists():
+        say("ended", host=host, state="unreachable", message=f"{host} cannot be reached")
+        return
+    say("began", host=host)
+    with (folder / "ran").open("a") as file:
+        file.write(host + "\n")
+    if (folder / "dies").exists():
+        os._exit(9)
+    if (folder / "slow").exists():
+        sys.stdin.read()
+        os._exit(70)
+    if (folder / "reboots").exists():
+        say("ask", number=1, host=host, what="reboot")
+        answer = json.loads(sys.stdin.readline())
+        say("give_back", number=1)
+        if not answer["granted"]:
+            say("ended", host=host, state="failed", message=answer["reason"], outcome="left_alone")
+            return
+    say("phase", host=host, text="install")
+    if (folder / f"bad-{host}").exists():
+        say("ended", host=host, state="failed", message="it is\x1b[2J broken", outcome="rolled_back")
+        return
+    say("versions", host=host, before={"shop": "1"}, after={"shop": "2"})
+    say("ended", host=host, state="done", changed=1, data={"asked": host})
+
+
+def gate(folder: Path, host: str) -> None:
+    ran = (folder / "ran").exists() and host in (folder / "ran").read_text().split()
+    state = "critical" if ran and (folder / f"worse-{host}").exists() else "ok"
+    check = {"name": "shop", "state": state, "message": "m", "time": 1.0}
+    say("health", host=host, reachable=True, installed=True, running=True, checks=[check])
+
+
+def main() -> None:
+    order = json.loads(sys.stdin.readline())
+    folder = Path(order["folder"])
+    print("what libraries print", file=sys.stderr)
+    known = json.loads((folder / "hosts.json").read_text())
+    if order["inventory"].endswith("missing.py"):
+        say("refused", message="the inventory missing.py cannot be read")
+        return
+    if order["task"] == "describe":
+        for name, groups, zone in known:
+            say("described", host=name, groups=groups, zone=zone, known_as=f"{name}.example.net")
+        return
+    for host in order["hosts"]:
+        match order["task"]:
+            case "deploy":
+                deploy(folder, host)
+            case "gate":
+                gate(folder, host)
+            case "dry":
+                say("planned", host=host, operation="work", diff="+new" if order["diff"] else "")
+                say("ended", host=host, state="done")
+
+
+main()

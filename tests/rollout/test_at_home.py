@@ -1,0 +1,113 @@
+"""What home learns of a rollout, and what it is asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kit.homefile import Home, open_home
+from rollout.home import AtHome
+from rollout.journal import rollouts
+from tests.collector.support import RealHome, initialise, run, serving
+from tests.kit.test_homefile import written
+from tests.rollout.support import Bench
+from wire.rollout import RolloutRecord
+from wire.window import LeaseRequest, WindowList
+
+NAMES = [f"{host}.example.net" for host in ("web1", "web2", "web3")]
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RealHome, str]]:
+    """A home that is served, and a token for operators."""
+    folder = tmp_path_factory.mktemp("home") / "data"
+    initialise(folder, "127.0.0.1")
+    token = run("api-token", "create", "--data-dir", str(folder), "--role", "operator").stdout.strip()
+    with serving(folder) as home:
+        yield home, token
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real: tuple[RealHome, str]) -> Bench:
+    """Three hosts, whose names at home end in example.net, and a home file at its place."""
+    home, token = real
+    bench = Bench(tmp_path, monkeypatch, {"web": ["web1", "web2", "web3"]})
+    place = tmp_path / ".config" / "hostward"
+    place.mkdir(parents=True)
+    written(place, home.url, ca=str(home.folder / "ca.pem"), token=token)
+    return bench
+
+
+@pytest.fixture
+def asking(bench: Bench) -> Iterator[Home]:
+    """Home, as another program asks it."""
+    home = open_home(bench.folder / ".config" / "hostward" / "home.toml")
+    yield home
+    home.close()
+
+
+def test_home_knows_who_did_what_and_has_windows_for_just_the_hosts_of_a_wave(bench: Bench, asking: Home) -> None:
+    """By its own names; they are closed when the hosts are well, and also where they are not."""
+    (bench.folder / "bad-web2").touch()
+    (bench.folder / "reboots").touch()
+    said = bench.rollout("--samples", "1", "--every", "10ms", "--batch", "2", code=1).stdout
+    assert "home:" not in said
+    name = bench.shown()["id"]
+    record = asking.get(f"/api/v1/rollouts/{name}", RolloutRecord)
+    assert (record.state, record.message) == ("failed", "web2 failed, in batch 1")
+    states = {host: one.state for host, one in record.hosts.items()}
+    assert states == {NAMES[0]: "done", NAMES[1]: "failed", NAMES[2]: "done"}
+    assert (record.hosts[NAMES[0]].before, record.hosts[NAMES[0]].after) == ({"shop": "1"}, {"shop": "2"})
+    assert "@" in record.who
+    opened = [one for one in asking.get("/api/v1/windows?all=true", WindowList).windows if one.rollout == name]
+    assert sorted(one.hosts for one in opened) == [[NAMES[0]], NAMES[1:]]
+    assert all(one.closed is not None and name in one.reason for one in opened)
+    assert {one.id for one in opened} == {wave.window for wave in record.waves}
+    assert not (rollouts() / "leases.json").exists()
+    (bench.folder / "bad-web2").unlink()
+    bench.run("resume")
+    assert asking.get(f"/api/v1/rollouts/{name}", RolloutRecord).state == "done"
+    bench.rollout("--no-window", "--limit", "web1")
+    every = asking.get("/api/v1/windows?all=true", WindowList).windows
+    assert len([one for one in every if one.rollout == bench.shown()["id"]]) == 0
+
+
+def test_a_place_that_another_administrator_holds_is_waited_for(bench: Bench, asking: Home) -> None:
+    """Until it is given back, or over."""
+    (bench.folder / "reboots").touch()
+    asking.put("/api/v1/leases/reboot", LeaseRequest(holder="theirs/x", places=1, duration=3.0), dict[str, Any])
+    said = bench.rollout("--limit", "web1").stdout
+    assert "waits for leave to reboot" in said
+    assert bench.states() == {"web1": "done"}
+
+
+def test_a_host_that_home_sees_worse_closes_the_gate(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though its agent says on the host that all is well."""
+
+    def states(self: AtHome) -> dict[str, str]:
+        return dict.fromkeys(NAMES, "down" if bench.ran() else "ok")
+
+    monkeypatch.setattr(AtHome, "states", states)
+    said = bench.rollout("--samples", "1", "--every", "10ms", "--patience", "100ms", code=1).stdout
+    assert "web1: failed: after the deploy: home has it as down, and had it as ok before" in said
+    assert bench.ran() == ["web1"]
+
+
+def test_a_home_that_is_away_stops_a_rollout_only_where_it_is_required(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told once; nothing is begun on a host while a required home is away."""
+    bench = Bench(tmp_path, monkeypatch, {"web": ["web1", "web2"]})
+    file = written(tmp_path, "https://127.0.0.1:9")
+    file.write_text(file.read_text().replace('ca = "ca.pem"\n', ""))
+    said = bench.rollout("--home", "home.toml", "--home-required", code=3).stdout
+    assert "cannot be reached" in said
+    assert (bench.ran(), bench.shown()["state"]) == ([], "paused")
+    said = bench.rollout("--home", "home.toml").stdout
+    assert said.count("cannot be reached") == 1
+    assert bench.ran() == ["web1", "web2"]
+    assert len(json.loads(bench.run("list", "--json").stdout)) == 2

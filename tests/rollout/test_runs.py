@@ -1,0 +1,301 @@
+"""Whole rollouts: in waves, stopped by failures, killed, paused, aborted and resumed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from rollout.journal import rollouts
+from tests.rollout.support import Bench, ended, until
+
+WEB = ["web1", "web2", "web3", "web4"]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Four hosts of one group, and one of another."""
+    return Bench(tmp_path, monkeypatch, {"web": WEB, "db": ["db1"]}, {"web1": "a", "web2": "b"})
+
+
+def test_canaries_go_first_and_nobody_twice(bench: Bench) -> None:
+    """The plan is what happens; the second rollout is another one."""
+    planned = bench.run("deploy.py", "-i", "inventory.py", "--plan", "--json", "--batch", "3").stdout
+    waves = [wave["hosts"] for wave in json.loads(planned)["waves"]]
+    assert waves == [["web1"], ["web2", "web3", "web4"], ["db1"]]
+    shown = bench.run("deploy.py", "-i", "inventory.py", "--plan", "--batch", "3").stdout
+    assert "the group db is one host: all of it goes at once" in shown
+    assert bench.ran() == []
+    said = bench.rollout("--batch", "3").stdout
+    assert bench.ran() == [host for wave in waves for host in wave]
+    assert "5 done" in said
+    assert "shop 1 to 2" in said
+    assert bench.shown()["state"] == "done"
+    log = next(rollouts().glob("*/wave-1.log"))
+    assert log.read_text() == "what libraries print\n"
+    lines = bench.rollout("--limit", "db", "--json").stdout.splitlines()
+    kinds = [json.loads(line).get("type") for line in lines]
+    assert kinds[:4] == ["started", "wave_began", "host_began", "phase"]
+    assert kinds[-5:] == ["host_ended", "result", "wave_ended", "say", "ended"]
+    assert bench.ran()[5:] == ["db1"]
+    assert len(json.loads(bench.run("list", "--json").stdout)) == 2
+
+
+def test_a_failing_canary_stops_all_and_a_resume_reruns_only_what_failed(bench: Bench) -> None:
+    """Nobody else is touched; what is mended goes on from there. What hosts say steers no terminal."""
+    (bench.folder / "bad-web1").touch()
+    failed = bench.rollout(code=1)
+    assert "it is\N{REPLACEMENT CHARACTER}[2J broken (rolled back)" in failed.stdout
+    assert "\x1b" not in failed.stdout
+    assert "next: hostward-rollout resume" in failed.stdout
+    assert bench.ran() == ["web1"]
+    assert bench.states() == {"web1": "failed", **dict.fromkeys([*WEB[1:], "db1"], "waiting")}
+    (bench.folder / "bad-web1").unlink()
+    (bench.folder / "away-web3").touch()
+    bench.run("resume", code=1)
+    assert bench.states() == {
+        "web1": "done",
+        "web2": "done",
+        "web3": "unreachable",
+        "web4": "waiting",
+        "db1": "waiting",
+    }
+    (bench.folder / "away-web3").unlink()
+    bench.run("resume")
+    assert bench.ran() == ["web1", *WEB, "db1"]
+    assert "all hosts are done" in bench.run("resume").stdout
+
+
+def test_failures_that_are_allowed_let_the_others_go_on_and_are_told(bench: Bench) -> None:
+    """The exit code says that not all is done."""
+    (bench.folder / "bad-web2").touch()
+    said = bench.rollout("--max-failures", "20%", code=3)
+    assert bench.states() == {**dict.fromkeys([*WEB, "db1"], "done"), "web2": "failed"}
+    assert "1 failed" in said.stdout
+
+
+def test_a_wave_whose_process_dies_fails_with_all_that_was_not_done(bench: Bench) -> None:
+    """And is told with where to look."""
+    (bench.folder / "dies").touch()
+    said = bench.rollout("--canary", "0", "--batch", "2", code=1).stdout
+    assert "the process of the wave ended with 9; what it printed is in" in said
+    assert bench.states() == {
+        "web1": "failed",
+        "web2": "failed",
+        "web3": "waiting",
+        "web4": "waiting",
+        "db1": "waiting",
+    }
+
+
+def test_hosts_that_may_not_reboot_together_take_turns(bench: Bench) -> None:
+    """And what another run holds is waited for, or else nothing would be."""
+    (bench.folder / "reboots").touch()
+    said = bench.rollout("--canary", "0", "--batch", "3").stdout
+    assert said.count("waits for leave to reboot") == 5
+    assert set(bench.states().values()) == {"done"}
+    assert json.loads((rollouts() / "leases.json").read_text()) == {"reboot": {}}
+
+
+KILLS = range(1, 18)
+"""Every event of two waves with a gate, from the first to the last, and one that does not come."""
+
+
+def test_a_run_that_is_killed_at_any_event_resumes_where_it_was(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is done is not done again, what ran is, every gate is passed, and the journal is whole."""
+    killed = 0
+    for events in KILLS:
+        bench = Bench(tmp_path_factory.mktemp("killed"), monkeypatch, {"web": ["web1", "web2"]})
+        words = ["deploy.py", "-i", "inventory.py", "--yes", "--no-home", "--samples", "1", "--every", "10ms"]
+        code = ended(bench.begin(*words, kill_after=events))
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        killed += 1
+        before = bench.shown()
+        done = [name for name, host in before["hosts"].items() if host["state"] == "done"]
+        first = bench.ran()
+        if events == KILLS[0]:
+            assert before["state"] == "paused"
+        bench.run("resume")
+        again = bench.ran()[len(first) :]
+        assert not set(again) & set(done)
+        assert [*done, *again] == ["web1", "web2"]
+        after = bench.shown()
+        assert after["state"] == "done"
+        assert [wave["state"] for wave in after["waves"]] == ["done"] * len(after["waves"])
+        for host in after["hosts"].values():
+            assert (host["state"], host["before"], host["after"]) == ("done", {"shop": "1"}, {"shop": "2"})
+    else:
+        pytest.fail("there are more events than kills")
+    assert killed == len(KILLS) - 1
+
+
+def test_the_process_of_a_wave_ends_with_its_runner(bench: Bench) -> None:
+    """Nobody else may run it before; then it is resumed."""
+    (bench.folder / "slow").touch()
+    pid = bench.begin("deploy.py", "-i", "inventory.py", "--yes", "--no-home", "--samples", "0")
+    try:
+        until(lambda: bench.ran() == ["web1"], "the canary is at work")
+        assert "being run by another process" in bench.run("resume", code=11).stderr
+        assert engines(bench)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        ended(pid)
+    until(lambda: not engines(bench), "the process of the wave ended by itself")
+    assert (bench.shown()["state"], bench.states()["web1"]) == ("paused", "running")
+    (bench.folder / "slow").unlink()
+    bench.run("resume")
+    assert bench.ran() == ["web1", *WEB, "db1"]
+
+
+def test_one_interrupt_pauses_after_the_wave_and_two_stop_at_once(bench: Bench) -> None:
+    """A terminal that is closed counts as one, and a rollout that nobody reads goes on. All can be resumed."""
+    (bench.folder / "slow").touch()
+    output = bench.folder / "output"
+    words = ["deploy.py", "-i", "inventory.py", "--yes", "--no-home", "--samples", "0", "--json"]
+    pid = bench.begin(*words, output=output)
+    until(lambda: bench.ran() == ["web1"], "the canary is at work")
+    os.kill(pid, signal.SIGHUP)
+    until(lambda: "pausing after this wave" in output.read_text(), "it is told")
+    os.kill(pid, signal.SIGINT)
+    assert ended(pid) == 1
+    last = json.loads(output.read_text().splitlines()[-1])
+    assert (last["type"], last["state"]) == ("ended", "aborted")
+    assert bench.states()["web1"] == "failed"
+    assert "does not run" in bench.run("pause", code=2).stderr
+    pid = bench.begin("resume")
+    until(lambda: bench.ran() == ["web1", "web1"], "the canary is at work again")
+    assert "pauses after the wave" in bench.run("pause").stdout
+    assert "stops now" in bench.run("abort").stdout
+    assert ended(pid) == 1
+    (bench.folder / "slow").unlink()
+    (bench.folder / "reboots").touch()
+    leases = rollouts() / "leases.json"
+    leases.write_text(json.dumps({"reboot": {"other/run": time.time() + 60}}))
+    pid = bench.begin("resume")
+    until(lambda: len(bench.ran()) == 3, "the canary waits for leave")
+    bench.run("pause")
+    leases.write_text("{}")
+    assert ended(pid) == 3
+    assert (bench.shown()["state"], bench.states()["web1"], bench.states()["web2"]) == ("paused", "done", "waiting")
+    assert "aborted" in bench.run("abort").stdout
+    bench.run("resume")
+    assert set(bench.states().values()) == {"done"}
+
+
+def test_a_reader_that_had_enough_stops_no_rollout(bench: Bench) -> None:
+    """As `head` does; a rollout would otherwise be cut off in the middle of a wave."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    pid = bench.begin(
+        "deploy.py", "-i", "inventory.py", "--yes", "--no-home", "--samples", "0", output=Path(f"/dev/fd/{writing}")
+    )
+    os.close(writing)
+    assert ended(pid) == 0
+    assert set(bench.states().values()) == {"done"}
+
+
+def test_a_gate_stays_closed_for_an_agent_that_is_worse_than_before(bench: Bench) -> None:
+    """The canary's check turns critical while the deploy runs, and the next wave does not begin."""
+    (bench.folder / "worse-web1").touch()
+    words = ("--samples", "2", "--every", "10ms", "--patience", "300ms")
+    said = bench.rollout(*words, code=1).stdout
+    assert "after the deploy: shop is critical (m)" in said
+    assert bench.ran() == ["web1"]
+    assert bench.states() == {"web1": "failed", **dict.fromkeys([*WEB[1:], "db1"], "waiting")}
+    (bench.folder / "worse-web1").unlink()
+    bench.run("resume")
+    assert set(bench.states().values()) == {"done"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("none.py", "-i", "inventory.py"), "there is no deploy none.py"),
+        (("patsh", "-i", "inventory.py"), 'there is no deploy "patsh"; expected'),
+        (("deploy.py", "-i", "inventory.py", "--limit", "nobody"), 'is called "nobody"'),
+        (("deploy.py", "-i", "inventory.py", "--canary", "web9"), "the canary web9 is not among the chosen hosts"),
+        (("deploy.py", "-i", "inventory.py", "--canary", "1", "--canary", "web1"), "expected one number, or hosts"),
+        (("deploy.py", "-i", "inventory.py", "--batch", "x"), "a number of hosts such as 3"),
+        (("deploy.py", "-i", "inventory.py", "--data", "x"), "is not KEY=VALUE"),
+        (("deploy.py", "-i", "inventory.py", "--samples", "-1"), "--samples is -1; expected 0 or more"),
+        (("deploy.py", "-i", "inventory.py", "--reboots", "0"), "--reboots is 0; expected 1 or more"),
+        (("deploy.py", "-i", "inventory.py", "--home-required"), "--home-required needs a home"),
+        (("deploy.py", "-i", "inventory.py", "--home", "none.toml", "--yes"), "none.toml"),
+        (("deploy.py", "-i", "inventory.py"), "--yes says that it is"),
+        (("deploy.py", "-i", "missing.py"), "missing.py"),
+        (("deploy.py", "-i", "inventory.py", "--diff", "--yes"), "--diff goes with --dry"),
+        (("resume", "nothing"), 'there is no rollout "nothing"'),
+        (("deploy.py",), "--inventory"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_sentence_and_nothing_is_done(
+    bench: Bench, words: tuple[str, ...], said: str
+) -> None:
+    """With exit code 2."""
+    done = bench.run(*words, code=2)
+    assert said in done.stderr
+    assert bench.ran() == []
+    assert "no rollouts" in bench.run("list").stdout
+
+
+def test_dry_tells_what_would_change_and_changes_nothing(bench: Bench) -> None:
+    """For each host."""
+    said = bench.run("deploy.py", "-i", "inventory.py", "--dry", "--diff").stdout
+    assert said.count("work\n+new\n") == 5
+    assert bench.ran() == []
+
+
+def test_pyinfra_itself_runs_a_wave(tmp_path: Path) -> None:
+    """The same with the real process of a wave, and hosts that pyinfra simulates."""
+    own = {"fake_delay": 0, "fake_delay_jitter": 0}
+    (tmp_path / "inventory.py").write_text(f"hosts = [('@fake/a', {own!r}), ('@fake/b', {own!r})]\n")
+    (tmp_path / "deploy.py").write_text(
+        "from pyinfra.operations import server\nserver.shell(['true'], name='a shell', _sudo=True)\n"
+    )
+    program = "import sys; from rollout.cli import main; sys.exit(main())"
+    words = [
+        "deploy.py",
+        "-i",
+        "inventory.py",
+        "--yes",
+        "--no-home",
+        "--samples",
+        "0",
+        "--json",
+        "--limit",
+        "@fake/a",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        cwd=tmp_path,
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path), "HOME": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    [end] = [event for event in events if event.get("type") == "host_ended"]
+    assert (end["host"], end["state"], end["changed"]) == ("@fake/a", "done", 1)
+
+
+def engines(bench: Bench) -> list[str]:
+    """Processes of waves that work in the folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and (entry / "cwd").readlink() == bench.folder:
+                found += [entry.name] if b"standin.py" in (entry / "cmdline").read_bytes() else []
+    return found
