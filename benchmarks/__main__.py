@@ -6,7 +6,8 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import agent_rest, backup, history, ingest, logs, startup
+from benchmarks import agent_rest, backup, history, ingest, logs, startup, waves
+from benchmarks.backup import databases, home
 from benchmarks.logs import analyse
 from benchmarks.tables import Table, machine
 
@@ -16,8 +17,11 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Table]]] = {
     "history": history.run,
     "ingest": ingest.run,
     "backup": backup.run,
+    "backup-home": home.run,
+    "backup-databases": databases.run,
     "logs": logs.run,
     "logs-analyse": analyse.run,
+    "rollout": waves.run,
 }
 
 

@@ -97,9 +97,9 @@ def collector() -> Iterator[tuple[Path, Path]]:
 
 
 @contextmanager
-def serving(home: Path, folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def serving(home: Path, folder: Path, *options: object) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A collector's URL and process."""
-    command = BIN / "hostward-collector", "serve", "--data-dir", home, "--host", "127.0.0.1", "--port", 0
+    command = BIN / "hostward-collector", "serve", "--data-dir", home, "--host", "127.0.0.1", "--port", 0, *options
     with running(folder, *command) as process:
         deadline = time.monotonic() + START
         while time.monotonic() < deadline and process.poll() is None:

@@ -17,7 +17,7 @@ esac
 
 # A host that has the collector keeps it when its agent is installed anew: they are one environment.
 [ ! -e "$prefix/current/bin/hostward-collector" ] || part=collector
-agent="hostward-agent.service hostward-jobs.socket hostward-jobs@.service hostward-backup-watch@.service hostward-logs.service"
+agent=$(cat systemd/agent.units)
 case $part in
     agent) lock=agent commands="hostward" units=$agent ;;
     collector) lock=run commands="hostward hostward-collector" units="$agent hostward-collector.service" ;;
@@ -59,11 +59,7 @@ mv -T "$prefix/.current.new" "$prefix/current"
 rm -rf "$prefix/.$version.old"
 for command in $commands; do ln -sf "$prefix/current/bin/$command" "/usr/local/bin/$command"; done
 
-getent passwd hostward >/dev/null ||
-    useradd --system --user-group --home-dir /var/lib/hostward --no-create-home --shell /usr/sbin/nologin hostward
-install -d -m 755 /etc/hostward /etc/hostward/agent.d
-# As systemd would make it. It is there before the first start, so that what root puts there is the agent's.
-install -d -m 700 -o hostward -g hostward /var/lib/hostward
+. ./systemd/accounts.sh
 
 for unit in $units; do
     sed "s|/opt/hostward/|$prefix/|g" "systemd/$unit" >"/etc/systemd/system/.$unit.new"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # `make uninstall`: stops the services and removes what install.sh put on this host. What belongs to the administrator
-# stays: the configuration, the state folders, and the user that owns them.
+# stays: the configuration, the state folders, and the users.
 set -eu
 prefix=$1
 
@@ -33,4 +33,4 @@ for program in "$prefix"/*/bin/hostward; do
 done
 rmdir "$prefix" 2>/dev/null || true
 echo "hostward is uninstalled; these stay, as far as they are there: /etc/hostward, /var/lib/hostward," \
-    "/var/lib/hostward-logs, /var/lib/hostward-collector, the user hostward"
+    "/var/lib/hostward-logs, /var/lib/hostward-collector, the users hostward and hostward-scratch"

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import re
 import signal
 import tempfile
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.fleet.fixtures"]
+from collector import credentials
+
+pytest_plugins = ["tests.fleet.fixtures", "tests.order"]
 
 # CI machines are slow and shared: how long an example takes says nothing.
 settings.register_profile("hostward", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -21,8 +27,20 @@ settings.load_profile("hostward")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+COSTLY = credentials._hasher
+"""Of passwords, as home has it. In this process they are hashed in no time, unless a test sets this again."""
+credentials._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+NUMBERS = count()
+"""Of the folders of tests in this process."""
 KEPT = {"HOSTWARD_REQUIRE_ALL"}
 FORGOTTEN = ("HOSTWARD_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_", "NOTIFY_SOCKET", "WATCHDOG_")
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays until the end: no later search for garbage, nor a forked child of a test, need look
+    at a million objects."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +53,21 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     make = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
     for name in ("STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "XDG_STATE_HOME", "NO_COLOR", *make):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.setenv("HOME", str(_folder(tmp_path_factory, "home")))
     monkeypatch.setenv("TZ", "UTC")
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As pytest's own, kept as long as its are."""
+    return _folder(tmp_path_factory, re.sub(r"\W", "_", request.node.name)[:30])
+
+
+def _folder(factory: pytest.TempPathFactory, name: str) -> Path:
+    """A new folder. To number one, pytest lists those of all tests before: 5 ms each among thousands."""
+    folder = factory.getbasetemp() / f"{name}-{next(NUMBERS)}"
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -80,7 +80,8 @@ class Bench:
         return repository
 
     def do(self, tool: Tool, command: Command, *, memory: bool = False) -> Run:
-        os.sync()
+        if self.rounds:
+            os.sync()
         return measure(command, tool.variables(), self.place / "log", memory=memory)
 
     def rounds_of(self, row: Row, prepare: Callable[[Tool], Command]) -> Row:

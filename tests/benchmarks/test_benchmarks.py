@@ -18,7 +18,10 @@ import pytest
         ("ingest", ["p99"]),
         ("logs", ["hostward over logrotate", "logrotate over it"]),
         ("logs-analyse", ["goaccess over it"]),
+        ("rollout", ["over pyinfra"]),
         ("backup", ["restic over hostward", "hostward over restic", "corpus", "and watched"]),
+        ("backup-databases", ["MiB added", "wall s"]),
+        ("backup-home", ["slowest host over fastest"]),
     ],
 )
 def test_a_benchmark_prints_its_table(name: str, headings: list[str], repository: Path) -> None:

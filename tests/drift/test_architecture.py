@@ -21,7 +21,7 @@ def test_every_package_is_on_the_page(repository: Path) -> None:
     """A new folder of code is described before it lands."""
     packages = {
         str(file.parent.relative_to(repository))
-        for top in ("agent", "collector", "kit", "wire", "demo")
+        for top in ("agent", "backup", "collector", "kit", "wire", "demo")
         for file in (repository / top).rglob("__init__.py")
     }
     told = rows(repository)

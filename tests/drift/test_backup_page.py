@@ -15,8 +15,8 @@ from tests.require import require_program
 
 CODE = """
 import sys
-from agent.backup.format.keyfile import Cost
-from agent.backup.repository import keys
+from backup.format.keyfile import Cost
+from backup.repository import keys
 from agent.cli.main import main
 keys.calibrated_cost = lambda: Cost(1024, 8, 1)  # a password that is tried takes half a second otherwise
 sys.exit(main())
@@ -52,6 +52,7 @@ def host(tmp_path: Path, repository: Path) -> dict[str, str]:
         "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
         "PYTHONPATH": str(repository),
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "STATE_DIRECTORY": str(tmp_path / "state"),
     }
 
 
@@ -71,8 +72,9 @@ def test_the_page_on_backups_works_in_its_order(repository: Path, host: dict[str
     """Set up, used, kept, checked, restored by both, with changed passwords, and copied."""
     page = (repository / "docs" / "backup.md").read_text()
     blocks = shell_blocks(page)
-    (job,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    (tmp_path / "etc/hostward/agent.toml").write_text(PLACES.sub(lambda place: f"{tmp_path}{place[0]}", job))
+    tables = re.findall(r"^```toml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    jobs = "".join(table for table in tables if table.startswith(("[backups.shop]\nrepository", "[drills.shop]")))
+    (tmp_path / "etc/hostward/agent.toml").write_text(PLACES.sub(lambda place: f"{tmp_path}{place[0]}", jobs))
     host["HOSTWARD_CONFIG"] = str(tmp_path / "etc/hostward/agent.toml")
     (tmp_path / "bin/systemctl").symlink_to("/bin/true")  # tests/systemd has the units
     said = run("\n".join(blocks), host, tmp_path)

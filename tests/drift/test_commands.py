@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -10,15 +11,19 @@ import pytest
 from agent.cli import dispatch as agent
 from agent.cli.backup import dispatch as backup
 from agent.cli.logs import dispatch as logs
+from agent.config.load import load
 from collector.cli import dispatch as collector
+from rollout.cli import dispatch as rollout
 
 PROGRAMS = [
     ("agent.cli.main", "", agent.COMMANDS),
     ("agent.cli.main", "backup ", backup.COMMANDS),
     ("agent.cli.main", "logs ", logs.COMMANDS),
     ("collector.cli", "", collector.COMMANDS),
+    ("rollout.cli", "", rollout.COMMANDS),
 ]
 """Entry point, what stands before each of the names, and the commands."""
+CALLED = {"agent.cli.main": "hostward", "collector.cli": "hostward-collector", "rollout.cli": "hostward-rollout"}
 COMMANDS = [
     (program, before + name, place, summary)
     for program, before, commands in PROGRAMS
@@ -36,7 +41,7 @@ def test_a_command_explains_itself(
         import_module(program).main([*name.split(), "--help"])
     assert end.value.code == 0
     text = capsys.readouterr().out
-    called = f"{'hostward' if program.startswith('agent') else 'hostward-collector'} {name}"
+    called = f"{CALLED[program]} {name}"
     assert text.startswith(f"usage: {called}")
     assert summary[1:] in " ".join(text.split())
     assert "examples:" in text
@@ -54,7 +59,7 @@ def test_the_overview_names_every_command(program: str, before: str, capsys: pyt
             assert (f"{name} {summary}" in lines) == ((owner, group) == (program, before))
 
 
-@pytest.mark.parametrize("program", ["agent.cli.main", "collector.cli"])
+@pytest.mark.parametrize("program", list(CALLED))
 def test_a_mistyped_command_is_answered_with_the_nearest(program: str, capsys: pytest.CaptureFixture[str]) -> None:
     """And exit code 2."""
     name = next(c[1] for c in COMMANDS if c[0] == program and " " not in c[1] and len(c[1]) > 3)
@@ -67,3 +72,11 @@ def test_the_page_on_backups_has_every_command(repository: Path) -> None:
     page = (repository / "docs" / "backup.md").read_text()
     for name, (_, summary) in backup.COMMANDS.items():
         assert f"| `{name}` | {summary} |" in page
+
+
+def test_the_configuration_that_the_readme_shows_is_valid(repository: Path, tmp_path: Path) -> None:
+    """All of it at once."""
+    blocks = re.findall(r"^```toml\n(.*?)^```", (repository / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    assert len(blocks) > 1
+    (tmp_path / "agent.toml").write_text("\n".join(blocks))
+    load(tmp_path / "agent.toml")

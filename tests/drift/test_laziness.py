@@ -32,7 +32,7 @@ def loaded(*words: object) -> set[str]:
     return set(modules)
 
 
-@pytest.mark.parametrize("module", ["agent.cli.main", "collector.cli"])
+@pytest.mark.parametrize("module", ["agent.cli.main", "collector.cli", "rollout.cli"])
 def test_the_version_takes_nothing_but_the_interpreter(module: str) -> None:
     """No third-party package, and none of the standard library's larger parts."""
     modules = loaded(module, "--version")
@@ -40,10 +40,17 @@ def test_the_version_takes_nothing_but_the_interpreter(module: str) -> None:
     assert not modules & (SENDING | HOME | ANY)
 
 
-@pytest.mark.parametrize("module", ["agent.cli.main", "collector.cli"])
+@pytest.mark.parametrize("module", ["agent.cli.main", "collector.cli", "rollout.cli"])
 def test_the_overview_of_commands_loads_no_command(module: str) -> None:
     """Nothing third-party."""
     assert not loaded(module, "--help") & (SENDING | HOME | {"msgspec", "psutil", "watchdog", "asyncio"})
+
+
+def test_waves_are_run_without_what_only_their_processes_need() -> None:
+    """The runner stays plain Python: what patches the standard library, and what speaks ssh, is in the others."""
+    modules = loaded("rollout.cli", "run", "--help")
+    assert "requests" in modules
+    assert not modules & (HOME | {"pyinfra", "pyinfra_cli", "gevent", "paramiko", "deploys", "asyncio", "sqlite3"})
 
 
 def test_the_overview_of_backups_loads_none_of_them() -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.backup.format.keyfile import Cost
 from agent.cli.main import main
 from agent.config.log_rules import load_log_rules
 from agent.config.logs import CLASSES
+from backup.format.keyfile import Cost
 from tests.require import require_program
 
 PLACES = re.compile(r"(?<![\w.])/(?:srv/|etc/|var/log)")
@@ -70,7 +70,7 @@ def test_its_commands_run(
     tables = [block.replace("nginx.service", "no.service") for block in blocks(page, "toml")]
     rules = PLACES.sub(lambda place: f"{tmp_path}{place[0]}", "\n".join(tables))
     (tmp_path / "etc/hostward/agent.toml").write_text(rules)
-    monkeypatch.setattr("agent.backup.repository.keys.calibrated_cost", lambda: Cost(1024, 8, 1))
+    monkeypatch.setattr("backup.repository.keys.calibrated_cost", lambda: Cost(1024, 8, 1))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HOSTWARD_CONFIG", str(tmp_path / "etc/hostward/agent.toml"))
     # The repository is made in the second of the sections.

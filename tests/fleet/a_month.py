@@ -321,7 +321,7 @@ def live(orders: Orders) -> Diary:
     for number in range(orders["nights"]):
         diary["marks"].append(time.time())
         writers.day(number, orders["lines"])
-        time.sleep(0.01)  # the kernel's clock for files goes in steps of 4 ms
+        time.sleep(0.05)  # the kernel's clock for files goes in steps, and the host's may be set back a little
         diary["marks"].append(time.time())
         day = date.fromisoformat(orders["first"]) + timedelta(number)
         if orders["busy"]:

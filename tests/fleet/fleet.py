@@ -34,6 +34,11 @@ class Fleet:
     _taken: set[int] = field(default_factory=set)
 
     @property
+    def blank(self) -> list[Path]:
+        """What hosts are made from that have Debian, Python and sshd, and nothing of ours."""
+        return self.layers[:1]
+
+    @property
     def bridge(self) -> str:
         """The bridge's name among the network's devices."""
         return f"hwfleet{self.number}"

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from agent.state import State
-from tests.collector.support import RealHome, run, serving
+from tests.collector.support import RealHome, enrolment_token, initialise, run, serving
 from tests.faults.books import committed, lost, stored, undelivered, witness_agent, witness_home
 from tests.fleet.fleet import Fleet
 from tests.fleet.host import Host
@@ -52,25 +52,26 @@ class BridgeHome:
         self.folder = folder / "home"
         self._address = fleet.address
         self._port = "0"
-        done = run("init", "--name", fleet.address, "--data-dir", str(self.folder))
-        assert done.returncode == 0, done.stderr
+        self.options: tuple[str, ...] = ()
+        """More words for `serve`."""
+        initialise(self.folder, fleet.address)
         witness_home(self.folder)
 
     @contextmanager
     def serving(self) -> Iterator[RealHome]:
         """Be there, at the same port each time, until the block ends."""
-        with serving(self.folder, "--host", self._address, "--port", self._port) as served:
+        with serving(self.folder, "--host", self._address, "--port", self._port, *self.options) as served:
             self._port = str(urlsplit(served.url).port)
             yield served
 
 
 def enroll(host: Host, home: RealHome, configuration: str = OFTEN) -> None:
-    """As an administrator does, with the commands of README.md; the agent is configured and not started.
+    """As an administrator does, with the commands of README.md on the host; the agent is configured and not started.
 
     From before its first start on, the host's database remembers what is committed.
     """
     host.write("/etc/hostward/agent.toml", configuration)
-    host.write("token", home.made("token", "create"), 0o600)
+    host.write("token", enrolment_token(home.folder), 0o600)
     host.write("ca.pem", (home.folder / "ca.pem").read_text())
     host.run(["hostward", "enroll", "--collector", home.url, "--token-file", "token", "--ca", "ca.pem"])
     State.open(state(host)).close()
@@ -90,8 +91,13 @@ def state(host: Host) -> Path:
 
 def at_home(home: RealHome, host: Host) -> dict[str, Any]:
     """What home says of a host."""
+    return asked(home, f"/api/v1/hosts/{host.name}")
+
+
+def asked(home: RealHome, path: str) -> dict[str, Any]:
+    """What home's API answers."""
     with home.client() as client:
-        answer = client.get(f"/api/v1/hosts/{host.name}", headers={"Authorization": f"Bearer {_token(home.folder)}"})
+        answer = client.get(path, headers={"Authorization": f"Bearer {_token(home.folder)}"})
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found

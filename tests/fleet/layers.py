@@ -42,8 +42,10 @@ PACKAGES = (
     "systemd",
     "systemd-sysv",
 )
+SERVERS = ("btrfs-progs", "libfaketime", "logrotate", "nginx", "postgresql", "rsyslog", "tzdata")
+"""What hosts have that do something: the same for all tests, so that it is installed once."""
 UNITS = ("systemd-networkd.service", "ssh.service")
-ROOMS = ("agent", "collector", "kit", "wire")
+ROOMS = ("agent", "backup", "collector", "kit", "wire")
 INSTALLED_BY = ("kit/version.py", "requirements", "systemd/install.sh")
 """Beside pyproject.toml, what decides how an installation looks; a change of these installs anew."""
 SOURCE = (*ROOMS, "requirements", "systemd", "pyproject.toml", "README.md")

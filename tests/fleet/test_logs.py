@@ -27,6 +27,17 @@ name = "elsewhere"
 paths = ["/srv/elsewhere.log"]
 size = "64KiB"
 """
+ARCHIVE = """
+[[logs]]
+name = "kept"
+paths = ["/srv/kept/a.log"]
+count = 0
+archive = "archive"
+[backups.archive]
+repository = "/srv/archive"
+password_file = "/etc/hostward/password"
+paths = ["/etc/hostname"]
+"""
 SHOP = """\
 [Service]
 ExecStart=/bin/sh -c 'while :; do echo the shop is open; sleep 0.1; done'
@@ -43,7 +54,7 @@ def told(host: Host) -> Status:
 
 def test_logs_are_rotated_by_the_unit(host: Host, repository: Path) -> None:
     """By size, with the rights and the programs that this takes; elsewhere it may not write, and says so, which the
-    agent tells. The journal's part is known by unit."""
+    agent tells. Where it may, it archives, too. The journal's part is known by unit."""
     host.run("systemctl start hostward-logs")
     assert host.run("systemctl is-active hostward-logs", check=False).stdout == "inactive\n", "there is no rule"
     host.write("/etc/hostward/agent.toml", CONFIGURATION)
@@ -67,8 +78,14 @@ def test_logs_are_rotated_by_the_unit(host: Host, repository: Path) -> None:
     host.run("systemctl start hostward-agent", timeout=120)
     until(lambda: check(host).startswith("elsewhere: "), "the agent tells of it")
     host.write("/etc/systemd/system/hostward-logs.service.d/srv.conf", "[Service]\nReadWritePaths=/srv\n")
+    host.write("/etc/hostward/agent.toml", CONFIGURATION + ARCHIVE)
+    host.write("/etc/hostward/password", "secret\n", 0o600)
+    host.run("hostward backup init --job archive", timeout=120)
+    host.run("mkdir /srv/kept && touch /srv/kept/a.log && echo old > /srv/kept/a.log-20260101-000000.zst")
     host.run("systemctl daemon-reload && systemctl restart hostward-logs")
     until(lambda: told(host).rules["elsewhere"].rotations == 1, "now it may write there")
+    until(lambda: host.run("ls /srv/kept").stdout == "a.log\n", "the old log went into the archive")
+    assert len(host.run("ls /srv/archive/snapshots").stdout.split()) == 1
     for command in usage:
         shown = host.run(command.partition(" | ")[0]).stdout
     found = json.loads(shown)

@@ -24,7 +24,6 @@ from tests.fleet.host import Host
 from tests.peers import logrotate
 from tests.require import require
 
-PACKAGES = ("libfaketime", "logrotate", "nginx", "postgresql", "rsyslog", "tzdata")
 DRIVER = Path(__file__).with_name("a_month.py")
 SOURCE = "/usr/src/hostward"
 LINES = 20
@@ -50,7 +49,7 @@ def page(repository: Path) -> Page:
 @contextmanager
 def writing(fleet: Fleet, repository: Path, count: int) -> Iterator[list[Host]]:
     """Hosts that write logs as Debian's packages have it, and have a checkout's units."""
-    with fleet.hosts(count, layers.layers(repository, PACKAGES)) as made:
+    with fleet.hosts(count, layers.layers(repository, layers.SERVERS)) as made:
         for host in made:
             shutil.copytree(repository / "systemd", host.root / SOURCE.lstrip("/") / "systemd")
         yield made

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.fleet import layers
+from tests.fleet.command import command
+from tests.fleet.fleet import Fleet
 from tests.fleet.host import Host
 
 PYTHON = "/opt/hostward/current/bin/python"
@@ -48,10 +55,10 @@ def configure(host: Host, text: str) -> None:
     host.write("/etc/hostward/agent.toml", text)
 
 
-def ask(host: Host, name: str) -> dict[str, Any]:
+def ask(host: Host, name: str, kind: str = "job") -> dict[str, Any]:
     """What root's half replies to root."""
     host.write("/srv/ask.py", ASK)
-    reply: dict[str, Any] = json.loads(host.run([PYTHON, "/srv/ask.py", f"job {name}"], timeout=120).stdout)
+    reply: dict[str, Any] = json.loads(host.run([PYTHON, "/srv/ask.py", f"{kind} {name}"], timeout=120).stdout)
     return reply
 
 
@@ -241,3 +248,138 @@ def test_a_secret_of_the_credentials_is_read_by_a_check(host: Host) -> None:
     assert done.stdout == "hunter2\n"
     done = host.run(f'{base} {PYTHON} -c "{code}"', check=False)
     assert "LoadCredential=pg:FILE" in done.stderr
+
+
+BACKUPS = """
+[backups.it]
+repository = "/srv/backup"
+init = true
+password_file = "credential:backup"
+paths = ["/srv/files", "/usr/lib/modules"]
+daily = "02:00"
+verify = true
+keep = { last = 2 }
+before = [{ command = ["sh", "-c", "touch /srv/files/x /var/lib/hostward/x"], on_failure = "ignore" }]
+privileged = { capabilities = ["CAP_DAC_READ_SEARCH"], writable = ["/srv/backup"] }
+
+[backups.mail]
+repository = "/srv/backup"
+password_file = "credential:backup"
+paths = ["/srv/mail"]
+snapshot = "btrfs"
+every = "20s"
+privileged = {}
+
+[backups.dumps]
+repository = "/srv/backup"
+password_file = "credential:backup"
+every = "20s"
+privileged = { capabilities = ["CAP_SETUID", "CAP_SETGID"], writable = ["/srv/backup"] }
+[backups.dumps.postgresql]
+run_as = "postgres"
+
+[backups.base]
+repository = "/srv/backup"
+password_file = "credential:backup"
+every = "20s"
+[backups.base.privileged]
+capabilities = ["CAP_DAC_OVERRIDE", "CAP_CHOWN", "CAP_SETUID", "CAP_SETGID"]
+writable = ["/srv/backup", "/var/lib/postgresql/hostward-base"]
+[backups.base.postgresql_base]
+scratch = "/var/lib/postgresql/hostward-base"
+checkpoint = "fast"
+run_as = "postgres"
+
+[backups.wal]
+repository = "/srv/backup"
+password_file = "credential:backup"
+every = "20s"
+privileged = { capabilities = ["CAP_DAC_OVERRIDE"], writable = ["/srv/backup", "/var/spool/hostward/shop"] }
+[backups.wal.postgresql_wal]
+spool = "/var/spool/hostward/shop"
+"""
+ARCHIVING = """
+wal_level = replica
+archive_mode = on
+archive_command = 'hostward backup wal archive /var/spool/hostward/shop %p %f'
+"""
+
+
+@pytest.fixture
+def server(fleet: Fleet, repository: Path) -> Iterator[Host]:
+    """A host with a PostgreSQL that archives, and mail on a btrfs."""
+    with ExitStack() as stack:
+        [host] = stack.enter_context(fleet.hosts(1, layers.layers(repository, layers.SERVERS)))
+        host.run(
+            "install -d -o postgres -g postgres -m 700 /var/spool/hostward/shop /var/lib/postgresql/hostward-base"
+        )
+        host.write("/etc/postgresql/15/main/conf.d/archiving.conf", ARCHIVING)
+        host.run("systemctl restart postgresql", timeout=120)
+        image = host.folder / "btrfs"
+        with open(image, "wb") as file:
+            os.truncate(file.fileno(), 128 * 2**20)
+        command("mkfs.btrfs", "-q", str(image))
+        device = command("losetup", "--find", "--show", str(image)).strip()
+        stack.callback(command, "losetup", "--detach", device)  # which happens once it is mounted no more
+        number = os.minor(Path(device).stat().st_rdev)
+        host.run(f"mknod {device} b 7 {number} && mkdir /srv/mail && mount {device} /srv/mail")
+        yield host
+
+
+def statuses(host: Host) -> dict[str, Any]:
+    """The last run of each job."""
+    jobs = json.loads(host.run("hostward backup status --json").stdout)["jobs"]
+    return {job["name"]: job["last_run"] for job in jobs if job["last_run"] is not None}
+
+
+def test_backups_have_what_they_need_and_no_more(server: Host) -> None:
+    """With a password that only its own unit is given, and a cache and a place for what it must know of its own. One
+    reads everything and writes to its repository alone. By the timetable others read a snapshot of a file system,
+    dump PostgreSQL as its own user, and archive it."""
+    host = server
+    configure(host, BACKUPS)
+    host.write("/etc/hostward/backup.password", "a secret", 0o600)
+    host.write(
+        "/etc/systemd/system/hostward-jobs@.service.d/credentials.conf",
+        "[Service]\nLoadCredential=backup:/etc/hostward/backup.password\n",
+    )
+    host.run("mkdir -p /srv/backup /srv/files /usr/lib/modules && touch /usr/lib/modules/module")
+    host.run("echo hidden >/srv/files/one && chmod 600 /srv/files/one && echo dear >/srv/mail/letter")
+    host.run("chown -R nobody /srv/files && chmod 700 /srv/files")
+    host.run("systemctl daemon-reload && systemctl enable --now hostward-jobs.socket")
+    for _ in range(2):
+        reply = ask(host, "it", "backup")
+        run = json.loads(base64.b64decode(reply["output"]))
+        assert (reply["outcome"], run["outcome"], run["message"]) == ("done", "done", ""), (reply, run)
+        assert (run["files"], run["verified"]) == (2, True)
+    assert host.run("ls /srv/backup/snapshots | wc -l").stdout == "2\n"
+    assert host.run("ls /srv/files").stdout == "one\n"
+    assert host.run("stat -c %a /var/cache/hostward-backup/it").stdout == "700\n"
+
+    host.run("cd / && runuser -u postgres -- psql -qc 'CREATE TABLE shop ()' -c 'SELECT pg_switch_wal()'")
+    host.run("systemctl start hostward-agent")
+    others = {"mail", "dumps", "base", "wal"}
+    runs: dict[str, Any] = {}
+
+    def all_ran() -> bool:
+        runs.update(statuses(host))
+        return others <= runs.keys()
+
+    until(all_ran, "a run of each", 300)
+    assert {name: (run["outcome"], run["message"]) for name, run in runs.items()} == dict.fromkeys(
+        others, ("done", "")
+    )
+    assert runs["mail"]["files"] == 1
+    words = "--repo /srv/backup --password-file /etc/hostward/backup.password"
+    standing: list[dict[str, Any]] = []
+
+    def is_archived() -> bool:
+        standing[:] = json.loads(host.run(f"hostward backup wal status --json {words}", check=False).stdout)
+        return bool(standing and standing[0]["last_saved"])
+
+    until(is_archived, "WAL in the repository", 300)
+    host.run("systemctl stop hostward-agent")
+    assert standing[0]["windows"][-1]["gap"] is None
+    listed = host.run(f"hostward backup ls --path /postgresql latest {words}").stdout
+    assert "/postgresql/postgres.dump" in listed and "/postgresql/globals.sql" in listed
+    assert "a secret" not in host.run("journalctl -b --no-pager", timeout=60).stdout

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.backup.watch.place import folder_of
+from agent.backups.watch.place import folder_of
 from agent.daemon.loop import JOBS_GRACE, LAST_DELIVERY
 from agent.logs.rules import place
 from agent.logs.watch.server import GOODBYE
