@@ -35,6 +35,7 @@ from collector.store import accounts, enrolment
 from collector.store.accounts import Role
 from collector.store.database import Database, open_database
 from collector.store.tables import metadata
+from tests.zones import take_zone
 from wire.codec import encode
 from wire.report import CheckState, Enrolment, Reading, Report
 from wire.signature import PrivateKey, generate_key, public_text, sign
@@ -269,7 +270,7 @@ def run(*arguments: str, input: str | None = None) -> subprocess.CompletedProces
             [*COMMAND, *arguments], input=input, capture_output=True, text=True, timeout=60, check=False
         )
     out, err = io.StringIO(), io.StringIO()
-    time.tzset()
+    take_zone()
     with patch("sys.stdin", io.StringIO(input or "")), redirect_stdout(out), redirect_stderr(err):
         try:
             code = main(arguments)

@@ -78,7 +78,6 @@ def test_a_destroyed_host_is_built_again_and_serves_the_same_data(
                 "repository": "/srv/backup",
                 "password": {"file": str(secret)},
                 "packages": str(tmp_path / "packages.json"),
-                "free_name": [*collector, "host", "revoke", "host1", "--data-dir", str(at_home.folder)],
                 "files": {"files": ["/srv/shop", "/etc/shop.ini"]},
                 "databases": ["orders"],
                 "services": ["postgresql.service", "shop.service"],
@@ -87,6 +86,8 @@ def test_a_destroyed_host_is_built_again_and_serves_the_same_data(
             },
         }
         with fleet.hosts(1, layers.layers(repository, layers.SERVERS)) as [lost]:
+            free = [*collector, "host", "revoke", lost.name, "--data-dir", str(at_home.folder)]
+            data["recover"] |= {"name": lost.name, "free_name": free}
             serve(lost, packages, home, tmp_path)
             before = lost.run(ASKS).stdout
             orders = postgresql(lost, COUNTS, database="orders")
@@ -107,14 +108,14 @@ def test_a_destroyed_host_is_built_again_and_serves_the_same_data(
             assert blank.run(ASKS).stdout == before
             assert postgresql(blank, COUNTS, database="orders") == orders
             assert blank.run("dpkg-query -W -f '${Version}' shop").stdout == "1.0"
-            assert '"recovered":"host1"' in done
+            assert f'"recovered":"{lost.name}"' in done
             assert '"seconds":' in done
             assert blank.run("ls /var/lib/hostward-deploys/recover").stdout.split() == [
                 "packages.json",
                 "progress.json",
             ]
             assert changes(deploy(hosts, "recover")) == 0
-            assert [row["name"] for row in asked(home, "/api/v1/hosts")["hosts"]] == [blank.name]
+            assert [row["name"] for row in asked(home, "/api/v1/hosts")["hosts"]] == [lost.name]
 
 
 def serve(host: Host, packages: Repository, home: RealHome, folder: Path) -> None:

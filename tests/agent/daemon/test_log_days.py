@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import selectors
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from agent.jobs.supervisor import Jobs
 from agent.state import State
 from tests.agent.daemon.daemons import wait_for
 from tests.wire.reports import LOGS
+from tests.zones import zone
 from wire.report import LogSummary
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
@@ -26,16 +26,13 @@ ROW = msgspec.json.encode(LOGS.logs[0]).decode()
 
 
 @pytest.fixture
-def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def berlin() -> Iterator[None]:
     """A zone with summer time."""
-    monkeypatch.setenv("TZ", "Europe/Berlin")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+    with zone("Europe/Berlin"):
+        yield
 
 
-@pytest.mark.usefixtures("zone")
+@pytest.mark.usefixtures("berlin")
 @pytest.mark.parametrize(
     ("now", "name", "hours"),
     [

@@ -18,6 +18,7 @@ from backup.stores.local import LocalStore
 from tests.backup.restore.making import CHEAP, PASSWORD, fill, listing, opened, restore, run_restic
 from tests.peers import newest_restic, restic_of_debian
 from tests.require import require_root
+from tests.zones import zone
 
 ZONE = "America/St_Johns"
 
@@ -93,13 +94,9 @@ def test_trees_have_the_same_bytes(saved: Saved) -> None:
         assert len(encode_tree(map(encode_node, nodes))) <= len(data)
 
 
-def test_the_same_nodes_are_made_of_the_same_files(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_nodes_are_made_of_the_same_files(saved: Saved) -> None:
     """What is read from the file system is, but for content, what restic read."""
-    monkeypatch.setenv("TZ", ZONE)
-    import time
-
-    time.tzset()
-    try:
+    with zone(ZONE):
         repository, tree = opened(saved.place)
         warnings: list[str] = []
         for theirs in repository.load_tree(tree):
@@ -109,9 +106,6 @@ def test_the_same_nodes_are_made_of_the_same_files(saved: Saved, monkeypatch: py
             if theirs.name != b"link to bad bytes" or saved.program != restic_of_debian():
                 assert encode_node(ours) == encode_node(theirs)
         assert warnings == []
-    finally:
-        monkeypatch.undo()
-        time.tzset()
 
 
 def test_a_subfolder_is_restored_without_what_is_above_it(saved: Saved, tmp_path: Path) -> None:

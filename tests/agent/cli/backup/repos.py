@@ -6,7 +6,6 @@ import io
 import json
 import os
 import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from backup.format.keyfile import Cost
 from backup.repository.repository import Repository
 from backup.stores.local import LocalStore
 from tests.agent.daemon.daemons import HOSTWARD
+from tests.zones import take_zone
 
 PASSWORD = "correct horse battery"
 CHEAP = Cost(1024, 8, 1)
@@ -116,7 +116,7 @@ def zone_after() -> Iterator[None]:
     try:
         yield
     finally:
-        time.tzset()
+        take_zone()
 
 
 def call(
@@ -137,7 +137,7 @@ def call(
         redirect_stdout(out),
         redirect_stderr(err),
     ):
-        time.tzset()
+        take_zone()
         try:
             code = main(words)
         except SystemExit as end:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,6 +22,7 @@ from agent.logs.rotate.say import Voice
 from agent.logs.rules.importing import Accounts, import_sections
 from agent.logs.rules.judge import Log, judge
 from kit.units import Size
+from tests.zones import zone
 
 DAY = 86400
 ACCOUNTS = Accounts(lambda number: f"u{number}", lambda number: f"g{number}")
@@ -131,13 +131,10 @@ def imported(tmp_path: Path) -> Import:
 
 
 @pytest.fixture(autouse=True)
-def _zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _berlin() -> Iterator[None]:
     """A zone that changes to summer time and back: logrotate's days are those of the host."""
-    monkeypatch.setenv("TZ", "Europe/Berlin")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+    with zone("Europe/Berlin"):
+        yield
 
 
 EXAMPLES = int(os.environ.get("HOSTWARD_EXAMPLES", "8"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -15,6 +14,7 @@ from agent.config.logs import LogOptions
 from agent.logs.rules.judge import FUTURE, LOW_DISK_PAUSE, Log, judge, next_turn
 from agent.timetable import last_due
 from kit.units import Duration, Size
+from tests.zones import zone
 
 NOON = datetime.fromisoformat("2026-11-18T12:00:00+00:00").timestamp()
 """A Wednesday."""
@@ -27,13 +27,10 @@ def rule(**options: Any) -> LogOptions:
 
 
 @pytest.fixture(autouse=True)
-def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _in_utc() -> Iterator[None]:
     """Reasons tell times by the host's clock."""
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+    with zone("UTC"):
+        yield
 
 
 @pytest.mark.parametrize(
