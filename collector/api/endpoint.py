@@ -143,7 +143,7 @@ async def read_json(request: Request, limit: int, type: type[T]) -> T:
 def _whole(value: Any) -> Any:
     """The same with 3 for 3.0: to JSON Schema both are integers."""
     match value:
-        case float() if value.is_integer() and abs(value) < 1 << 53:
+        case float() if value.is_integer() and abs(value) <= 1 << 53:
             return int(value)
         case dict():
             return {key: _whole(inner) for key, inner in value.items()}

@@ -41,6 +41,8 @@ ZONE = "Europe/Berlin"
 """Where a night in March is an hour shorter."""
 PATIENCE = 60.0
 """Seconds for each thing that is waited for."""
+STEP = 0.05
+"""Seconds: the kernel's clock for files goes in steps, behind the host's, which may be set back a little."""
 FACILITIES = {"user": 1, "mail": 2, "daemon": 3, "auth": 4, "cron": 9}
 """Of syslog, RFC 5424; all but the daemons' have files of their own beside /var/log/syslog."""
 PLACES = {
@@ -320,9 +322,11 @@ def live(orders: Orders) -> Diary:
     writers = Writers(diary["counts"])
     for number in range(orders["nights"]):
         diary["marks"].append(time.time())
+        time.sleep(STEP)
         writers.day(number, orders["lines"])
-        time.sleep(0.05)  # the kernel's clock for files goes in steps, and the host's may be set back a little
+        time.sleep(STEP)
         diary["marks"].append(time.time())
+        time.sleep(STEP)
         day = date.fromisoformat(orders["first"]) + timedelta(number)
         if orders["busy"]:
             with writers.busy():

@@ -31,6 +31,6 @@ def test_a_continuous_archive_comes_back_to_its_end_in_a_server_of_its_own(tmp_p
         told = json.loads(found.hostward("drill", "moment", "--json", "--state-dir", found.own / "state"))
         assert (told["outcome"], told["assertion"], told["differing"]) == ("done", "held", 0)
         assert told["files"] > 100
-        assert told["recovery_point"] < told["started"] - told["snapshot_time"] - 1
+        assert told["recovery_point"] < told["started"] - told["snapshot_time"]  # of WAL, in whole seconds
         assert list(place.iterdir()) == []
         assert found.server.sql("SELECT count(*) FROM sold") == [(101,)]
