@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import Literal
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
@@ -22,10 +23,10 @@ SHOWN = 100
 """Rollouts on the page."""
 NAMED = 5
 """Packages of a host that are named; the others are counted."""
-COLOURS: Mapping[str, HostState] = {
+COLOURS: Mapping[str, HostState | Literal["running"]] = {
     "done": "ok",
-    "gate": "pending",
-    "running": "pending",
+    "gate": "running",
+    "running": "running",
     "waiting": "pending",
     "skipped": "pending",
     "paused": "warning",

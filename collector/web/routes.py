@@ -22,19 +22,17 @@ from collector.auth import COOKIE, may
 from collector.rules.state import SEVERITY
 from collector.services import Services, services
 from collector.store.accounts import SESSION_LIFETIME, Role, User
-from collector.web import backups, browse, charts, listing, rollouts
+from collector.web import backups, browse, charts, listing, rollouts, updates
 from collector.web.format import amount, took
 from collector.web.forms import read_form
 from collector.web.location import local_path, path_of
 from collector.web.pages import HEADERS, STATIC, page
 from collector.web.static_files import PREFIX
-from collector.web.timeline import timeline
+from collector.web.timeline import ahead_of, timeline
 
 Handler = Callable[[Request], Awaitable[Response]]
 MAX_POINTS = 50_000
 """Of all charts of a host together; where there would be more, the steps are wider."""
-SKEWED = 2.0
-"""Seconds by which a host's clock is off before it is worth saying."""
 FACTS = ("os", "kernel", "architecture", "cpus", "cpu_model", "memory", "virtualization")
 """Those that are shown first, in this order."""
 
@@ -128,6 +126,7 @@ async def host(request: Request) -> Response:
     if kept is None:  # revoked in between
         raise HTTPException(404)
     fragment = "HX-Request" in request.headers
+    ahead = ahead_of(detail.clock_offset)
     return page(
         "_host_fragments.html" if fragment else "host.html",
         user=request.state.user.name,
@@ -135,9 +134,11 @@ async def host(request: Request) -> Response:
         fragment=fragment,
         detail=detail,
         backups=kept,
-        ahead=_ahead(detail),
+        waiting=await updates.of_host(request, detail.host.id),
+        updates_shown=updates.SHOWN,
+        ahead=ahead,
         checks=sorted(detail.checks, key=lambda check: (-SEVERITY[check.state], check.name)),
-        timeline=timeline(detail.changes, detail.events, _ahead(detail)),
+        timeline=timeline(detail.changes, detail.events, ahead),
         facts=_facts(detail),
         gaps=[
             amount(count, kind.replace("_", " ").removesuffix("s")) for kind, count in detail.gaps.items() if count
@@ -181,6 +182,7 @@ PAGES: tuple[Page, ...] = (
     Page("GET", "/", "viewer", fleet),
     Page("GET", "/hosts/{host}", "viewer", host),
     Page("GET", "/hosts/{host}/charts", "viewer", host_charts),
+    Page("GET", "/hosts/{host}/updates", "viewer", updates.updates),
     Page("GET", "/hosts/{host}/backups", "viewer", backups.host_backups),
     Page("POST", "/hosts/{host}/backups/forget", "operator", backups.forget),
     Page("GET", "/hosts/{host}/backups/snapshots", "operator", browse.snapshots),
@@ -247,17 +249,12 @@ def _number(text: str | None) -> float | None:
     return number if abs(number) < 1e12 else None
 
 
-def _ahead(detail: HostDetail) -> float:
-    """Seconds to take from the host's times. A small offset is mostly the way that reports travel: it is none."""
-    return detail.clock_offset if abs(detail.clock_offset) >= SKEWED else 0.0
-
-
 def _facts(detail: HostDetail) -> list[tuple[str, str]]:
     facts = detail.host.facts
     known = [(name, facts[name]) for name in FACTS if name in facts]
     rest = sorted((name, value) for name, value in facts.items() if name not in FACTS and name != "agent")
     shown = [(name.replace("_", " "), value) for name, value in (*known, *rest)]
     shown += [("agent", detail.host.agent), ("reports every", f"{detail.host.interval:g} s"), ("id", detail.host.id)]
-    if ahead := _ahead(detail):
+    if ahead := ahead_of(detail.clock_offset):
         shown.append(("clock", f"{took(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} home's"))
     return [(name, value) for name, value in shown if value]

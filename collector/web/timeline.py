@@ -12,6 +12,8 @@ LENGTH = 60
 """Entries shown."""
 SAME = 30.0
 """Seconds within which an event and a change that say the same are one."""
+SKEWED = 2.0
+"""Seconds by which a host's clock is off before it is worth saying."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,11 @@ class Entry:
     change: str
     """`ok → warning`, or ''."""
     message: str
+
+
+def ahead_of(clock_offset: float) -> float:
+    """Seconds to take from a host's times. A small offset is mostly the way that reports travel: it is none."""
+    return clock_offset if abs(clock_offset) >= SKEWED else 0.0
 
 
 def timeline(changes: Sequence[StateChange], events: Sequence[Event], clock_offset: float) -> list[Entry]:

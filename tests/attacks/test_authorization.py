@@ -56,6 +56,7 @@ RULES: dict[tuple[str, str], str] = {
     ("GET", "/rollouts"): "viewer",
     ("GET", "/rollouts/{rollout}"): "viewer",
     ("GET", "/hosts/{host}/backups"): "viewer",
+    ("GET", "/hosts/{host}/updates"): "viewer",
     ("POST", "/hosts/{host}/backups/forget"): "operator",
     ("GET", "/hosts/{host}/backups/snapshots"): "operator",
     ("GET", "/hosts/{host}/backups/snapshots/{snapshot}"): "operator",

@@ -13,6 +13,7 @@ TEXT = [(ink, ground) for ink in ("ink", "ink-2") for ground in ("ground", "surf
     ("accent", "surface"),
     ("accent-ink", "accent"),
     ("ink-2", "unknown-tint"),
+    ("accent", "running-tint"),
     ("ground", "ink"),
     *((state, "surface") for state in STATES),
     *((state, f"{state}-tint") for state in STATES),

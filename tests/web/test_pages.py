@@ -314,7 +314,7 @@ def test_htmx_gets_both_fragments_of_a_host_page_and_not_the_charts(home: Home, 
     host = reporting(home)
     markup = Markup(home.client.get(f"/hosts/{host.id}", headers={**cookie, "HX-Request": "true"}).text)
     sections = {attributes["id"]: attributes for attributes in markup.all("section")}
-    assert set(sections) == {"overview", "activity", "host-backups", "logs"}
+    assert set(sections) == {"overview", "activity", "host-backups", "host-updates", "logs"}
     assert sections["activity"]["hx-swap-oob"] == "true"
 
 
