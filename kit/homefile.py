@@ -184,6 +184,9 @@ def _refusal(url: str, method: str, path: str, status: int, content: bytes) -> H
         problem = msgspec.json.decode(content, type=_Refusal).error
     except msgspec.DecodeError:
         problem = _Problem(message=f"HTTP {status}")
+    if status == 401:
+        why = "takes no such API token: it is another home's, has expired or was revoked"
+        return HomeError(f"{url} {why}; `hostward-collector api-token create` makes one", status=status)
     return HomeError(f"{url} refused {method} {path}: {clean(problem.message)}", status=status, code=problem.code)
 
 

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from pyinfra import logger
 from pyinfra.api.exceptions import PyinfraError
 
 from kit.errors import HostwardError
@@ -28,6 +29,8 @@ ADDRESS = "address"
 """The tag that says where a host is reached, where that is not its name."""
 ZONE = "zone"
 """The tag that says which hosts may fail together; a rollout may go zone by zone."""
+CONNECTOR = "@"
+"""What pyinfra takes a name that begins so for: `@local` is the machine on which it runs."""
 _SYSTEM = re.compile(r"(?P<name>.*?)(?:\s+(?:GNU/)?Linux)?\s+(?P<major>\d+)(?:\.(?P<minor>\d+))?")
 """PRETTY_NAME of os-release(5): `Debian GNU/Linux 12 (bookworm)`, `Ubuntu 24.04.1 LTS`, `Rocky Linux 9.4 (…)`."""
 
@@ -75,11 +78,18 @@ def groups() -> Groups:
             home.close()
     except HostwardError as error:
         raise FleetError(str(error)) from None
+    if named := [row.name for row in rows if row.name.startswith(CONNECTOR)]:
+        logger.warning("left out, which pyinfra takes for other machines: %s", ", ".join(named))
     return grouped(rows)
 
 
 def grouped(rows: Sequence[Row]) -> Groups:
-    """Hosts by group, with the data that reaching them needs; `all` has each of them."""
+    """Hosts by group, with the data that reaching them needs; `all` has each of them.
+
+    But for those that pyinfra would take for a connector: a host tells its name itself when it is enrolled, and must
+    not make somebody run what is meant for it on a machine of its choice.
+    """
+    rows = [row for row in rows if not row.name.startswith(CONNECTOR)]
     found: Groups = {"all": []}
     for row in rows:
         data: dict[str, Any] = {"hostward_name": row.name, "hostward_state": row.state}

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collector.tls import create_authority
 from deploys.kit.fleet import FleetError, Row, Updates, grouped, groups, systems_of
 from kit.homefile import VARIABLE
-from tests.collector.support import initialise, run, serving
+from tests.collector.support import Host, enrolment_token, initialise, run, serving
 from tests.deploys.support import BIN, REPOSITORY, environment
+from wire.packages import Packages, PendingUpdate
+
+ODD = "a name, !of *& its own|"
+LOOK = ("--data", "ssh_port=1", "exec", "--", "true")
+"""Words with which pyinfra tries to reach hosts, at a port where nobody is."""
 
 
 @pytest.mark.parametrize(
@@ -42,7 +52,7 @@ def test_a_host_is_in_the_groups_that_home_and_its_facts_give_it() -> None:
         {"address": "192.0.2.1", "zone": "a"},
         Updates(pending=3, security=1),
     )
-    found = grouped([row, Row("db1", "ok", updates=Updates(0, 0))])
+    found = grouped([row, Row("db1", "ok", updates=Updates(0, 0)), Row("@local", "ok")])
     assert found["all"] == [
         ("web1", {"hostward_name": "web1", "hostward_state": "warning", "ssh_hostname": "192.0.2.1", "zone": "a"}),
         ("db1", {"hostward_name": "db1", "hostward_state": "ok"}),
@@ -71,21 +81,69 @@ def test_whatever_home_says_groups_are_names_that_pyinfra_takes(
     assert len(found["all"]) == 1
 
 
-def test_pyinfra_reads_homes_inventory_and_limits_it(tmp_path: Path) -> None:
-    """A real home with two hosts in groups; and each mistake is one sentence."""
+def test_pyinfra_chooses_hosts_by_what_they_reported_to_home(tmp_path: Path) -> None:
+    """By group, and by system and updates, whatever names they gave themselves. Each mistake is one sentence."""
     folder = tmp_path / "data"
     initialise(folder, "127.0.0.1")
-    token = run("api-token", "create", "--data-dir", str(folder)).stdout
-    (tmp_path / "token").write_text(token)
-    (tmp_path / "token").chmod(0o600)
+    create_authority(tmp_path, datetime.now(UTC))  # another home's
+    token = run("api-token", "create", "--data-dir", str(folder)).stdout.strip()
     file = tmp_path / "home.toml"
     with serving(folder) as home:
-        file.write_text(f'url = "{home.url}"\nca = "{folder / "ca.pem"}"\ntoken_file = "token"\n')
-        assert asked(file).returncode == 0
-    away = asked(file)
-    assert away.returncode == 1
-    assert "cannot be reached: Connection refused" in " ".join((away.stdout + away.stderr).split())
-    assert "Traceback" not in away.stdout + away.stderr
+        with home.client() as client:
+            for name in ("web1", "calm", ODD, "@local", "gone"):
+                report(client, folder, name)
+        assert run("host", "revoke", "gone", "--data-dir", str(folder)).returncode == 0
+        knows(file, home.url, folder, token)
+        assert reached(file, "web") == {"web1", "calm"}
+        assert reached(file, "debian_12_pending_security") == {"web1", ODD}
+        everybody = asked(file, *LOOK)
+        assert "left out, which pyinfra takes for other machines: @local" in words(everybody)
+        assert names(everybody) == {"web1", "calm", ODD}
+        another = "hwa_" + "x" * 43
+        knows(file, home.url, folder, another)
+        refuses(file, "takes no such API token: it is another home's, has expired or was revoked", another)
+        knows(file, home.url, tmp_path, token)
+        refuses(file, "is not the home that its certificate should prove", token)
+        knows(file, home.url, folder, token)
+    refuses(file, "cannot be reached: Connection refused", token)
+
+
+def report(client: httpx.Client, folder: Path, name: str) -> None:
+    """A host is enrolled, reports, and gets its place in groups. Nobody listens where ssh shall find it."""
+    host = Host(client, time.time)
+    assert host.enroll(enrolment_token(folder), name).status_code == 200
+    waiting = PendingUpdate("openssl", "1", "2", name != "calm", time.time())
+    told = Packages(manager="apt", pending=[waiting])
+    assert host.send(host.report(facts={"os": "Debian GNU/Linux 12 (bookworm)"}, packages=told)).status_code == 200
+    groups = ["web"] if name in ("web1", "calm") else []
+    words = ("host", "groups", host.id, *groups, "--tag", "address=127.0.0.1", "--data-dir", str(folder))
+    assert run(*words).returncode == 0
+
+
+def knows(file: Path, url: str, authority: Path, token: str) -> None:
+    """The administrator's machine knows home by this authority, and has this token."""
+    (file.parent / "token").write_text(token)
+    (file.parent / "token").chmod(0o600)
+    file.write_text(f'url = "{url}"\nca = "{authority / "ca.pem"}"\ntoken_file = "token"\n')
+
+
+def reached(file: Path, group: str) -> set[str]:
+    """The hosts of a group, which pyinfra tries to reach."""
+    return names(asked(file, "--limit", group, *LOOK))
+
+
+def names(done: subprocess.CompletedProcess[str]) -> set[str]:
+    """The hosts that pyinfra says anything of."""
+    return set(re.findall(r"^ *\[(.+)\] +Could not connect ", done.stderr, flags=re.MULTILINE))
+
+
+def refuses(file: Path, sentence: str, secret: str) -> None:
+    """In one line, which holds no secret."""
+    done = asked(file, *LOOK)
+    assert done.returncode == 1
+    [line] = [line for line in (done.stdout + done.stderr).splitlines() if not line.endswith("...") and line.strip()]
+    assert sentence in line
+    assert secret not in line
 
 
 def test_that_no_home_is_known_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,10 +154,15 @@ def test_that_no_home_is_known_is_said(tmp_path: Path, monkeypatch: pytest.Monke
         groups()
 
 
-def asked(file: Path) -> subprocess.CompletedProcess[str]:
+def words(done: subprocess.CompletedProcess[str]) -> str:
+    """All that was printed, in one line."""
+    return " ".join((done.stdout + done.stderr).split())
+
+
+def asked(file: Path, *more: str) -> subprocess.CompletedProcess[str]:
     """What pyinfra makes of the inventory of the home that `file` names."""
     return subprocess.run(
-        [str(BIN / "pyinfra"), "inventory/collector.py", "debug-inventory"],
+        [str(BIN / "pyinfra"), "inventory/collector.py", "-y", *more],
         cwd=REPOSITORY,
         env={**environment(), VARIABLE: str(file)},
         capture_output=True,
