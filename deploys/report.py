@@ -1,9 +1,10 @@
 """What waits to be updated, and since when: `pyinfra INVENTORY deploys/report.py`. It changes nothing.
 
-Each host's answer is one object: `manager`, `pending` (objects of `name`, `installed`, `candidate`, `security`, and
-`since`: seconds since the epoch, as the host's agent saw it, null where there is none or it has not seen it yet),
-`held`, `deferred`, `since` (of the oldest), `reboot` (whether packages ask for one), `unfinished` (how far a patch
-came that did not end, else null); or `problem` alone. It needs no home.
+It is told as a table, or with `--data report.json=true` as one object for each host: `manager`, `pending` (objects
+of `name`, `installed`, `candidate`, `security`, and `since`: seconds since the epoch, as the host's agent saw it,
+null where there is none or it has not seen it yet), `held`, `deferred`, `since` (of the oldest), `reboot` (whether
+packages ask for one), `unfinished` (how far a patch came that did not end, else null); or `problem` alone. It needs
+no home.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from deploys.operations.packages import MANAGERS
 from deploys.operations.packages.contract import PackagesError
 from deploys.operations.patching import asking
 from deploys.operations.run import ran, run
-from deploys.rules.waiting import since
+from deploys.rules.waiting import Update, Waiting, since, told
 
 
 class ReportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,6 +29,8 @@ class ReportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     refresh: bool = False
     """Whether the lists of what there is are fetched first."""
+    json: bool = False
+    """Whether the answer is for programs."""
 
 
 @deploy("Report")
@@ -35,16 +38,17 @@ def report(given: ReportOptions | None = None) -> None:
     """Ask the host's package manager and its agent."""
     wanted = given or options(host, "report", ReportOptions)
     try:
-        note(host, Result(_found(wanted)))
+        found = _found(wanted)
+        note(host, Result(msgspec.to_builtins(found), () if wanted.json else told(found)))
     except (StepError, PackagesError) as error:
-        note(host, Result({"problem": str(error)}))
+        note(host, Result({"problem": str(error)}, () if wanted.json else (str(error),)))
         fail(reason=str(error), name="Ask what is pending")
 
 
 _SEEN = "PATH=$PATH:/usr/local/bin; hostward packages --pending --json 2>/dev/null"
 
 
-def _found(given: ReportOptions) -> dict[str, object]:
+def _found(given: ReportOptions) -> Waiting:
     survey = asking.survey(host)
     if survey.manager is None:
         raise StepError("this host has neither apt nor dnf", "left_alone")
@@ -55,24 +59,25 @@ def _found(given: ReportOptions) -> dict[str, object]:
     pending = [change for change in offer.changes if change.before is not None]
     seen = since(ran(host, _SEEN).output) if survey.installed else {}
     known = [seen[one.name] for one in pending if one.name in seen]
-    return {
-        "manager": survey.manager,
-        "pending": [
-            {
-                "name": one.name,
-                "installed": one.before,
-                "candidate": one.after,
-                "security": one.security,
-                "since": seen.get(one.name),
-            }
+    phase = survey.record.get("phase") if survey.record is not None else None
+    return Waiting(
+        manager=survey.manager,
+        pending=[
+            Update(
+                name=one.name,
+                installed=one.before,
+                candidate=one.after,
+                security=one.security,
+                since=seen.get(one.name),
+            )
             for one in pending
         ],
-        "held": list(offer.held),
-        "deferred": list(offer.deferred),
-        "since": min(known, default=None),
-        "reboot": survey.reboot,
-        "unfinished": survey.record.get("phase") if survey.record is not None else None,
-    }
+        held=list(offer.held),
+        deferred=list(offer.deferred),
+        since=min(known, default=None),
+        reboot=survey.reboot,
+        unfinished=None if phase is None else str(phase),
+    )
 
 
 run_alone(globals(), report)

@@ -40,6 +40,8 @@ class Result(msgspec.Struct, frozen=True, tag="result"):
     """What a deploy that asks has found out, as plain data: `report`'s rows, `debug`'s file."""
 
     data: dict[str, object]
+    lines: tuple[str, ...] = ()
+    """The same for people; `data` is shown where there are none."""
 
 
 Note = Phase | Versions | Failed | Result
@@ -56,8 +58,9 @@ def _show(host: Host, note: Note) -> None:
             for name in sorted({**before, **after}):
                 if before.get(name) != after.get(name):
                     host.log(f"{name}: {before.get(name) or 'none'} to {after.get(name) or 'none'}")
-        case Result(data):
-            host.log(msgspec.json.encode(data).decode())
+        case Result(data, lines):
+            for line in lines or (msgspec.json.encode(data).decode(),):
+                host.log(line)
 
 
 _listener: Listener = _show

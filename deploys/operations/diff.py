@@ -26,10 +26,12 @@ class Planned(Protocol):
 def show(host: Host, files: Iterable[Planned], *, secret: tuple[str, ...]) -> None:
     """Show how the files change; of those whose path begins with one of `secret`, only that they do."""
     for file in files:
+        hidden = file.path.startswith(secret)
+        # Asked before anything is said: other hosts have their turn meanwhile, and must not talk in between.
+        before = [] if hidden else host.get_fact(FileContents, path=file.path) or []
         host.log(f"Will {'remove' if file.text is None else 'write'} {file.path}")
-        if file.path.startswith(secret):
+        if hidden:
             continue
-        before = host.get_fact(FileContents, path=file.path) or []
         after = (file.text or "").splitlines()
         for line in generate_color_diff([f"{line}\n" for line in before], [f"{line}\n" for line in after]):
             logger.info("  %s", line)

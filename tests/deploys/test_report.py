@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from deploys.rules.waiting import since
+from deploys.rules.waiting import Update, Waiting, since, told
 from tests.agent.daemon.daemons import wait_for
 from tests.deploys.apt import Package, Repository
 from tests.deploys.support import BIN, REPOSITORY, changes, deploy, environment, inventory
 from tests.deploys.test_patch_refusals import UPDATE, responses
 from tests.fleet.fleet import Fleet
+from tests.zones import zone
 
 
 def test_each_host_tells_what_waits_and_one_that_cannot_says_why(tmp_path: Path) -> None:
@@ -30,7 +33,7 @@ def test_each_host_tells_what_waits_and_one_that_cannot_says_why(tmp_path: Path)
     path = tmp_path / "inventory.py"
     path.write_text(f"all = ({hosts!r}, {{}})\n")
     done = subprocess.run(
-        [str(BIN / "pyinfra"), str(path), "deploys/report.py", "-y"],
+        [str(BIN / "pyinfra"), str(path), "deploys/report.py", "-y", "--data", "report.json=true"],
         cwd=REPOSITORY,
         env={**environment(), "HOME": str(tmp_path)},
         stdin=subprocess.DEVNULL,
@@ -76,13 +79,49 @@ def test_a_real_host_tells_what_waits_as_its_agent_saw_it_and_is_not_changed(fle
         wait_for(waits)
         path = inventory(tmp_path / "inventory.py", [host])
         for _ in range(2):
-            done = deploy(path, "report")
+            done = deploy(path, "report", "--data", "report.json=true")
             assert changes(done) == 0
             said = next(line for line in (done.stdout + done.stderr).splitlines() if "] {" in line)
             found = json.loads(said[said.index("{") :])
             (shop,) = found["pending"]
             assert (shop["name"], shop["installed"], shop["candidate"]) == ("shop", "1.0", "1.1")
             assert shop["since"] == found["since"] > 1.7e9
+        done = deploy(path, "report")
+        moment = time.strftime("%Y-%m-%d %H:%M", time.localtime(shop["since"]))
+        said = done.stdout + done.stderr
+        assert f"[{host.name}] 1 update pending, 1 for security, the oldest since {moment}" in said
+        assert re.search(rf"shop +1\.0 +1\.1 +security +{moment}", said)
+
+
+def test_what_waits_is_told_in_a_table_with_what_holds_it_up() -> None:
+    """Times are the administrator's."""
+    one = Update(name="shop", installed="1.0", candidate="1.1", security=False, since=1_800_000_000.0)
+    new = Update(name="libshop", installed=None, candidate="2", security=True, since=None)
+    found = Waiting(
+        manager="apt",
+        pending=[one, new],
+        held=["nginx"],
+        deferred=["snapd", "base-files"],
+        since=one.since,
+        reboot=True,
+        unfinished="soak",
+    )
+    with zone("Europe/Berlin"):
+        said = told(found)
+    assert (
+        "\n".join(said)
+        == """\
+2 updates pending, 1 for security, the oldest since 2027-01-15 09:00
+  PACKAGE  INSTALLED  PENDING  FOR       SINCE
+  shop     1.0        1.1                2027-01-15 09:00
+  libshop  -          2        security  -
+held: nginx
+not for this host yet, for it comes in phases: snapd, base-files
+a reboot waits
+a patch did not end (soak): run deploys/patch.py again"""
+    )
+    calm = Waiting(manager="dnf", pending=[], held=[], deferred=[], since=None, reboot=False, unfinished=None)
+    assert told(calm) == ("nothing waits to be updated",)
 
 
 @pytest.mark.parametrize("printed", ["", "null", "[1]", '{"pending": null}', '{"pending": [{"name": "x"}]}', "x"])
