@@ -16,7 +16,7 @@ import msgspec
 from kit.commands import Command
 from kit.errors import HostwardError, UsageError
 from kit.homefile import home_file, open_home
-from kit.terminal import clean, paint, table
+from kit.terminal import bounded, clean, paint, table
 from kit.units import Duration, format_duration
 from kit.version import __version__
 from rollout.cli import options as shared
@@ -28,6 +28,9 @@ from rollout.protocol import Described, Order
 from rollout.rules.amount import Amount
 from rollout.rules.choice import choose
 from rollout.rules.plan import Candidate, Plan, PlanError, Shape, plan
+
+WIDE = 48
+"""Characters of a host's groups in a plan; home's inventory has a dozen of them for each host."""
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -189,19 +192,27 @@ def _show_plan(options: argparse.Namespace, planned: Plan, hosts: list[Described
     def set_apart(groups: tuple[str, ...]) -> list[str]:
         return [group for group in groups if group not in everybody]
 
+    def shown(host: Described) -> tuple[str, str, str]:
+        return host.host, bounded(", ".join(set_apart(_groups(host))), WIDE), host.zone
+
     rows = [
-        (str(number), wave.name, host, ", ".join(set_apart(_groups(by_name[host]))), by_name[host].zone)
+        (str(number), wave.name, *shown(by_name[host]))
         for number, wave in enumerate(planned.waves, 1)
         for host in wave.hosts
     ]
     print(table(("wave", "name", "host", "groups", "zone"), rows))
     total = sum(len(wave.hosts) for wave in planned.waves)
-    print(f"\n{options.deploy}: {total} hosts in {len(planned.waves)} waves, at most {options.max_failures} may fail")
+    print(f"\n{options.deploy}: {_amount(total, 'host')} in {_amount(len(planned.waves), 'wave')}", end="")
+    print(f", at most {options.max_failures} may fail")
     if options.samples:
         every = format_duration(options.every)
         print(f"gate: {options.samples} good looks at each host, {every} apart, within {options.patience}")
     for group in planned.whole:
         print(paint(f"the group {group} is one host: all of it goes at once", "warning"))
+
+
+def _amount(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _ask(planned: Plan) -> None:
