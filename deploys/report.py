@@ -9,6 +9,8 @@ no home.
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 from pyinfra.api.deploy import deploy
 from pyinfra.context import host
@@ -39,7 +41,7 @@ def report(given: ReportOptions | None = None) -> None:
     wanted = given or options(host, "report", ReportOptions)
     try:
         found = _found(wanted)
-        note(host, Result(msgspec.to_builtins(found), () if wanted.json else told(found)))
+        note(host, Result(msgspec.to_builtins(found), () if wanted.json else told(found, _moment)))
     except (StepError, PackagesError) as error:
         note(host, Result({"problem": str(error)}, () if wanted.json else (str(error),)))
         fail(reason=str(error), name="Ask what is pending")
@@ -78,6 +80,10 @@ def _found(given: ReportOptions) -> Waiting:
         reboot=survey.reboot,
         unfinished=None if phase is None else str(phase),
     )
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 run_alone(globals(), report)

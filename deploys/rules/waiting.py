@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 
 import msgspec
 
@@ -35,15 +35,21 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """How far a patch came that did not end."""
 
 
-def told(found: Waiting) -> tuple[str, ...]:
-    """For people: a sentence, a table, and what else there is to know."""
+def told(found: Waiting, moment: Callable[[float], str]) -> tuple[str, ...]:
+    """For people: a sentence, a table, and what else there is to know. `moment` writes a time."""
     security = sum(update.security for update in found.pending)
     lines = ["nothing waits to be updated"]
     if found.pending:
         count = len(found.pending)
-        since = "" if found.since is None else f", the oldest since {_moment(found.since)}"
+        since = "" if found.since is None else f", the oldest since {moment(found.since)}"
         rows = [
-            (one.name, one.installed or "-", one.candidate, "security" if one.security else "", _moment(one.since))
+            (
+                one.name,
+                one.installed or "-",
+                one.candidate,
+                "security" if one.security else "",
+                "-" if one.since is None else moment(one.since),
+            )
             for one in found.pending
         ]
         lines = [f"{count} update{'' if count == 1 else 's'} pending, {security} for security{since}"]
@@ -60,10 +66,6 @@ def told(found: Waiting) -> tuple[str, ...]:
     if found.unfinished is not None:
         lines.append(f"a patch did not end ({found.unfinished}): run deploys/patch.py again")
     return tuple(lines)
-
-
-def _moment(seconds: float | None) -> str:
-    return "-" if seconds is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 class _Update(msgspec.Struct, frozen=True):

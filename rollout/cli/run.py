@@ -207,8 +207,10 @@ def _show_plan(options: argparse.Namespace, planned: Plan, hosts: list[Described
     if options.samples:
         every = format_duration(options.every)
         print(f"gate: {options.samples} good looks at each host, {every} apart, within {options.patience}")
-    for group in planned.whole:
-        print(paint(f"the group {group} is one host: all of it goes at once", "warning"))
+    if planned.whole:
+        one, *more = planned.whole
+        also = f" (and so for {_amount(len(more), 'other group')})" if more else ""
+        print(paint(f"the group {one} is one host: all of it goes at once{also}", "warning"))
 
 
 def _amount(count: int, noun: str) -> str:
