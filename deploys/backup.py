@@ -35,6 +35,8 @@ class RestoreOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     job: str
     """A backup job of the host."""
+    host: str = ""
+    """Whose, as the snapshots name it; this host's own when empty."""
     path: str = ""
     """As the snapshot has it: `/srv/shop`; `/` is all."""
     database: str = ""
@@ -110,11 +112,11 @@ def backup(given: BackupOptions | None = None) -> None:
 
 def _restore(backups: Backups, wanted: RestoreOptions, _host: Host) -> None:
     if wanted.path:
-        backups.restore_path(wanted.job, wanted.path, wanted.target, wanted.at)
+        backups.restore_path(wanted.job, wanted.path, wanted.target, wanted.at, wanted.host)
     elif wanted.database:
-        backups.restore_database(wanted.job, wanted.database, wanted.target, wanted.at)
+        backups.restore_database(wanted.job, wanted.database, wanted.target, wanted.at, wanted.host)
     else:
-        backups.restore_server(wanted.job, wanted.target, wanted.at)
+        backups.restore_server(wanted.job, wanted.target, wanted.at, wanted.host)
 
 
 run_alone(globals(), backup)

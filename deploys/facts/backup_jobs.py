@@ -10,8 +10,8 @@ import msgspec
 from pyinfra.api.facts import FactBase
 
 _PROGRAM = """
-import glob, json, tomllib
-found = {"jobs": {}, "drills": {}}
+import glob, json, socket, tomllib
+found = {"jobs": {}, "drills": {}, "host": socket.gethostname()}
 for path in ["/etc/hostward/agent.toml", *sorted(glob.glob("/etc/hostward/agent.d/*.toml"))]:
     try:
         with open(path, "rb") as file:
@@ -30,6 +30,8 @@ class Configured(msgspec.Struct, frozen=True):
 
     jobs: dict[str, dict[str, Any]] = {}
     drills: dict[str, dict[str, Any]] = {}
+    host: str = ""
+    """What snapshots call this host, where a job says nothing else."""
 
 
 class BackupJobs(FactBase[Configured]):

@@ -91,10 +91,10 @@ class Backups:
         note(self.host, Result({"drills": [msgspec.to_builtins(one) for one in found]}))
         self._judge("drill", {one.name: one for one in found if one.outcome != "done"})
 
-    def restore_path(self, name: str, path: str, target: str, at: str) -> None:
+    def restore_path(self, name: str, path: str, target: str, at: str, of: str) -> None:
         """Bring a path of a snapshot back below the folder `target`, by root, as only root can set owners."""
         note(self.host, Phase(f"restore {path}"))
-        words = ["restore", *_snapshot(name, at), path, "--target", target, "--quiet"]
+        words = ["restore", *self._snapshot(name, at, of), path, "--target", target, "--quiet"]
         run(
             self.host,
             self._unit(words, [self._job(name)], privileged=True),
@@ -104,10 +104,11 @@ class Backups:
         )
         note(self.host, Result({"restored": path, "target": target}))
 
-    def restore_server(self, name: str, target: str, at: str) -> None:
+    def restore_server(self, name: str, target: str, at: str, of: str) -> None:
         """Bring a whole PostgreSQL server back as it was at a moment, into a new data folder."""
         note(self.host, Phase("restore the server"))
-        words = ["restore-postgresql", "--job", name, "--target", target, *(["--to", at] if at else [])]
+        words = ["restore-postgresql", "--job", name, "--host", self._saved_by(name, of), "--target", target]
+        words += ["--to", at] if at else []
         run(
             self.host,
             self._unit(words, [self._job(name)], privileged=True),
@@ -117,7 +118,7 @@ class Backups:
         )
         note(self.host, Result({"restored": "server", "target": target}))
 
-    def restore_database(self, name: str, database: str, target: str, at: str) -> None:
+    def restore_database(self, name: str, database: str, target: str, at: str, of: str) -> None:
         """Bring a dump of PostgreSQL back as a new database of the name `target`. When that fails there is none."""
         job = self._job(name)
         if "postgresql" not in job:
@@ -127,7 +128,7 @@ class Backups:
         source = job["postgresql"]
         postgres = f"runuser -u {quote(str(source.get('run_as') or 'postgres'))} --"
         port = f"--port={int(source.get('port', 5432))}"
-        dump = self._unit(["dump", *_snapshot(name, at), file], [job], privileged=True)
+        dump = self._unit(["dump", *self._snapshot(name, at, of), file], [job], privileged=True)
         run(
             self.host,
             f"cd /; {postgres} createdb {port} --template=template0 {quote(target)}",
@@ -151,6 +152,14 @@ class Backups:
             raise StepError(f"there is no backup job {name} in the configuration", "left_alone")
         return job
 
+    def _saved_by(self, name: str, of: str) -> str:
+        """The host that the snapshots name: several may save into one repository, by jobs of the same name."""
+        return of or str(self._job(name).get("host") or self.configured.host)
+
+    def _snapshot(self, name: str, at: str, of: str) -> list[str]:
+        words = ["latest", "--job", name, "--tag", f"job:{name}", "--host", self._saved_by(name, of)]
+        return [*words, *(["--at", at] if at else [])]
+
     def _unit(self, words: Sequence[str], tables: Sequence[Mapping[str, Any]], *, privileged: bool) -> str:
         """A line for the shell."""
         properties = [] if privileged else ["--property=User=hostward"]
@@ -168,10 +177,6 @@ class Backups:
 
 
 _SAID = {"partial": "is not whole", "failed": "failed"}
-
-
-def _snapshot(job: str, at: str) -> list[str]:
-    return ["latest", "--job", job, "--tag", f"job:{job}", *(["--at", at] if at else [])]
 
 
 def _piped(first: str, second: str) -> str:
