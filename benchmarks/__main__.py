@@ -6,9 +6,11 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import agent_rest, backup, history, ingest, logs, startup, waves
+from benchmarks import agent_rest, backup, history, ingest, logs, startup
 from benchmarks.backup import databases, home
 from benchmarks.logs import analyse
+from benchmarks.rollout import run as rollout
+from benchmarks.rollout import waves
 from benchmarks.tables import Table, machine
 
 BENCHMARKS: dict[str, Callable[[bool], Iterator[Table]]] = {
@@ -22,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Table]]] = {
     "logs": logs.run,
     "logs-analyse": analyse.run,
     "rollout": waves.run,
+    "rollout-hosts": rollout.run,
 }
 
 

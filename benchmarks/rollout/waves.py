@@ -81,7 +81,7 @@ def _measured(folder: Path, program: str, words: Sequence[str]) -> tuple[float, 
     done = subprocess.run(
         [sys.executable, "-c", program, *words],
         cwd=folder,
-        env={**environment(folder), "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+        env={**environment(folder), "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
