@@ -60,6 +60,9 @@ def _try(state: State, host: Host, work: Callable[[Host], None], outcome: Outcom
         note(host, Failed("a step of the deploy failed; its output says why", outcome))
     except PyinfraError as error:
         note(host, Failed(str(error), outcome))
+    except TimeoutError:
+        # Of a command: a connection that was lost while nothing was said looks the same.
+        note(host, Failed("a command did not end in time, or the connection was lost", outcome))
     except (OSError, EOFError, SSHException) as error:
         note(host, Failed(f"the connection was lost: {str(error) or type(error).__name__}", outcome))
     else:

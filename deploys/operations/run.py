@@ -55,8 +55,14 @@ def run(
     input: str | None = None,
     timeout: int = TIMEOUT,
 ) -> str:
-    """As `ran`, and its output. Raises StepError, `failing: what it complained about`, unless it ends with 0."""
-    done = ran(host, script, input=input, timeout=timeout)
+    """As `ran`, and its output.
+
+    Raises StepError, `failing: what it complained about`, unless it ends with 0, and within `timeout` seconds.
+    """
+    try:
+        done = ran(host, script, input=input, timeout=timeout)
+    except TimeoutError as error:
+        raise StepError(f"{failing}: it took longer than {timeout} s", outcome) from error
     if not done.ok:
         raise StepError(f"{failing}: {done.complaint}", outcome)
     return done.output

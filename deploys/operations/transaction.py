@@ -14,7 +14,7 @@ from pyinfra.api.host import Host
 from deploys.facts.survey import FOLDER, UNIT
 from deploys.operations.connection import LOST, reconnect
 from deploys.operations.fail import StepError
-from deploys.operations.run import ran, run
+from deploys.operations.run import ran
 from deploys.operations.write import write
 
 Step = Literal["install", "undo"]
@@ -30,13 +30,15 @@ def start(host: Host, step: Step, lines: str) -> None:
         f"echo $? >{step}.code.new\nsync {step}.code.new\nmv {step}.code.new {step}.code\nsync .\n"
     )
     write(host, f"{FOLDER}/{step}.sh", wrapped, mode=0o600)
-    run(
+    # That it took too long, as when the connection was lost, does not say that it was not started.
+    said = ran(
         host,
         f"rm -f {FOLDER}/{step}.code; systemctl reset-failed {UNIT} 2>/dev/null; "
         f"systemd-run --quiet --collect --unit={UNIT} -p KillMode=mixed -p TimeoutStopSec=15min "
         f"/bin/sh {FOLDER}/{step}.sh",
-        failing="the package manager could not be started",
     )
+    if not said.ok:
+        raise StepError(f"the package manager could not be started: {said.complaint}", "left_alone")
 
 
 def wait(host: Host, step: Step, limit: float) -> int | None:

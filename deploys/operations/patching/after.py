@@ -31,7 +31,10 @@ def renew(host: Host, given: PatchOptions, record: Record) -> str | None:
     restarts = plan(found.units, given.restart.order, given.restart.kept)
     for unit in restarts.restart:
         note(host, Phase(f"restarts {unit}"))
-        said = ran(host, f"systemctl restart {shlex.quote(unit)}", timeout=int(given.restart.limit) + 1)
+        try:
+            said = ran(host, f"systemctl restart {shlex.quote(unit)}", timeout=int(given.restart.limit) + 1)
+        except TimeoutError:
+            return f"{unit} did not come back from its restart within {given.restart.limit:.0f} s"
         if not said.ok:
             return f"{unit} did not come back from its restart"
     if restarts.left:

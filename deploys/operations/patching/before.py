@@ -23,6 +23,8 @@ from deploys.rules.services import expected, failed
 
 _MOMENT = 900.0
 """Seconds for which the host is held while nothing long is done."""
+_SAVING = 1800
+"""Seconds in which the packages as they are have to be saved."""
 
 
 def refusals(survey: Survey, sane: str, given: PatchOptions) -> list[str]:
@@ -63,7 +65,7 @@ def prepare(host: Host, given: PatchOptions, manager: Manager, changes: tuple[Ch
         note(host, Phase("looks at its peers"))
         _require_peers(host, given.peers)
     survey = _back_up(host, given.backup, who)
-    take(host, who, _MOMENT)
+    take(host, who, _SAVING + _MOMENT)
     note(host, Phase("saves packages"))
     saved = _save(host, manager, changes)
     lost = [change for change in changes if change.before is not None and change.name not in saved]
@@ -141,7 +143,10 @@ def _save(host: Host, manager: Manager, changes: tuple[Change, ...]) -> tuple[st
     """The names of the packages whose version of now lies in the folder."""
     prepared = f"set -e; rm -rf {SAVED} {FOLDER}/*.code; mkdir -p {SAVED}; chmod 700 {FOLDER}"
     run(host, prepared, failing="there is no place for the packages as they are")
-    said = ran(host, f"{manager.save(changes, SAVED)}\nsync {SAVED}/* {SAVED}", timeout=1800)
+    try:
+        said = ran(host, f"{manager.save(changes, SAVED)}\nsync {SAVED}/* {SAVED}", timeout=_SAVING)
+    except TimeoutError:
+        raise StepError(f"the packages as they are could not be saved within {_SAVING} s", "left_alone") from None
     lines = {tuple(line.split()) for line in said.output.splitlines()}
     found = []
     for change in changes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 
 import msgspec
 from pyinfra.api.host import Host
@@ -109,7 +110,9 @@ def _start_again(host: Host, record: Record) -> None:
     down = [name for name in record.ran if name not in services or services[name].active != "active"]
     if down:
         names = shlex.join(down)
-        ran(host, f"systemctl reset-failed {names}; systemctl start {names}", timeout=int(_MOMENT))
+        # One whose start hangs would hang on: a restart takes its place. Whether it helped is for the soak to see.
+        with suppress(TimeoutError):
+            ran(host, f"systemctl reset-failed {names}; systemctl restart {names}", timeout=int(_MOMENT))
 
 
 def _tell(host: Host, record: Record, outcome: str, reason: str) -> None:
