@@ -59,6 +59,7 @@ def _found(given: ReportOptions) -> Waiting:
         run(host, manager.refresh(), failing="the lists of packages could not be fetched")
     offer = manager.parse_offered(ran(host, manager.offered()).output)
     pending = [change for change in offer.changes if change.before is not None]
+    security = {change.name for change in offer.for_security()}
     seen = since(ran(host, _SEEN).output) if survey.installed else {}
     known = [seen[one.name] for one in pending if one.name in seen]
     phase = survey.record.get("phase") if survey.record is not None else None
@@ -69,7 +70,7 @@ def _found(given: ReportOptions) -> Waiting:
                 name=one.name,
                 installed=one.before,
                 candidate=one.after,
-                security=one.security,
+                security=one.name in security,
                 since=seen.get(one.name),
             )
             for one in pending

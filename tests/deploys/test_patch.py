@@ -102,6 +102,8 @@ def test_a_host_is_backed_up_patched_rebooted_and_soaks(host: Host, packages: Re
     packages.add(Package("dependency", "1.0"))
     packages.add(Package("library", "1.1", postinst="touch /run/reboot-required"))
     packages.add(Package("held", "1.1"))
+    packages.add(Package("held", "1.0.1"), suite="stable-security")
+    packages.add(Package("settings", "1.0.1", conffiles={"/etc/settings.ini": "a = 1\n"}), suite="stable-security")
     packages.add(Package("slow", "1.1", phased=0))
     packages.add(Package("settings", "1.1", conffiles={"/etc/settings.ini": "a = 2\n"}))
     packages.give(host)
@@ -109,7 +111,8 @@ def test_a_host_is_backed_up_patched_rebooted_and_soaks(host: Host, packages: Re
     hosts = inventory(tmp_path / "inventory.py", [host], data={"patch": PATCH})
 
     planned = deploy(hosts, "patch", "--dry", "--data", "patch.select=security")
-    assert "to update: dependency none to 1.0, shop 1.0 to 1.1" in planned.stderr
+    # Also what a newer version hides that is not for security.
+    assert "to update: dependency none to 1.0, settings 1.0 to 1.0.1, shop 1.0 to 1.1" in planned.stderr
     assert "library" not in planned.stderr
     assert versions(host) == before
     assert host.run(["test", "-e", FOLDER], check=False).returncode == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from deploys.operations.packages.contract import Change, Offer, PackagesError
 
@@ -19,6 +19,19 @@ export APT_LISTBUGS_FRONTEND=none NEEDRESTART_SUSPEND=1 NEEDRESTART_MODE=l UCF_F
 """
 """Nothing asks a question, nothing restarts services behind our back, files that were changed stay."""
 _KEPT = "-o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold"
+
+
+_OLDER_MARK = "Older "
+_OLDER = f"""\
+printf '%s\\n' "$simulated" | sed -n 's/^Inst \\([^ ]*\\) \\[\\([^]]*\\)\\] (\\([^ ]*\\) .*/\\1 \\2 \\3/p' |
+while read -r name before after; do
+    apt-cache policy "$name" | sed -n 's/^     \\([^ ]*\\) [0-9].*/\\1/p' | while read -r version; do
+        dpkg --compare-versions "$version" gt "$before" && dpkg --compare-versions "$version" lt "$after" || continue
+        {_SIMULATE} install --only-upgrade "$name=$version" 2>/dev/null </dev/null |
+            grep -F "Inst $name [" | sed 's/^/{_OLDER_MARK}/'
+    done
+done"""
+"""`Older Inst …` for each version between the installed and the newest one that no pin forbids, newest first."""
 
 
 class Apt:
@@ -38,7 +51,10 @@ class Apt:
 
     def offered(self) -> str:
         """As `apt-get upgrade` sees it, which takes no package away, and defers what is rolled out in phases."""
-        return f"export LC_ALL=C.UTF-8; {_SIMULATE} upgrade --with-new-pkgs 2>&1; echo exit $?; apt-mark showhold"
+        return (
+            f"export LC_ALL=C.UTF-8; simulated=$({_SIMULATE} upgrade --with-new-pkgs 2>&1); code=$?\n"
+            f"printf '%s\\n' \"$simulated\"\n{_OLDER}\necho exit $code; apt-mark showhold"
+        )
 
     def parse_offered(self, output: str) -> Offer:
         """The simulation, and what is on hold."""
@@ -52,6 +68,7 @@ class Apt:
             tuple(name for name in holds if name in kept),
             tuple(name for name in kept if name not in holds),
             found.removed,
+            _hidden(simulated, found.changes),
         )
 
     def chosen(self, names: Sequence[str]) -> str:
@@ -126,12 +143,26 @@ def _simulated(output: str, code: str) -> Offer:
     lines = output.splitlines()
     if code.strip() != "0":
         raise PackagesError(next((line for line in lines if line.startswith("E:")), "apt-get did not say why"))
-    changes = [
+    return Offer(_changes(lines), removed=tuple(line.split()[1] for line in lines if line.startswith("Remv ")))
+
+
+def _changes(lines: Iterable[str]) -> tuple[Change, ...]:
+    return tuple(
         Change(match["name"], match["before"], match["after"], bool(_SECURITY.search(match["origins"])))
         for line in lines
         if (match := _INST.match(line))
-    ]
-    return Offer(tuple(changes), removed=tuple(line.split()[1] for line in lines if line.startswith("Remv ")))
+    )
+
+
+def _hidden(output: str, changes: Iterable[Change]) -> tuple[Change, ...]:
+    """For the packages of `changes` that are not for security in their newest version, what _OLDER found."""
+    lines = (line.removeprefix(_OLDER_MARK) for line in output.splitlines() if line.startswith(_OLDER_MARK))
+    newest: dict[str, Change] = {}
+    for change in _changes(lines):
+        if change.security:
+            newest.setdefault(change.name, change)
+    shown = {change.name for change in changes if not change.security}
+    return tuple(change for name, change in newest.items() if name in shown)
 
 
 def _kept_back(output: str) -> list[str]:

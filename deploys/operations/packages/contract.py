@@ -38,6 +38,13 @@ class Offer(msgspec.Struct, frozen=True):
     """Packages whose newer version this host is not to have yet, or that it cannot have without removing others."""
     removed: tuple[str, ...] = ()
     """Packages that would go."""
+    hidden: tuple[Change, ...] = ()
+    """Of packages whose newest version comes from elsewhere, the newest one for security that is an update, too."""
+
+    def for_security(self) -> tuple[Change, ...]:
+        """The updates that security asks for, each at the newest version that is offered for security."""
+        found = [*(change for change in self.changes if change.security), *self.hidden]
+        return tuple(sorted(found, key=lambda change: change.name))
 
 
 class Manager(Protocol):

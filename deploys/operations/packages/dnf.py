@@ -64,11 +64,17 @@ class Dnf:
             said = [line for line in output.splitlines() if line.strip() and not line.startswith(_MARK)]
             failed = (line for line in said if line.lower().startswith(("error:", "config error:")))
             raise PackagesError(next(failed, next(iter(said), "dnf did not say why")))
-        security = {name for name, _ in _updates(parts[1])}
+        security = dict(_updates(parts[1]))
         installed = self.parse_versions("\n".join(parts[2]))
-        changes = [Change(name, installed.get(name), after, name in security) for name, after in _updates(parts[0])]
+        newest = dict(_updates(parts[0]))
+        changes = [Change(name, installed.get(name), to, security.get(name) == to) for name, to in newest.items()]
+        hidden = [
+            Change(name, installed.get(name), to, security=True)
+            for name, to in security.items()
+            if name in newest and newest[name] != to
+        ]
         locks = [line.strip() for line in parts[3] if line.strip() and not line.lstrip().startswith(("#", "!"))]
-        return Offer(tuple(changes), held=tuple(sorted(locks)))
+        return Offer(tuple(changes), held=tuple(sorted(locks)), hidden=tuple(hidden))
 
     def chosen(self, names: Sequence[str]) -> str:
         """The table that dnf shows before it asks."""

@@ -41,6 +41,22 @@ def test_an_upgrade_tells_what_changes_what_is_held_and_what_is_deferred() -> No
     )
 
 
+def test_a_security_update_that_a_newer_version_hides_is_told() -> None:
+    """The newest of them, and none where the newest of all is for security."""
+    hidden = (
+        "Inst shop [1.0] (1.4 Debian:12/stable [all])\n"
+        "Inst whole [1.0] (1.2 Debian-Security:12/stable-security [all])\n"
+        "Older Inst shop [1.0] (1.3 Debian:12/stable-updates [all])\n"
+        "Older Inst shop [1.0] (1.2 Debian-Security:12/stable-security [all])\n"
+        "Older Inst shop [1.0] (1.1 Debian-Security:12/stable-security [all])\n"
+        "Older Inst whole [1.0] (1.1 Debian-Security:12/stable-security [all])\n"
+        "exit 0\n"
+    )
+    found = APT.parse_offered(hidden)
+    assert found.changes == (Change("shop", "1.0", "1.4"), Change("whole", "1.0", "1.2", security=True))
+    assert found.hidden == (Change("shop", "1.0", "1.2", security=True),)
+
+
 def test_what_would_go_is_told() -> None:
     """So that it can be refused."""
     assert APT.parse_chosen("Remv old [1.0]\nInst new [1] (2 Debian:12/stable [all])\nexit 0\n").removed == ("old",)

@@ -114,6 +114,19 @@ def test_a_real_dnf_is_patched_and_put_back(system: Path, tmp_path: Path) -> Non
     assert dnf.parse_versions(sh(dnf.versions(names), tmp_path).stdout) == before
 
 
+def test_a_security_update_that_a_newer_version_hides_is_told_of_dnf() -> None:
+    """Its advisory names the version that is to be had for security."""
+    said = (
+        "shop.noarch 1.2-1 updates\nwhole.noarch 1.1-1 updates\n== 100\n"
+        "shop.noarch 1.1-1 updates\nwhole.noarch 1.1-1 updates\n== 100\n"
+        "shop.noarch 0:1.0-1\nwhole.noarch 0:1.0-1\n== 0\n"
+    )
+    found = DNF.parse_offered(said)
+    whole = Change("whole.noarch", "1.0-1", "1.1-1", security=True)
+    assert found.changes == (Change("shop.noarch", "1.0-1", "1.2-1"), whole)
+    assert found.for_security() == (Change("shop.noarch", "1.0-1", "1.1-1", security=True), whole)
+
+
 def test_a_dnf_that_fails_says_why() -> None:
     """In its own words."""
     said = "Error: Failed to download metadata for repo 'test'\n== 1\n== 1\n== 0\n"
