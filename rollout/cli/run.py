@@ -254,7 +254,7 @@ RUN = Command(
     examples="""\
   hostward-rollout patch --inventory inventory/collector.py --limit 'debian_12,&pending_security'
   hostward-rollout run agent --inventory inventory/example.py --canary web1.example.net --batch 10% --by zone
-  hostward-rollout deploys/services.py -i inventory/example.py --limit web --data services.restart=nginx --plan""",
+  hostward-rollout deploys/services.py -i inventory/example.py --limit web --data 'services.units=["ssh.service"]'""",
     notes="""\
 Canaries go first, then batches; never all hosts of a group at once. A wave is good when each of its hosts is, and
 when the agents' checks are no worse than before. Ctrl-C pauses after the wave; a second one stops at once.

@@ -126,16 +126,21 @@ def tables(block: str) -> Iterator[tuple[str, Any]]:
 
 
 def test_shown_rollouts_have_options_that_there_are(repository: Path) -> None:
-    """As its own command line reads them."""
-    shown = list(commands(repository, "hostward-rollout"))
-    assert shown
+    """As its own command line reads them, and data that the deploy takes; the command's own help too."""
+    helped = [shlex.split(line) for line in RUN.examples.splitlines()]
+    shown = [*commands(repository, "hostward-rollout"), *helped]
+    assert len(shown) > len(helped) > 2
     for words in shown:
         if words[1] in ("list", "show", "resume"):
             continue
+        given_words = [word for word in words[1:] if word != "run"]
         parser = _Parser(allow_abbrev=False)
         RUN.configure(parser)
-        given = parser.parse_intermixed_args(words[1:])
-        assert given.deploy in names(repository)
+        given = parser.parse_intermixed_args(given_words)
+        name = Path(given.deploy).stem
+        assert name in names(repository)
+        if name not in WHOLE:
+            msgspec.convert(table(words, name), options(name), strict=False)
         assert (repository / given.inventory).exists()
 
 
