@@ -11,7 +11,7 @@ from deploys.kit.notes import Phase, note
 from deploys.kit.permits import permit
 from deploys.operations.connection import LOST, drop, reconnect
 from deploys.operations.fail import StepError
-from deploys.operations.run import ran
+from deploys.operations.run import ran, run
 
 _BOOT = "cat /proc/sys/kernel/random/boot_id"
 
@@ -25,7 +25,7 @@ def reboot(host: Host, limit: float) -> None:
     note(host, Phase("waits for leave to reboot"))
     with permit(host, "reboot"):
         note(host, Phase("reboot"))
-        before = ran(host, _BOOT).output
+        before = run(host, _BOOT, failing="which boot this is, is not known", outcome="broken")
         # The answer comes before the host goes down.
         said = ran(host, "systemd-run --quiet --collect sh -c 'sleep 1; systemctl reboot'")
         if not said.ok:
@@ -35,6 +35,10 @@ def reboot(host: Host, limit: float) -> None:
         while time.monotonic() < end:
             time.sleep(1.0)
             with suppress(*LOST):
-                if reconnect(host, end - time.monotonic()) and ran(host, _BOOT, timeout=30).output != before:
+                if not reconnect(host, end - time.monotonic()):
+                    continue
+                said = ran(host, _BOOT, timeout=30)
+                # While a host goes down or comes up, commands may fail: that says nothing.
+                if said.ok and said.output and said.output != before:
                     return
         raise StepError(f"the host did not come back from its reboot within {limit:.0f} s", "broken")
