@@ -32,6 +32,7 @@ SURVEY: dict[str, Any] = {
     "lease": None,
     "going": False,
 }
+WELL = {"status": {**STATUS, "checks": [{"name": "web", "state": "ok"}]}}
 UPDATE = "Inst shop [1.0] (1.1 Debian-Security:12/stable-security [all])\nexit 0\n"
 CRITICAL = {**STATUS, "checks": [{"name": "web", "state": "critical"}]}
 
@@ -86,6 +87,7 @@ CASES: dict[str, tuple[Mapping[str, Any], Mapping[str, object], Mapping[str, Any
     ),
     "option": ({}, {}, {"reboot_limit": 0}, "patch: reboot_limit: Expected `float` > 0.0"),
     "lonely": ({}, {}, {"peers": {"group": "pair", "healthy": 1}}, "0 other hosts of pair are healthy, 1 are wanted"),
+    "among": ({}, {}, {"peers": {"group": "busy", "healthy": 2}}, "1 other hosts of busy are healthy, 2 are wanted"),
     "jobless": ({"backups": {"jobs": []}}, {}, {"backup": {"required": True}}, "no backup job is configured there"),
     "unverified": (
         {"backups": {"jobs": [{**JOB, "last_verified": None}]}},
@@ -114,8 +116,22 @@ def test_a_host_is_left_alone_and_says_why(tmp_path: Path) -> None:
             {"fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": responses({"status": CRITICAL}, {})},
         )
     )
+    busy: dict[str, dict[str, Any]] = {
+        "quiet": {},
+        "patched": {"record": {"phase": "installing"}},
+        "held": {"lease": {"holder": "agent by me@here", "until": 101.0, "boot": "b"}},
+        "changing": {"going": True},
+    }
+    hosts += [
+        (
+            f"@fake/{name}",
+            {"fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": responses({**WELL, **survey}, {})},
+        )
+        for name, survey in busy.items()
+    ]
     path = tmp_path / "inventory.py"
-    path.write_text(f"all = ({hosts!r}, {{}})\npair = ['@fake/lonely', '@fake/sick']\n")
+    groups = f"pair = ['@fake/lonely', '@fake/sick']\nbusy = {[f'@fake/{name}' for name in busy]!r}\n"
+    path.write_text(f"all = ({hosts!r}, {{}})\n{groups}")
     said = {}
     for name in CASES:
         said[name] = run(path, f"@fake/{name}") if name == "option" else ""

@@ -11,7 +11,7 @@ from deploys.facts.survey import FOLDER, Survey
 from deploys.kit.notes import Phase, note
 from deploys.operations.connection import LOST
 from deploys.operations.fail import StepError
-from deploys.operations.lease import holder, take
+from deploys.operations.lease import holder, take, taken
 from deploys.operations.packages.contract import Change, Manager
 from deploys.operations.patching import asking
 from deploys.operations.patching.options import BackupOptions, PatchOptions, PeersOptions
@@ -131,8 +131,12 @@ def _is_healthy(peer: Host) -> bool:
     try:
         if not peer.connected and getattr(peer.connector, "client", None) is None:
             peer.connector.connect()
-        status = asking.survey(peer).status
+        survey = asking.survey(peer)
     except (ConnectError, StepError, *LOST):
+        return False
+    status = survey.status
+    # One that is being changed may be away the next moment, however well it is now.
+    if survey.record is not None or survey.going or taken(survey, "") is not None:
         return False
     return status is not None and not preconditions.agent(
         installed=True, running=status.agent.running, problem=status.problem, states=status.states, ignored=()

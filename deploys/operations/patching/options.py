@@ -33,7 +33,7 @@ class PeersOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     group: str
     """A group of the inventory."""
     healthy: Annotated[int, Meta(ge=1)]
-    """How many others of it: their agents run, and none of their checks is critical."""
+    """How many others of it: their agents run, none of their checks is critical, and nobody is changing them."""
 
 
 class RestartOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
