@@ -29,12 +29,15 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 def read(answer: bytes) -> list[Recorded]:
-    """Of home's answer, or a file of it: `installed` with rows [NAME, VERSION, ARCHITECTURE, MANUAL] or objects.
+    """Of home's answer, or a file of it: `packages`, which may also be all that there is.
+
+    It has `manager`, and `installed` with rows [NAME, VERSION, ARCHITECTURE, MANUAL] or objects.
 
     Raises ValueError for what is none, and for packages that are not apt's.
     """
     try:
         found = msgspec.json.decode(answer)
+        found = found.get("packages", found)
         if found.get("manager") != "apt":
             raise ValueError(f"packages of {found.get('manager')} cannot be installed again; expected apt's")
         return [_row(row) for row in found["installed"]]

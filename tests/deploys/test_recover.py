@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -11,21 +10,26 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collector.api.groups import HostPackages
 from deploys.facts.recovery import parse
 from deploys.rules.recorded_packages import Choice, Recorded, choose, offers, read
-from tests.collector.support import RealHome
-from tests.deploys.apt import Package, Repository
+from kit.homefile import VARIABLE
+from tests.collector.support import RealHome, run
+from tests.deploys import apt
 from tests.deploys.support import BIN, REPOSITORY, changes, deploy, environment, inventory
 from tests.deploys.test_agent import cache, plain  # noqa: F401 -- a fixture is found by its name
 from tests.fleet import layers
 from tests.fleet.fleet import Fleet
-from tests.fleet.homes import BridgeHome, asked, enroll, until
+from tests.fleet.homes import BridgeHome, asked, enroll, start, until
 from tests.fleet.host import Host
 from tests.fleet.test_backups import postgresql
+from tests.kit.test_homefile import written
+from wire.packages import Package, Packages
 
 PASSWORD = "kept elsewhere, too"
 CONFIG = """\
@@ -51,14 +55,15 @@ COUNTS = "SELECT count(*), sum(id) FROM orders"
 
 @pytest.mark.usefixtures("cache")
 def test_a_destroyed_host_is_built_again_and_serves_the_same_data(
-    fleet: Fleet, tmp_path: Path, repository: Path
+    fleet: Fleet, tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Packages, files with their owners, databases and services, at home under its name. A host that is used is left
-    alone, a recovery that is killed goes on, and one that is done changes nothing.
+    """Packages as home knows them, files with their owners, databases and services as they were at a moment, at home
+    under its name. A host that is used is left alone, a recovery that is killed goes on, and one that is done changes
+    nothing.
     """
-    packages = Repository(tmp_path / "repository")
-    packages.add(Package("shop", "1.0", service=SERVES))
-    packages.add(Package("shop", "1.1", service=SERVES))
+    packages = apt.Repository(tmp_path / "repository")
+    packages.add(apt.Package("shop", "1.0", service=SERVES))
+    packages.add(apt.Package("shop", "1.1", service=SERVES))
     secret = tmp_path / "password"
     secret.write_text(PASSWORD)
     at_home = BridgeHome(fleet, tmp_path)
@@ -77,7 +82,6 @@ def test_a_destroyed_host_is_built_again_and_serves_the_same_data(
             "recover": {
                 "repository": "/srv/backup",
                 "password": {"file": str(secret)},
-                "packages": str(tmp_path / "packages.json"),
                 "files": {"files": ["/srv/shop", "/etc/shop.ini"]},
                 "databases": ["orders"],
                 "services": ["postgresql.service", "shop.service"],
@@ -88,15 +92,21 @@ def test_a_destroyed_host_is_built_again_and_serves_the_same_data(
         with fleet.hosts(1, layers.layers(repository, layers.SERVERS)) as [lost]:
             free = [*collector, "host", "revoke", lost.name, "--data-dir", str(at_home.folder)]
             data["recover"] |= {"name": lost.name, "free_name": free}
-            serve(lost, packages, home, tmp_path)
+            serve(lost, packages, home)
+            token = run("api-token", "create", "--data-dir", str(at_home.folder)).stdout.strip()
+            file = written(tmp_path, home.url, ca=str(at_home.folder / "ca.pem"), token=token)
+            monkeypatch.setenv(VARIABLE, str(file))
             before = lost.run(ASKS).stdout
             orders = postgresql(lost, COUNTS, database="orders")
+            data["recover"]["at"] = spoil(lost)
+            spoilt = lost.run(ASKS).stdout
+            assert spoilt != before
             saved = tmp_path / "backup"
             subprocess.run(["cp", "-a", str(lost.root / "srv/backup"), str(saved)], check=True)
             refused = deploy(inventory(tmp_path / "hosts.py", [lost], data=data), "recover", check=False)
             assert "this host is not blank (Hostward is installed)" in plain(refused)
             assert "(left alone)" in plain(refused)
-            assert lost.run(ASKS).stdout == before
+            assert lost.run(ASKS).stdout == spoilt
 
         debian, _, servers, _ = layers.layers(repository, layers.SERVERS)
         with fleet.hosts(1, [debian, servers]) as [blank]:
@@ -118,8 +128,8 @@ def test_a_destroyed_host_is_built_again_and_serves_the_same_data(
             assert [row["name"] for row in asked(home, "/api/v1/hosts")["hosts"]] == [lost.name]
 
 
-def serve(host: Host, packages: Repository, home: RealHome, folder: Path) -> None:
-    """A host with a service, files and a database, which it saves."""
+def serve(host: Host, packages: apt.Repository, home: RealHome) -> None:
+    """A host with a service, files and a database, which it saves, and whose packages home knows."""
     packages.give(host)
     host.run("apt-get install -qq shop=1.0 && systemctl start postgresql", timeout=120)
     host.write("/srv/shop/prices.csv", "tea,3\n", 0o640)
@@ -135,9 +145,20 @@ def serve(host: Host, packages: Repository, home: RealHome, folder: Path) -> Non
     host.write("/etc/hostward/backup.password", PASSWORD, 0o600)
     enroll(host, home, CONFIG)
     host.run("hostward backup run files orders")
-    listed = host.run("dpkg-query -W -f '${Package}\\t${Version}\\t${Architecture}\\n'").stdout
-    rows = [[*line.split("\t"), line.startswith("shop\t")] for line in listed.splitlines()]
-    (folder / "packages.json").write_text(json.dumps({"manager": "apt", "installed": rows}))
+    start(host)
+    with home.client() as client:
+        token = run("api-token", "create", "--data-dir", str(home.folder)).stdout.strip()
+        path, words = f"/api/v1/hosts/{host.name}/packages", {"Authorization": f"Bearer {token}"}
+        until(lambda: client.get(path, headers=words).status_code == 200, "home knows the packages")
+
+
+def spoil(host: Host) -> str:
+    """Lose what the service and the database have, and save that, too. Returns the moment before."""
+    moment = host.run("sleep 1; date '+%F %T'; sleep 1").stdout.strip()
+    host.run("echo lost >/srv/shop/prices.csv")
+    postgresql(host, "DELETE FROM orders", database="orders")
+    host.run("hostward backup run files orders")
+    return moment
 
 
 def killed(hosts: Path, host: Host) -> None:
@@ -191,6 +212,13 @@ def test_a_record_is_read_in_rows_or_objects_and_another_managers_is_refused() -
     assert read(objects) == [Recorded("shop", "1.0", manual=True)]
     with pytest.raises(ValueError, match="packages of dnf cannot be installed again"):
         read(b'{"manager": "dnf", "installed": []}')
+
+
+def test_what_homes_api_answers_is_a_record() -> None:
+    """Encoded as home does."""
+    installed = [Package("shop", "1.0", "all", manual=True), Package("library", "2", "all")]
+    answer = HostPackages(host="x", received=1.0, packages=Packages(manager="apt", installed=installed))
+    assert read(msgspec.json.encode(answer)) == [Recorded("shop", "1.0", manual=True), Recorded("library", "2")]
 
 
 @settings(max_examples=50)
