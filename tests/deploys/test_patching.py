@@ -13,7 +13,7 @@ from deploys.facts.services import Stale
 from deploys.operations.fail import StepError
 from deploys.operations.packages import MANAGERS
 from deploys.operations.packages.contract import Change
-from deploys.operations.patching import after, asking, before
+from deploys.operations.patching import after, asking, before, course
 from deploys.operations.patching.options import PatchOptions
 from deploys.operations.patching.record import Record
 from deploys.operations.run import run
@@ -62,3 +62,19 @@ def test_a_command_that_takes_too_long_leaves_the_host_as_one_that_fails(monkeyp
     with pytest.raises(StepError, match="could not be saved within 1800 s") as late:
         before._save(HOST, MANAGERS["apt"], (CHANGE,))
     assert late.value.outcome == "left_alone"
+
+
+def test_a_full_disk_before_the_first_change_leaves_the_host_alone_and_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be put on record is not begun, and nobody is held off for it."""
+    said = []
+
+    def full(*_: object, **__: object) -> NoReturn:
+        raise StepError("record.json could not be written: No space left on device", "broken")
+
+    monkeypatch.setattr(course, "keep", full)
+    monkeypatch.setattr(course, "forget", lambda _: said.append("forgotten"))
+    monkeypatch.setattr(course, "give_back", lambda _, who: said.append(who))
+    with pytest.raises(StepError, match="No space left on device") as failed:
+        course.begin(HOST, PatchOptions(), RECORD)
+    assert failed.value.outcome == "left_alone"
+    assert said == ["forgotten", RECORD.who]

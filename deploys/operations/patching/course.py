@@ -26,15 +26,16 @@ _MOMENT = 900.0
 def begin(host: Host, given: PatchOptions, record: Record) -> None:
     """Install what is on `record`, and bring it to an end. Raises StepError."""
     manager = MANAGERS[record.manager]
-    keep(host, record)
-    take(host, record.who, given.limit + _MOMENT)
-    note(host, Phase("install"))
     try:
+        keep(host, record)
+        take(host, record.who, given.limit + _MOMENT)
+        note(host, Phase("install"))
         start(host, "install", manager.install(record.changes, SAVED, given.lock_wait))
-    except StepError:
+    except StepError as error:
+        # Whatever it says: as on a full disk, nothing was changed yet.
         forget(host)
         give_back(host, record.who)
-        raise
+        raise StepError(str(error), "left_alone") from None
     go_on(host, given, record)
 
 
