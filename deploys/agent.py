@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pyinfra.api.deploy import deploy
 from pyinfra.api.host import Host
-from pyinfra.api.inventory import Inventory
+from pyinfra.api.state import State
 from pyinfra.context import host
 
 from deploys.facts.agent import HostwardInstalled, Installed, Python
@@ -96,7 +96,7 @@ def agent(given: AgentOptions | None = None) -> None:
     if wanted.state == "absent":
         _absent(wanted)
         return
-    if wrong := _mistaken(host.inventory) if given is None else _wrong(host, given):
+    if wrong := _mistaken(host.state) if given is None else _wrong(host, given):
         raise OptionsError("\n".join(wrong))
     seen = host.get_fact(HostwardInstalled, python=wanted.python, prefix=PREFIX)
     python = seen.python()
@@ -214,9 +214,13 @@ def _absent(wanted: AgentOptions) -> None:
 
 
 @lru_cache(maxsize=2)
-def _mistaken(inventory: Inventory) -> list[str]:
-    """Every mistake in the configuration of all hosts, so that one run tells them before anything is done."""
-    return [line for other in inventory.iter_activated_hosts() for line in _wrong(other, None)]
+def _mistaken(state: State) -> list[str]:
+    """Every mistake in the configuration of all hosts, so that one run tells them before anything is done.
+
+    Also of those that are not connected yet, as they are not while the first of a wave begins.
+    """
+    limited = state.limit_hosts if isinstance(state.limit_hosts, list) else state.inventory
+    return [line for other in limited for line in _wrong(other, None)]
 
 
 def _wrong(at: Host, given: AgentOptions | None) -> list[str]:

@@ -208,6 +208,17 @@ def test_a_wave_does_not_outlive_its_runner(tmp_path: Path) -> None:
             process.kill()
 
 
+def test_a_mistake_of_one_host_stops_all_of_its_wave(tmp_path: Path, repository: Path) -> None:
+    """Also those that come to it before that one is connected."""
+    hosts = {f"@fake/h{number}": {"agent": {}} for number in range(6)}
+    hosts["@fake/h5"] = {"agent": {"config": {"checks": {"disk": {"evry": "1m"}}}}}
+    write(tmp_path, "", hosts)
+    ends = ended(carried_out(tmp_path, deploy=str(repository / "deploys/agent.py")))
+    assert {end.state for end in ends.values()} == {"failed"}
+    assert all("@fake/h5: agent.toml:" in end.message for end in ends.values()), ends
+    assert {end.outcome for end in ends.values()} == {"left_alone"}
+
+
 def test_a_wave_that_is_killed_says_so(tmp_path: Path) -> None:
     """By the runner, or by somebody else; and nothing of it is left."""
     write(
