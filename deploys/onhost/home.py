@@ -22,6 +22,7 @@ from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
+from deploys.onhost.course import Steps, carry_out
 from deploys.onhost.parts import ApplyError, kept, link, owner, put, quiet, run, succeeds, sync, target_of, write
 
 DATA = Path("/var/lib/hostward-collector")
@@ -48,36 +49,7 @@ except HostwardError as error:
 
 def main(folder: Path) -> None:
     """Do what the plan says, after putting back what a run before did not bring to its end."""
-    os.umask(0o022)
-    undone = (folder / "before.json").exists()
-    if undone:
-        put_back(folder)
-    if not (folder / "plan.json").exists():
-        answer(folder, ok=undone, reason="" if undone else "there is no plan", outcome="rolled_back")
-        return
-    plan = json.loads((folder / "plan.json").read_text())
-    # It may hold secrets, and is not needed again: a run that was cut down is put back.
-    (folder / "plan.json").unlink()
-    try:
-        check(plan, folder)
-    except (ApplyError, OSError, sqlite3.Error) as error:
-        answer(folder, ok=False, reason=str(error), outcome="left_alone")
-        return
-    try:
-        remember(plan, folder)
-        apply(plan, folder)
-        watch(plan)
-    except (ApplyError, OSError, sqlite3.Error) as error:
-        try:
-            put_back(folder)
-        except (ApplyError, OSError) as second:
-            answer(folder, ok=False, reason=f"{error}; and it cannot be put back: {second}", outcome="broken")
-        else:
-            answer(folder, ok=False, reason=str(error), outcome="rolled_back")
-        return
-    forget(folder)
-    tidy(plan)
-    answer(folder, ok=True, reason="", outcome="")
+    carry_out(folder, Steps(check, remember, apply, watch, put_back, forget, tidy))
 
 
 def check(plan: dict[str, Any], folder: Path) -> None:
@@ -313,11 +285,6 @@ def tidy(plan: dict[str, Any]) -> None:
     rest.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for path in rest[max(0, KEPT - (len(found) - len(rest))) :]:
         shutil.rmtree(path, ignore_errors=True)
-
-
-def answer(folder: Path, *, ok: bool, reason: str, outcome: str) -> None:
-    """What became of it, for whoever asks."""
-    write(folder / "result.json", json.dumps({"ok": ok, "reason": reason, "outcome": outcome}), 0o600)
 
 
 if __name__ == "__main__":

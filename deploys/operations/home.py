@@ -19,7 +19,13 @@ from deploys.operations.write import write
 UNIT = "hostward-home-release.service"
 MARGIN = 600
 """Seconds for all that a change does beside waiting for home."""
-PROGRAM = ("deploys/__init__.py", "deploys/onhost/__init__.py", "deploys/onhost/home.py", "deploys/onhost/parts.py")
+PROGRAM = (
+    "deploys/__init__.py",
+    "deploys/onhost/__init__.py",
+    "deploys/onhost/home.py",
+    "deploys/onhost/course.py",
+    "deploys/onhost/parts.py",
+)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

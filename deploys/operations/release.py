@@ -27,7 +27,13 @@ UNIT = "hostward-release.service"
 """In which a change goes on, whatever becomes of who asked for it."""
 MARGIN = 240.0
 """Seconds for all that a change does beside watching the agent."""
-PROGRAM = ("deploys/__init__.py", "deploys/onhost/__init__.py", "deploys/onhost/apply.py", "deploys/onhost/parts.py")
+PROGRAM = (
+    "deploys/__init__.py",
+    "deploys/onhost/__init__.py",
+    "deploys/onhost/apply.py",
+    "deploys/onhost/course.py",
+    "deploys/onhost/parts.py",
+)
 
 
 class PlannedFile(msgspec.Struct, frozen=True):
