@@ -12,6 +12,8 @@ from typing import Literal
 import msgspec
 from pyinfra.api.host import Host
 
+from kit.terminal import clean
+
 Outcome = Literal["left_alone", "rolled_back", "broken"]
 """How a host that failed was left: as it was and nothing was changed; as it was, put back; or in neither state."""
 
@@ -49,18 +51,19 @@ Listener = Callable[[Host, Note], None]
 
 
 def _show(host: Host, note: Note) -> None:
+    # Much of it is what the host said, which must not steer the terminal.
     match note:
         case Phase(text):
-            host.log(text)
+            host.log(clean(text))
         case Failed(reason, outcome):
-            host.log(f"{reason} ({outcome.replace('_', ' ')})")
+            host.log(f"{clean(reason)} ({outcome.replace('_', ' ')})")
         case Versions(before, after):
             for name in sorted({**before, **after}):
                 if before.get(name) != after.get(name):
-                    host.log(f"{name}: {before.get(name) or 'none'} to {after.get(name) or 'none'}")
+                    host.log(clean(f"{name}: {before.get(name) or 'none'} to {after.get(name) or 'none'}"))
         case Result(data, lines):
             for line in lines or (msgspec.json.encode(data).decode(),):
-                host.log(line)
+                host.log(clean(line))
 
 
 _listener: Listener = _show

@@ -117,7 +117,11 @@ def _collect(host: Host, place: str, *, prefix: str, span: Sequence[int], size: 
         failing="what was collected could not be put together",
         input=plan,
     )
-    return msgspec.json.decode(said, type=_Made)
+    made = msgspec.json.decode(said, type=_Made)
+    # The host says how much this machine shall take.
+    if not 0 <= made.size <= size:
+        raise StepError(f"the bundle is of {made.size} bytes; expected at most {size}", "left_alone")
+    return made
 
 
 def _fetch(host: Host, place: str, made: _Made, folder: Path) -> Path:
@@ -134,7 +138,7 @@ def _fetch(host: Host, place: str, made: _Made, folder: Path) -> Path:
             some = base64.b64decode(said, validate=True)
         except binascii.Error:
             some = b""
-        if not some:
+        if not 0 < len(some) <= CHUNK:
             break
         whole += some
     if sha256(whole).hexdigest() != made.digest:

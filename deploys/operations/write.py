@@ -26,7 +26,8 @@ def write(
     if text and not text.endswith("\n"):
         text += "\n"
     script = (
-        f"set -e; umask 022; mkdir -p {quote(folder)}; umask 077; trap 'rm -f {new}' EXIT; rm -f {new}; cat >{new}; "
+        f"set -e; umask 022; mkdir -p {quote(folder)}; umask 077; "
+        f"trap {quote(f'rm -f {new}')} EXIT; rm -f {new}; cat >{new}; "
         # A connection that is lost ends the input as its end does.
         f'test "$(wc -c <{new})" -eq {len(text.encode())} || {{ echo "it did not arrive whole" >&2; exit 1; }}; '
         f"chown {owner} {new}; chmod {mode:o} {new}; sync {new}; mv -fT {new} {quote(path)}; sync {quote(folder)}"

@@ -8,7 +8,7 @@ import time
 import msgspec
 
 from kit.commands import Command
-from kit.terminal import table
+from kit.terminal import clean, table
 from rollout.cli import options as shared
 from rollout.journal import JournalError, find, ids, is_running, read, rollouts
 from wire.rollout import RolloutRecord
@@ -46,8 +46,8 @@ def _show(options: argparse.Namespace) -> int:
     if options.json:
         print(msgspec.json.format(msgspec.json.encode(record)).decode())
         return 0
-    print(f"{record.id}: {record.deploy} on {record.inventory}, by {record.who}")
-    print(f"{record.state}" + (f": {record.message}" if record.message else ""))
+    print(clean(f"{record.id}: {record.deploy} on {record.inventory}, by {record.who}"))
+    print(f"{record.state}" + (f": {clean(record.message)}" if record.message else ""))
     rows, colours = [], []
     for wave in record.waves:
         for host in wave.hosts:
