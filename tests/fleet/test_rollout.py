@@ -20,7 +20,7 @@ from tests.deploys.apt import WORKS, Package, Repository
 from tests.deploys.support import BIN, environment, inventory
 from tests.fleet import layers
 from tests.fleet.fleet import Fleet
-from tests.fleet.homes import BridgeHome, asked, until
+from tests.fleet.homes import BridgeHome, asked, enroll, start, until
 from tests.fleet.host import Host
 
 TOKEN = [sys.executable, "-c", "import sys; from collector.cli import main; sys.exit(main())", "token", "create"]
@@ -186,6 +186,46 @@ def test_three_blank_hosts_are_enrolled_and_patched_in_waves(fleet: Fleet, tmp_p
         assert f"{hosts[0].name}: connected" not in said
         assert versions(hosts) == ["1.3 active"] * 3
         assert record(admin, home)["state"] == "done"
+
+
+@pytest.mark.timeout(300)
+def test_a_home_that_is_away_pauses_a_rollout_where_it_is_required_and_no_other(
+    fleet: Fleet, tmp_path: Path, repository: Path
+) -> None:
+    """Why is said in one line. Hosts are patched without it, and it learns of a paused rollout that is resumed."""
+    bridge = BridgeHome(fleet, tmp_path)
+    packages = Repository(tmp_path / "repository")
+    packages.add(Package("shop", "1.0", service=WORKS))
+    quiet = "".join(f"[checks.{name}]\nenabled = false\n" for name in BUSY)
+    with fleet.hosts(2) as hosts:
+        with bridge.serving() as home:
+            admin = Admin(tmp_path, repository, hosts, home)
+            for host in hosts:
+                enroll(host, home, f'[home]\ninterval = "1s"\n{quiet}')
+                start(host)
+                packages.give(host)
+                host.run("apt-get install -qq shop")
+            for host in hosts:
+                until(lambda name=host.name: reports(home, name), f"{host.name} reports home")  # type: ignore[misc]
+        packages.add(Package("shop", "1.1", service=WORKS), suite="stable-security")
+        packages.give(*hosts)
+
+        words = "hostward-rollout patch --inventory inventory/example.py --yes"
+        said = admin.sh(f"{words} --home-required", code=3)
+        [why] = [line for line in said.splitlines() if "paused: " in line]
+        assert "cannot be reached: Connection refused" in why
+        assert versions(hosts) == ["1.0 active"] * 2
+        paused = json.loads(admin.sh("hostward-rollout show --json"))
+        assert paused["state"] == "paused"
+
+        said = admin.sh(f"{words} --limit {hosts[0].name}")
+        assert said.count("cannot be reached") == 1, said
+        assert versions(hosts) == ["1.1 active", "1.0 active"]
+
+        with bridge.serving() as home:
+            admin.sh(f"hostward-rollout resume {paused['id']}")
+            assert versions(hosts) == ["1.1 active"] * 2
+            assert asked(home, f"/api/v1/rollouts/{paused['id']}")["state"] == "done"
 
 
 def reports(home: RealHome, name: str) -> bool:
