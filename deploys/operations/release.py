@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import io
 import tarfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from shlex import quote
 from typing import Any
 
@@ -15,25 +12,19 @@ from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS, pop_global_arguments
 from pyinfra.api.host import Host
 
 from deploys.facts.agent import FOLDER, WHEELS, Installed, Python
-from deploys.kit.notes import Outcome, Phase, note
-from deploys.kit.source import CHECKOUT, Release
-from deploys.operations.connection import LOST, reconnect
+from deploys.kit.notes import Phase, note
+from deploys.kit.source import Release
+from deploys.operations.change import Changes, held, judge, start
+from deploys.operations.connection import LOST
 from deploys.operations.fail import StepError
-from deploys.operations.lease import give_back, holder, take
-from deploys.operations.run import ran, run
+from deploys.operations.run import run
 from deploys.operations.write import write
 
 UNIT = "hostward-release.service"
 """In which a change goes on, whatever becomes of who asked for it."""
 MARGIN = 240.0
 """Seconds for all that a change does beside watching the agent."""
-PROGRAM = (
-    "deploys/__init__.py",
-    "deploys/onhost/__init__.py",
-    "deploys/onhost/apply.py",
-    "deploys/onhost/course.py",
-    "deploys/onhost/parts.py",
-)
+_KIND = Changes(program="apply", folder=FOLDER, unit=UNIT, what="agent")
 
 
 class PlannedFile(msgspec.Struct, frozen=True):
@@ -79,12 +70,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the agent is to be looked at: not where it does not run."""
     patience: float
     """Seconds in which the agent has to check in healthy."""
-
-
-class _Result(msgspec.Struct):
-    ok: bool
-    reason: str
-    outcome: Outcome | str
 
 
 def build(host: Host, release: Release, seen: Installed, python: Python, prefix: str) -> None:
@@ -143,77 +128,19 @@ sync -f {building}
 
 def bring(host: Host, plan: Plan, python: Python) -> None:
     """Have the host do what the plan says, and watch. Raises StepError, with how it left the host."""
-    with _held(host, plan.patience + MARGIN):
-        run(host, f"umask 077; mkdir -p {FOLDER}; rm -f {FOLDER}/result.json", failing=f"{FOLDER} cannot be made")
-        write(host, f"{FOLDER}/plan.json", msgspec.json.encode(plan).decode(), mode=0o600)
-        _start(host, python)
+    limit = plan.patience + MARGIN
+    with held(host, _KIND, limit):
+        start(host, _KIND, python, plan)
         note(host, Phase("watch the agent"))
-        _judge(host, plan.patience + MARGIN)
+        judge(host, _KIND, limit)
 
 
 def settle(host: Host, python: Python) -> None:
     """Put back what a change that was cut down left behind. Raises StepError."""
     note(host, Phase("put back what was left half done"))
-    with _held(host, MARGIN):
-        run(
-            host,
-            f"rm -f {FOLDER}/result.json {FOLDER}/plan.json",
-            failing=f"{FOLDER} cannot be used",
-            outcome="broken",
-        )
-        _start(host, python)
-        _judge(host, MARGIN)
-
-
-@contextmanager
-def _held(host: Host, duration: float) -> Iterator[None]:
-    """Not while the host is being patched, and nobody patches it meanwhile."""
-    who = holder("agent")
-    take(host, who, duration)
-    try:
-        yield
-    finally:
-        with suppress(*LOST):
-            give_back(host, who)
-
-
-def _start(host: Host, python: Python) -> None:
-    for name in PROGRAM:
-        write(host, f"{FOLDER}/program/{name}", (CHECKOUT / name).read_text())
-    said = ran(
-        host,
-        # One that goes on, of a connection that was lost, is waited for: there is one at a time.
-        f"while systemctl is-active --quiet {UNIT}; do sleep 0.5; done; systemctl reset-failed {UNIT} 2>/dev/null; "
-        f"systemd-run --quiet --collect --unit={UNIT} -p WorkingDirectory={FOLDER}/program -p TimeoutStopSec=5min "
-        f"-- {quote(python.path)} -B -m deploys.onhost.apply {FOLDER}",
-    )
-    if not said.ok:
-        raise StepError(f"the change could not be started: {said.complaint}", "left_alone")
-
-
-def _judge(host: Host, limit: float) -> None:
-    end = time.monotonic() + limit
-    script = (
-        f"while [ ! -e {FOLDER}/result.json ] && systemctl is-active --quiet {UNIT}; do sleep 0.2; done; "
-        f"cat {FOLDER}/result.json 2>/dev/null"
-    )
-    while True:
-        try:
-            said = ran(host, script, timeout=max(1, int(end - time.monotonic())))
-            break
-        except LOST:
-            if time.monotonic() >= end or not reconnect(host, end - time.monotonic()):
-                raise StepError(
-                    "the connection was lost while the change went on; it ends by itself, and a rerun tells how",
-                    "broken",
-                ) from None
-    try:
-        result = msgspec.json.decode(said.output, type=_Result)
-    except msgspec.DecodeError:
-        raise StepError("the change was cut down; a rerun puts back what it left", "broken") from None
-    if not result.ok:
-        outcomes: dict[str, Outcome] = {"left_alone": "left_alone", "rolled_back": "rolled_back"}
-        raise StepError(result.reason, outcomes.get(result.outcome, "broken"))
+    with held(host, _KIND, MARGIN):
+        start(host, _KIND, python, None)
+        judge(host, _KIND, MARGIN)
 
 
 def _arguments(host: Host) -> Any:
