@@ -50,6 +50,8 @@ class Check(msgspec.Struct, frozen=True):
 
     name: str
     state: State
+    time: float = 0.0
+    """When it ran last, by the host's clock."""
 
 
 class Agent(msgspec.Struct, frozen=True):
@@ -71,6 +73,11 @@ class Status(msgspec.Struct, frozen=True):
     def states(self) -> dict[str, State]:
         """Check to state."""
         return {check.name: check.state for check in self.checks}
+
+    @property
+    def times(self) -> dict[str, float]:
+        """Check to when it ran last."""
+        return {check.name: check.time for check in self.checks}
 
 
 class Backups(msgspec.Struct, frozen=True):

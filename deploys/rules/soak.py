@@ -1,4 +1,4 @@
-"""Whether a host's checks are worse than before. Pure."""
+"""Whether a host's checks are worse than before, and have been looked at since. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,23 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from wire.report import SEVERITY, State
+
+ONCE = "config"
+"""Runs when the agent reads its configuration, and not again."""
+
+
+def unseen(ran: Mapping[str, float], since: float, limit: float, ignored: Sequence[str] = ()) -> list[str]:
+    """The checks whose results are of before `since`, and that may be expected to run within `limit` seconds.
+
+    `ran` says when each ran last. One that did not run for longer than `limit` before `since` runs more rarely.
+    """
+    return [
+        name
+        for name, when in sorted(ran.items())
+        if since - limit <= when <= since
+        and name != ONCE
+        and not any(fnmatchcase(name, pattern) for pattern in ignored)
+    ]
 
 
 def worse(before: Mapping[str, State], after: Mapping[str, State], ignored: Sequence[str] = ()) -> list[str]:

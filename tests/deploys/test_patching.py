@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import NoReturn, cast
 
+import msgspec
 import pytest
 from pyinfra.api.host import Host
 
 import deploys.operations.run as running
 from deploys.facts.services import Stale
+from deploys.facts.survey import Survey
 from deploys.operations.fail import StepError
 from deploys.operations.packages import MANAGERS
 from deploys.operations.packages.contract import Change
@@ -17,6 +20,8 @@ from deploys.operations.patching import after, asking, before, course
 from deploys.operations.patching.options import PatchOptions
 from deploys.operations.patching.record import Record
 from deploys.operations.run import run
+from tests.deploys.test_patch_refusals import STATUS, SURVEY
+from wire.report import State
 
 HOST = cast(Host, SimpleNamespace(name="one"))
 CHANGE = Change("shop", "1.0", "1.1")
@@ -78,3 +83,40 @@ def test_a_full_disk_before_the_first_change_leaves_the_host_alone_and_free(monk
         course.begin(HOST, PatchOptions(), RECORD)
     assert failed.value.outcome == "left_alone"
     assert said == ["forgotten", RECORD.who]
+
+
+@pytest.mark.parametrize(("again", "expected"), [("ok", None), ("critical", "web: ok to critical")])
+def test_a_soak_waits_until_checks_have_run_after_the_change(
+    monkeypatch: pytest.MonkeyPatch, again: State, expected: str | None
+) -> None:
+    """What they said before it says nothing of it. What runs more rarely than the soak may last is not waited for,
+    and what was amiss with the agent before is not the change's doing.
+    """
+    clock = [1000.0]
+
+    def survey(_: Host) -> Survey:
+        fresh = clock[0] >= 1060
+        web = {"name": "web", "state": again if fresh else "ok", "time": 1060.0 if fresh else 990.0}
+        checks = [
+            web,
+            {"name": "config", "state": "ok", "time": 999.0},
+            {"name": "daily", "state": "ok", "time": 9.0},
+        ]
+        status = {**STATUS, "time": clock[0], "problem": "it does not keep up", "checks": checks}
+        return msgspec.convert({**SURVEY, "status": status}, Survey)
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds
+
+    monkeypatch.setattr(asking, "survey", survey)
+    monkeypatch.setattr(asking, "services", lambda _: {})
+    monkeypatch.setattr(after, "take", nothing)
+    monkeypatch.setattr(after, "note", nothing)
+    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    record = msgspec.structs.replace(RECORD, checks={"web": "ok"})
+    assert "it does not keep up" in str(after.soak(HOST, PatchOptions(), record))
+    clock[0] = 1000.0
+    record = msgspec.structs.replace(record, problem="it does not keep up")
+    assert after.soak(HOST, PatchOptions(), record) == expected
+    assert clock[0] == (1060 if expected is None else 1300)

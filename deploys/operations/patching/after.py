@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from pyinfra.api.host import Host
 
+from deploys.facts.survey import Survey
 from deploys.kit.notes import Phase, note
 from deploys.operations.lease import take
 from deploys.operations.patching import asking
@@ -17,7 +18,7 @@ from deploys.operations.reboot import reboot
 from deploys.operations.run import ran
 from deploys.rules.restart_order import plan
 from deploys.rules.services import Service, missing
-from deploys.rules.soak import worse
+from deploys.rules.soak import unseen, worse
 
 _MOMENT = 900.0
 
@@ -55,13 +56,20 @@ def soak(host: Host, given: PatchOptions, record: Record) -> str | None:
     take(host, record.who, wanted.limit + wanted.samples * wanted.every + _MOMENT)
     end = time.monotonic() + wanted.limit
     good = 0
+    since = None
     while True:
         services = asking.services(host)
-        problems = _problems(host, given, record, services)
+        survey = asking.survey(host)
+        problems = _problems(survey, given, record, services)
+        waits: list[str] = []
+        if survey.status is not None and time.monotonic() < end:
+            since = survey.status.time if since is None else since
+            waits = unseen(survey.status.times, since, wanted.limit, given.ignore_checks)
         good = 0 if problems else good + 1
         if good:
-            note(host, Phase(f"soak {good} of {wanted.samples}"))
-        if good >= wanted.samples:
+            note(host, Phase(f"soak {min(good, wanted.samples)} of {wanted.samples}"))
+        # A result of before the change says nothing of it.
+        if good >= wanted.samples and not waits:
             return None
         # What systemd has given up does not come back by itself.
         lost = any(services[name].active == "failed" for name in record.ran if name in services)
@@ -70,8 +78,7 @@ def soak(host: Host, given: PatchOptions, record: Record) -> str | None:
         time.sleep(wanted.every)
 
 
-def _problems(host: Host, given: PatchOptions, record: Record, services: Mapping[str, Service]) -> list[str]:
-    survey = asking.survey(host)
+def _problems(survey: Survey, given: PatchOptions, record: Record, services: Mapping[str, Service]) -> list[str]:
     rebooted = survey.boot != record.boot
     found = missing(record.ran, record.failed, services, rebooted=rebooted)
     if record.checks is not None:
@@ -80,5 +87,5 @@ def _problems(host: Host, given: PatchOptions, record: Record, services: Mapping
             found.append("the agent does not run")
         else:
             found += worse(record.checks, status.states, given.ignore_checks)
-            found += [status.problem] if status.problem else []
+            found += [status.problem] if status.problem and not record.problem else []
     return found

@@ -83,6 +83,7 @@ def prepare(host: Host, given: PatchOptions, manager: Manager, changes: tuple[Ch
         ran=expected(services),
         failed=tuple(failed(services)),
         checks=survey.status.states if survey.status is not None else None,
+        problem=survey.status.problem if survey.status is not None else None,
     )
 
 

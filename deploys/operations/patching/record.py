@@ -34,6 +34,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Those that had failed before."""
     checks: dict[str, State] | None
     """The agent's, before; None where there was no agent to ask."""
+    problem: str | None = None
+    """What was amiss with the agent itself, before."""
     reason: str = ""
     """Why it is undone."""
 
