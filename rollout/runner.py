@@ -141,13 +141,12 @@ class Runner:
         """Run the deploy on the hosts; each has ended when this returns. Raises RefusedError, AbortedError."""
         settings = self._settings
         order = self._order("deploy", hosts)
-        turns = math.ceil(len(hosts) / settings.parallel) if settings.parallel else 1
         leases = Leases(self._store, self._journal.state.started.id, {"reboot": settings.reboots})
         ended: set[str] = set()
         why = ""
         try:
             with Wave(order, self._journal.log(wave)) as process:
-                for message in self._messages(process, settings.timeout * turns + REFUSAL, leases):
+                for message in self._messages(process, settings.timeout * self._turns(hosts) + REFUSAL, leases):
                     if isinstance(message, HostDone):
                         ended.add(message.host)
                     self._heard(message, leases)
@@ -191,18 +190,30 @@ class Runner:
             case _:
                 pass
 
+    def _turns(self, hosts: Sequence[str]) -> int:
+        """How many hosts the wave's process has one after another."""
+        return math.ceil(len(hosts) / self._settings.parallel) if self._settings.parallel else 1
+
     def _messages(self, process: Wave, limit: float, leases: Leases | None) -> Iterator[Message]:
-        """What the process says. What is wanted from elsewhere, and leave to be given, is seen to meanwhile."""
+        """What the process says. What is wanted from elsewhere, and leave to be given, is seen to meanwhile.
+
+        Raises WaveError after `limit` seconds, of which those do not count in which leave is waited for.
+        """
         end = time.monotonic() + limit
+        before = time.monotonic()
         for message in process.messages(tick=TICK):
+            now = time.monotonic()
+            if leases is not None and leases.waiting():
+                end += now - before
+            before = now
             if message is not None:
                 yield message
             if self._wanted() == "abort":
                 process.kill()
                 raise AbortedError
-            if time.monotonic() > end:
+            if now > end:
                 process.kill()
-                return
+                raise WaveError(f"the wave did not come to its end within {limit:.0f} s")
             if leases is not None:
                 self._answer(process, leases)
             self._renew()
@@ -219,7 +230,14 @@ class Runner:
 
     def _look_before(self, wave: int, hosts: Sequence[str]) -> None:
         """How the agents are before the deploy, unless that is known from before a kill."""
-        unknown = [host for host in hosts if host not in self._journal.state.before]
+        state = self._journal.state
+        # Of one that could not be asked then, and that nothing was done to since, it can still be known.
+        unknown = [
+            host
+            for host in hosts
+            if (known := state.before.get(host)) is None
+            or (not known.reachable and state.hosts[host].started is None)
+        ]
         if unknown and self._settings.samples:
             at_home = self._at_home(unknown)
             self._add(Before(health=list(self._look(wave, unknown).values()), at_home=at_home))
@@ -230,7 +248,7 @@ class Runner:
         seen: dict[str, list[Health]] = {host: [] for host in hosts}
         end = time.monotonic() + settings.patience
         while True:
-            for host, health in self._look(wave, hosts).items():
+            for host, health in self._look_again(wave, hosts).items():
                 seen[host].append(health)
             closed = gates.pending(self._journal.state.before, seen, settings.samples)
             closed = closed or gates.worse_at_home(self._journal.state.before_at_home, self._at_home(hosts))
@@ -249,13 +267,20 @@ class Runner:
                 self._show.tick()
                 time.sleep(min(TICK, settings.every))
 
+    def _look_again(self, wave: int, hosts: Sequence[str]) -> dict[str, Health]:
+        """As `_look`. An inventory that can no longer be had, as one that asks a home that is away, is waited for."""
+        try:
+            return self._look(wave, hosts)
+        except RefusedError as error:
+            return {host: Health(host=host, reachable=False, problem=str(error)) for host in hosts}
+
     def _look(self, wave: int, hosts: Sequence[str]) -> dict[str, Health]:
         """How each host's agent is now."""
         found: dict[str, Health] = {}
         why = "its agent could not be asked"
         try:
             with Wave(self._order("gate", hosts), self._journal.log(wave)) as process:
-                for message in self._messages(process, REFUSAL, None):
+                for message in self._messages(process, REFUSAL * self._turns(hosts), None):
                     if isinstance(message, Health):
                         found[message.host] = message
                     elif isinstance(message, Refused):

@@ -54,7 +54,9 @@ def _asked(state: WaveState, host: Host, order: Order) -> Health:
     try:
         with SHAKING, gevent.Timeout(order.connect_timeout + HANDSHAKE, TimeoutError("timed out")):
             host.connect(raise_exceptions=True, show_errors=False)
-    except (PyinfraError, OSError, EOFError, SSHException) as error:
+    except (
+        Exception
+    ) as error:  # whatever it is, as UnicodeError of a name that cannot be one, it is this host's alone
         return Health(host=host.name, reachable=False, problem=sentences.of_connecting(host.name, error))
     try:
         with gevent.Timeout(2 * STATUS, TimeoutError("it did not answer in time")):

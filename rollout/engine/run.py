@@ -9,8 +9,6 @@ from contextlib import contextmanager
 
 import gevent
 from gevent.lock import BoundedSemaphore
-from paramiko import SSHException
-from pyinfra.api.exceptions import ConnectError, PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.operations import run_host_op
 from pyinfra.context import ctx_config, ctx_host
@@ -129,7 +127,7 @@ class Run:
             try:
                 with gevent.Timeout(self._order.connect_timeout + HANDSHAKE, TimeoutError("timed out")):
                     self.host.connect(raise_exceptions=True, show_errors=False)
-            except (ConnectError, PyinfraError, OSError, EOFError, SSHException) as error:
+            except Exception as error:  # as in the gate
                 raise UnreachableError(sentences.of_connecting(self.host.name, error)) from None
         self._state.activate_host(self.host)
         self._line.say(Began(host=self.host.name))

@@ -23,7 +23,7 @@ def worse(before: Health | None, after: Health) -> str:
     """Why the host is worse than before, in a few words; empty where it is not.
 
     A host without an agent has nothing that could be worse, as long as it can be reached. One that got an agent only
-    now must have it running, without a critical check.
+    now must have it running, without a critical check. What the agent complains of itself counts where it is new.
     """
     if not after.reachable:
         return after.problem or "it cannot be reached"
@@ -32,6 +32,8 @@ def worse(before: Health | None, after: Health) -> str:
         return "its agent is gone" if had else ""
     if not after.running:
         return "its agent does not run" if not had or (before is not None and before.running) else ""
+    if after.problem and not (had and before is not None and before.problem):
+        return after.problem
     was = {check.name: check.state for check in before.checks} if before is not None else {}
     bad = [check for check in after.checks if severity(check.state) > severity(was.get(check.name, "warning"))]
     return _few(bad)

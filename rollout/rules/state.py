@@ -63,7 +63,8 @@ class State:
                 self._wave(wave, window=window)
             case Before(health=health, at_home=at_home):
                 for one in health:
-                    self.before.setdefault(one.host, one)
+                    if (found := self.before.get(one.host)) is None or not found.reachable:
+                        self.before[one.host] = one
                 self.before_at_home = {**at_home, **self.before_at_home}
             case HostBegan(time=time, host=host):
                 self._host(host, state="running", started=time, finished=None, message="", outcome=None)

@@ -1,7 +1,7 @@
 """Speaks as the process of a wave does, for tests of the runner: what it does with hosts stands in files.
 
 Started by its path, with the standard library alone. `hosts.json` are the hosts; a file `bad-NAME`, `away-NAME` or
-`worse-NAME` says what is wrong with one, and `slow`, `dies`, `reboots` what is with all.
+`worse-NAME` says what is wrong with one, and `slow`, `dies`, `reboots`, `forgets` what is with all.
 """
 
 from __future__ import annotations
@@ -58,6 +58,10 @@ def main() -> None:
     known = json.loads((folder / "hosts.json").read_text())
     if order["inventory"].endswith("missing.py"):
         say("refused", message="the inventory missing.py cannot be read")
+        return
+    if order["task"] == "gate" and (folder / "ran").exists() and (folder / "forgets").exists():
+        (folder / "forgets").unlink()
+        say("refused", message="home cannot be asked for its hosts")
         return
     if order["task"] == "describe":
         for name, groups, zone in known:

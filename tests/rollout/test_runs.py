@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from rollout.journal import rollouts
+from rollout.leases import FileStore
 from tests.rollout.support import Bench, ended, until
 
 WEB = ["web1", "web2", "web3", "web4"]
@@ -102,6 +104,33 @@ def test_hosts_that_may_not_reboot_together_take_turns(bench: Bench) -> None:
     assert said.count("waits for leave to reboot") == 5
     assert set(bench.states().values()) == {"done"}
     assert json.loads((rollouts() / "leases.json").read_text()) == {"reboot": {}}
+
+
+def test_a_place_that_is_waited_for_takes_none_of_the_waves_time(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run's host reboots for longer than the wave may take."""
+    monkeypatch.setattr("rollout.runner.REFUSAL", 0.2)
+    monkeypatch.setattr("rollout.leases.ASK", 0.1)
+    (bench.folder / "reboots").touch()
+    rollouts().mkdir(parents=True)
+    store = FileStore(rollouts() / "leases.json")
+    assert store.take("reboot", "other/host", 1)
+    later = threading.Timer(2.5, store.give_back, ["reboot", "other/host"])
+    later.start()
+    try:
+        bench.rollout("--canary", "0", "--batch", "1", "--timeout", "1s")
+    finally:
+        later.join()
+    assert set(bench.states().values()) == {"done"}
+
+
+def test_a_wave_that_takes_too_long_is_ended_and_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever hangs in its process."""
+    monkeypatch.setattr("rollout.runner.REFUSAL", 0.2)
+    (bench.folder / "slow").touch()
+    said = bench.rollout("--timeout", "1s", code=1).stdout
+    assert "web1: failed: the wave did not come to its end within 1 s" in said
 
 
 KILLS = range(1, 18)
@@ -215,6 +244,14 @@ def test_a_gate_stays_closed_for_an_agent_that_is_worse_than_before(bench: Bench
     assert bench.states() == {"web1": "failed", **dict.fromkeys([*WEB[1:], "db1"], "waiting")}
     (bench.folder / "worse-web1").unlink()
     bench.run("resume")
+    assert set(bench.states().values()) == {"done"}
+
+
+def test_a_gate_waits_for_an_inventory_that_cannot_be_had(bench: Bench) -> None:
+    """As home's, while home is away: nothing is lost by then, and what was changed is still to be looked at."""
+    (bench.folder / "forgets").touch()
+    bench.rollout("--samples", "2", "--every", "10ms", "--patience", "10s")
+    assert not (bench.folder / "forgets").exists()
     assert set(bench.states().values()) == {"done"}
 
 

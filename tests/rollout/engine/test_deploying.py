@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
@@ -210,7 +211,7 @@ def test_a_wave_does_not_outlive_its_runner(tmp_path: Path) -> None:
 
 def test_a_mistake_of_one_host_stops_all_of_its_wave(tmp_path: Path, repository: Path) -> None:
     """Also those that come to it before that one is connected."""
-    hosts = {f"@fake/h{number}": {"agent": {}} for number in range(6)}
+    hosts: dict[str, dict[str, Any]] = {f"@fake/h{number}": {"agent": {}} for number in range(6)}
     hosts["@fake/h5"] = {"agent": {"config": {"checks": {"disk": {"evry": "1m"}}}}}
     write(tmp_path, "", hosts)
     ends = ended(carried_out(tmp_path, deploy=str(repository / "deploys/agent.py")))

@@ -17,6 +17,7 @@ def agent(**checks: str) -> Health:
 
 
 STOPPED = Health(host="a", reachable=True, installed=True, running=False)
+HUNG = Health(host="a", reachable=True, installed=True, running=True, problem="nothing was kept for 90 s")
 NOBODY = Health(host="a", reachable=True, problem="a has no agent")
 AWAY = Health(host="a", reachable=False, problem="a cannot be reached: it did not answer in time")
 
@@ -35,6 +36,9 @@ AWAY = Health(host="a", reachable=False, problem="a cannot be reached: it did no
         (agent(), agent(a="critical", b="critical", c="critical", d="critical"), "and 1 more"),
         (agent(), STOPPED, "its agent does not run"),
         (STOPPED, STOPPED, ""),
+        (agent(), HUNG, "nothing was kept"),
+        (NOBODY, HUNG, "nothing was kept"),
+        (HUNG, HUNG, ""),
         (agent(), NOBODY, "its agent is gone"),
         (NOBODY, NOBODY, ""),
         (NOBODY, agent(disk="ok"), ""),

@@ -57,6 +57,15 @@ def wave(number: int, *ends: HostEnded, ok: bool = True) -> list[Event]:
     ]
 
 
+def test_what_could_not_be_asked_before_is_asked_again() -> None:
+    """Until it could be; then it stays."""
+    away, well = Health(host="a", reachable=False), Health(host="a", reachable=True, installed=True)
+    state = fold([started(), Before(health=[away], at_home={})])
+    state.apply(Before(health=[well], at_home={}))
+    state.apply(Before(health=[away], at_home={}))
+    assert state.before == {"a": well}
+
+
 def test_a_rollout_is_told_as_home_knows_it() -> None:
     """With each wave, its window, each host, and its versions."""
     window = WindowOpened(wave=0, window="w1")
