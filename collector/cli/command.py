@@ -15,10 +15,9 @@ from sqlalchemy import Connection
 
 from collector import audit
 from collector.store.database import Database, open_database
+from collector.store.place import place_of
 from kit.errors import HostwardError
 from kit.units import Duration, format_roughly
-
-DATABASE = "collector.db"
 
 
 def json_option(parser: argparse.ArgumentParser) -> None:
@@ -71,9 +70,9 @@ def _user_name(uid: int) -> str:
 
 @contextmanager
 def opened(options: argparse.Namespace) -> Iterator[Database]:
-    """The database in --data-dir, of this version. Raises HostwardError."""
+    """The database of --data-dir, of this version. Raises HostwardError."""
     try:
-        database = open_database(options.data_dir / DATABASE)
+        database = open_database(place_of(options.data_dir))
     except PermissionError as error:
         raise HostwardError(f"{options.data_dir} cannot be read: {error.strerror}; run as root") from error
     try:

@@ -17,11 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from collector import tls
-from collector.cli.command import DATABASE, note
+from collector.cli.command import note
 from collector.credentials import hash_password
 from collector.store import accounts
 from collector.store.database import open_database
+from collector.store.place import CHOICE, SQLITE, Place, choose, place_of
+from collector.store.postgresql import Server, check_url
 from kit.commands import Command
+from kit.credentials import read_secret
 from kit.errors import HostwardError, UsageError
 from kit.files import fsync_folder, own_as_folder
 
@@ -30,10 +33,11 @@ OWN = {
     tls.CA_KEY,
     tls.CA_CERTIFICATE,
     tls.SERVER,
-    DATABASE,
-    f"{DATABASE}-wal",
-    f"{DATABASE}-shm",
-    f"{DATABASE}-journal",
+    CHOICE,
+    SQLITE,
+    f"{SQLITE}-wal",
+    f"{SQLITE}-shm",
+    f"{SQLITE}-journal",
 }
 """What may be in the folder: it gets a mode of its own, so it must not be anybody else's."""
 
@@ -46,21 +50,48 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         metavar="HOSTNAME",
         help="a name or address under which hosts reach this collector, besides this machine's own; may be repeated",
     )
+    database_options(parser)
+
+
+def database_options(parser: argparse.ArgumentParser) -> None:
+    """Where a database is that is not the SQLite file of the data folder."""
+    parser.add_argument(
+        "--database",
+        metavar="URL",
+        help="a database of PostgreSQL's that is there, postgresql://ROLE@HOST/DATABASE, instead of SQLite's file",
+    )
+    parser.add_argument(
+        "--database-password-file",
+        metavar="FILE",
+        help="the file that holds the role's password, for nobody else to read; it is kept in the data folder",
+    )
+
+
+def given_server(options: argparse.Namespace) -> Server | None:
+    """What these options say. Raises UsageError, SecretError."""
+    file: str | None = options.database_password_file
+    if options.database is None:
+        if file is not None:
+            raise UsageError("--database-password-file is for --database")
+        return None
+    url = check_url(options.database)
+    return Server(url, "" if file is None else read_secret(str(Path(file).absolute())))
 
 
 def _run(options: argparse.Namespace) -> int:
     folder: Path = options.data_dir
+    given = given_server(options)
     now = datetime.datetime.now(datetime.UTC)
     _prepare(folder)
     with locked(folder):
-        database_file = folder / DATABASE
-        if database_file.exists():
-            _refuse_finished(folder)
+        place = _place(folder, given)
         tls.create_authority(folder, now)
         tls.issue_server_certificate(folder, [*own_names(), *options.name], now)
-        database = open_database(database_file, create=True)
+        database = open_database(place, create=True)
         try:
-            database_file.chmod(0o600)
+            choose(folder, place)
+            if isinstance(place, Path):
+                place.chmod(0o600)
             fsync_folder(folder)
             password = secrets.token_urlsafe(15)
             hashed = hash_password(password)
@@ -68,6 +99,8 @@ def _run(options: argparse.Namespace) -> int:
             for path in folder.iterdir():
                 own_as_folder(path)
             with database.write() as connection:
+                if accounts.accounts(connection):
+                    raise _set_up(folder, place)
                 accounts.add_account(connection, ADMINISTRATOR, hashed, "admin", time.time())
                 note(connection, "collector.initialised", subject=f"user:{ADMINISTRATOR}")
         finally:
@@ -129,19 +162,39 @@ def _is_left_over(path: Path) -> bool:
     return path.name.startswith(".") and path.name.endswith(".tmp")
 
 
-def _refuse_finished(folder: Path) -> None:
+def _place(folder: Path, given: Server | None) -> Place:
+    """Where the database is to be: where an `init` that was killed began it, or as `given`.
+
+    Raises UsageError where the collector is set up already, HostwardError.
+    """
+    chosen = place_of(folder)
+    begun = isinstance(chosen, Server) or chosen.exists()
+    if begun and given is not None and str(given) != str(chosen):
+        raise UsageError(f"{folder} has its database already, which is {chosen}: leave --database out")
+    if given is None and not begun:
+        return chosen
     # An earlier `init` may have ended before its first table.
-    database = open_database(folder / DATABASE, create=True)
+    place = given or chosen
+    database = open_database(place, create=True)
     try:
         with database.read() as connection:
-            finished = bool(accounts.accounts(connection))
+            if accounts.accounts(connection):
+                raise _set_up(folder, place)
     finally:
         database.close()
-    if finished:
-        raise UsageError(
-            f"{folder} is set up already. If its password is lost, "
-            f"`hostward-collector user password --data-dir {folder} {ADMINISTRATOR}` sets another"
-        )
+    return place
+
+
+def _set_up(folder: Path, place: Place) -> UsageError:
+    known = isinstance(place, Path) or (folder / CHOICE).exists()
+    what = str(folder) if known else f"{place}, which is another collector's,"
+    advice = (
+        f"If its password is lost, `hostward-collector user password --data-dir {folder} {ADMINISTRATOR}` sets "
+        "another"
+        if known
+        else f"With a copy of that one's data folder as {folder}, it is served from here"
+    )
+    return UsageError(f"{what} is set up already. {advice}")
 
 
 INIT = Command(
@@ -149,5 +202,6 @@ INIT = Command(
     configure=_configure,
     examples="""\
   hostward-collector init
-  hostward-collector init --name home.example.org --name 192.0.2.7""",
+  hostward-collector init --name home.example.org --name 192.0.2.7
+  hostward-collector init --database postgresql://hostward@127.0.0.1/hostward --database-password-file pg.password""",
 )

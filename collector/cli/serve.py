@@ -11,12 +11,12 @@ from pathlib import Path
 
 from collector.app import create_app
 from collector.backups.places import Places
-from collector.cli.command import DATABASE
 from collector.cli.init import locked
 from collector.metrics.embedded import EmbeddedHistory
 from collector.server import listening, serve
 from collector.settings import load_settings
 from collector.store.database import open_database
+from collector.store.place import place_of
 from kit.commands import Command
 
 
@@ -33,20 +33,21 @@ def _run(options: argparse.Namespace) -> int:
     settings = load_settings(options.config)
     folder: Path = options.data_dir
     with locked(folder), listening(options.host, options.port) as listener:
-        database = open_database(folder / DATABASE, upgrade=True)
+        database = open_database(place_of(folder), upgrade=True)
         try:
             places = None if settings.backups is None else Places(settings.backups, folder)
             unverified = float(settings.backup_jobs.unverified)
             app = create_app(database, EmbeddedHistory(settings.bounds()), places=places, unverified=unverified)
             url = _url(options.host, listener)
             bounds = settings.connections.bounds(files=_raise_file_limit())
-            serve(
-                app,
-                listener,
-                folder,
-                bounds=bounds,
-                ready=lambda: print(f"Hostward collector ready at {url}", flush=True),
-            )
+            with database.serving():
+                serve(
+                    app,
+                    listener,
+                    folder,
+                    bounds=bounds,
+                    ready=lambda: print(f"Hostward collector ready at {url}", flush=True),
+                )
         finally:
             database.close()
     return 0

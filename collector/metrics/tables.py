@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text
 
 from collector.store.tables import Serial, metadata
 
@@ -28,7 +28,8 @@ journal = Table(
     Column("id", Serial, primary_key=True),
     Column("hour", Integer, nullable=False),  # by the host's clock
     Column("host_id", Text, nullable=False),
-    Column("received", Integer, nullable=False),  # seconds since the epoch, by home's clock
+    # Seconds since the epoch, by home's clock.
+    Column("received", BigInteger().with_variant(Integer(), "sqlite"), nullable=False),
     Column("body", LargeBinary, nullable=False),  # collector.metrics.blocks.encode_row
 )
 # By hour first: what may be rolled up is then found without a walk over the hours that are still open.

@@ -1,30 +1,22 @@
-"""Opens the database, brings its tables up to date, and gives transactions.
-
-SQLite: one file in WAL mode, written with BEGIN IMMEDIATE so that a transaction which reads first can never fail
-half-way for want of the lock, and synchronous=FULL so that what was acknowledged survives a power cut. With
-commits in groups, FULL was measured within the noise of NORMAL.
-"""
+"""Opens the database, brings its tables up to date, and gives transactions."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, Insert, Table, Update, create_engine, event, inspect, text
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy import Connection, Dialect, Engine, Insert, Table, Update, inspect, text
+from sqlalchemy.dialects import postgresql as of_postgresql
+from sqlalchemy.dialects import sqlite as of_sqlite
 from sqlalchemy.exc import DatabaseError
-from sqlalchemy.pool import ConnectionPoolEntry
 
+from collector.store import postgresql, sqlite
+from collector.store.place import Place
 from collector.store.tables import REVISION
 from kit.errors import HostwardError
-
-LOCK_TIMEOUT = 15.0
-"""Seconds that a transaction waits for another one, here or in another process, to end."""
 
 
 class Database:
@@ -32,12 +24,14 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        is_sqlite = engine.dialect.name == "sqlite"
+        self._reading = engine if is_sqlite else engine.execution_options(**postgresql.READING)
         self._writing = engine.execution_options(hostward_writes=True)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection that sees one moment of the database."""
-        with self.engine.begin() as connection:
+        with self._reading.begin() as connection:
             yield connection
 
     @contextmanager
@@ -46,35 +40,58 @@ class Database:
         with self._writing.begin() as connection:
             yield connection
 
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """No other process serves it meanwhile, from whatever machine. Raises HostwardError where one does.
+
+        Of SQLite's file that is the lock of its folder (collector.cli.init).
+        """
+        if self.engine.dialect.name == "sqlite":
+            yield
+            return
+        with postgresql.serving(self.engine):
+            yield
+
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
 
 
-def open_database(path: Path, *, create: bool = False, upgrade: bool = False) -> Database:
-    """The SQLite database at `path`.
+def open_database(place: Place, *, create: bool = False, upgrade: bool = False) -> Database:
+    """The database at `place`, a file of SQLite's or one of a server.
 
-    `create` makes one that is not there, `upgrade` brings an older one up to date, in one transaction each.
-    Raises HostwardError, saying what to do, when it is missing, damaged, emptied, too old or too new.
+    `create` makes the tables where there are none, and SQLite's file; `upgrade` brings older ones up to date, in one
+    transaction each. Raises HostwardError, saying what to do, when it is missing, damaged, emptied, too old or too
+    new, or cannot be reached.
     """
-    if not create and not path.exists():
-        raise HostwardError(
-            f"{path} is not there; `hostward-collector init --data-dir {path.parent}` sets a collector up"
-        )
-    if not create and path.stat().st_size == 0:
-        raise _without_tables(path)  # before a connection writes to it
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": LOCK_TIMEOUT, "check_same_thread": False})
-    event.listen(engine, "connect", _on_connect)
-    event.listen(engine, "begin", _on_begin)
+    if isinstance(place, Path):
+        if not create and not place.exists():
+            raise HostwardError(
+                f"{place} is not there; `hostward-collector init --data-dir {place.parent}` sets a collector up"
+            )
+        if not create and place.stat().st_size == 0:
+            raise _without_tables(place)  # before a connection writes to it
+        engine = sqlite.make_engine(place)
+    else:
+        engine = postgresql.make_engine(place)
     database = Database(engine)
     try:
-        _bring_up_to_date(database, path, create=create, upgrade=create or upgrade)
+        _bring_up_to_date(database, place, create=create, upgrade=create or upgrade)
     except BaseException as error:
         database.close()
         if isinstance(error, DatabaseError):
-            raise HostwardError(f"{path} cannot be used as a database: {error.orig}") from error
+            raise HostwardError(f"{place} cannot be used{_as(place)}: {said(error)}") from error
         raise
     return database
+
+
+def said(error: DatabaseError) -> str:
+    """What the database said, in one line."""
+    return " ".join(str(error.orig).split())
+
+
+def _as(place: Place) -> str:
+    return " as a database" if isinstance(place, Path) else ""
 
 
 def upsert(connection: Connection, table: Table, keys: tuple[str, ...], values: tuple[str, ...]) -> Insert:
@@ -84,7 +101,7 @@ def upsert(connection: Connection, table: Table, keys: tuple[str, ...], values: 
 
 @cache  # to build one takes longer than to execute it
 def _upsert(dialect: str, table: Table, keys: tuple[str, ...], values: tuple[str, ...]) -> Insert:
-    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    insert = of_sqlite.insert if dialect == "sqlite" else of_postgresql.insert
     statement = insert(table)
     return statement.on_conflict_do_update(
         index_elements=list(keys), set_={name: statement.excluded[name] for name in values}
@@ -104,24 +121,11 @@ def write_rows(connection: Connection, statement: Insert | Update, rows: Sequenc
 @lru_cache(maxsize=64)
 def _text(dialect: Dialect, statement: Insert | Update, names: tuple[str, ...]) -> str:
     # Parameters by position would have to be in the order in which the text has them.
-    speaker = sqlite.dialect(paramstyle="named") if dialect.name == "sqlite" else dialect
+    speaker = of_sqlite.dialect(paramstyle="named") if dialect.name == "sqlite" else dialect
     return str(statement.compile(dialect=speaker, column_keys=names))
 
 
-def _on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    assert isinstance(connection, sqlite3.Connection)
-    connection.isolation_level = None  # _on_begin says BEGIN; the driver would only do so before some statements
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-
-
-def _on_begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("hostward_writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _bring_up_to_date(database: Database, path: Path, *, create: bool, upgrade: bool) -> None:
+def _bring_up_to_date(database: Database, place: Place, *, create: bool, upgrade: bool) -> None:
     with database.write() if upgrade else database.read() as connection:
         current = _revision(connection)
         if current == REVISION:
@@ -129,24 +133,29 @@ def _bring_up_to_date(database: Database, path: Path, *, create: bool, upgrade: 
         # The newest migration's number is the largest: they are numbered in one line.
         if current is not None and current > REVISION:
             raise HostwardError(
-                f"{path} was written by a newer Hostward (schema {current}; this one knows {REVISION}): "
+                f"{place} was written by a newer Hostward (schema {current}; this one knows {REVISION}): "
                 "install that version or restore a backup made before the upgrade"
             )
         if current is None and not create:
-            raise _without_tables(path)
+            raise _without_tables(place)
         if not upgrade:
             raise HostwardError(
-                f"{path} is of an older Hostward (schema {current}); `hostward-collector serve` brings it up to date"
+                f"{place} is of an older Hostward (schema {current}); `hostward-collector serve` brings it up to date"
             )
         _migrate(connection)
 
 
-def _without_tables(path: Path) -> HostwardError:
+def _without_tables(place: Place) -> HostwardError:
     """To begin anew would show an empty fleet, in which every host is a stranger."""
+    if not isinstance(place, Path):
+        return HostwardError(
+            f"{place} holds no collector's tables: it was emptied, or setting it up was not finished. Restore a "
+            "backup, or set up a collector that knows nothing of what the old one knew in another data folder"
+        )
     return HostwardError(
-        f"{path} holds no collector's tables: it was emptied, or setting it up was not finished. Restore a backup, "
+        f"{place} holds no collector's tables: it was emptied, or setting it up was not finished. Restore a backup, "
         "or move it away and set up a collector that knows nothing of what the old one knew by "
-        f"`hostward-collector init --data-dir {path.parent}`"
+        f"`hostward-collector init --data-dir {place.parent}`"
     )
 
 

@@ -8,13 +8,40 @@ from pathlib import Path
 
 import pytest
 
+from collector.store.place import Place
+from collector.store.postgresql import Server
+from tests.collector import servers as made_servers
 from tests.collector import support
 
 
+@pytest.fixture(scope="session")
+def servers() -> Iterator[made_servers.Servers]:
+    """A PostgreSQL server for the tests of this process."""
+    with made_servers.running() as made:
+        yield made
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[support.Home]:
+def server(servers: made_servers.Servers) -> Iterator[Server]:
+    """A database of PostgreSQL's, with home's tables."""
+    place = servers.new()
+    yield place
+    servers.drop(place)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """A database of each kind, with home's tables."""
+    if request.param == "sqlite":
+        return support.new_file(tmp_path)
+    made: Server = request.getfixturevalue("server")
+    return made
+
+
+@pytest.fixture
+def home(tmp_path: Path, place: Place) -> Iterator[support.Home]:
     """A home in this process."""
-    with support.home(tmp_path) as made:
+    with support.home(tmp_path, place=place) as made:
         yield made
 
 

@@ -34,6 +34,7 @@ from collector.metrics.embedded import EmbeddedHistory
 from collector.store import accounts, enrolment
 from collector.store.accounts import Role
 from collector.store.database import Database, open_database
+from collector.store.place import Place
 from collector.store.tables import metadata
 from tests.zones import take_zone
 from wire.codec import encode
@@ -148,13 +149,25 @@ def _new_database() -> bytes:
         return Path(folder, "db").read_bytes()
 
 
-@contextmanager
-def home(folder: Path, backups: BackupOptions | None = None, *, clock: Clock | None = None) -> Iterator[Home]:
-    """A home over the database in `folder`, a new one if need be, with repositories where `backups` says how."""
+def new_file(folder: Path) -> Path:
+    """The database in `folder`, a new one if need be."""
     file = folder / "collector.db"
     if not file.exists():
         file.write_bytes(_new_database())
-    database = open_database(file, create=True)
+    return file
+
+
+@contextmanager
+def home(
+    folder: Path,
+    backups: BackupOptions | None = None,
+    *,
+    clock: Clock | None = None,
+    place: Place | None = None,
+) -> Iterator[Home]:
+    """A home over the database in `folder`, a new one if need be, or at `place`; with repositories where `backups`
+    says how."""
+    database = open_database(place or new_file(folder), create=True)
     clock, ticks = clock or Clock(), Clock(100.0)
     places = None if backups is None else Places(backups, folder)
     app = create_app(database, EmbeddedHistory(), places=places, clock=clock, ticks=ticks)

@@ -16,6 +16,7 @@ from collector.credentials import MAX_PASSWORD, hash_password, hash_token, new_t
 from collector.store import accounts
 from collector.store.accounts import ROLES, SESSION_IDLE, SESSION_LIFETIME, User
 from collector.store.database import Database, open_database
+from collector.store.place import Place
 from collector.store.tables import api_tokens, metadata, sessions
 from tests.collector.support import NOW, Clock
 
@@ -29,9 +30,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
+def database(place: Place) -> Iterator[Database]:
     """With the user anna."""
-    made = open_database(tmp_path / "db", create=True)
+    made = open_database(place)
     with made.write() as connection:
         accounts.add_account(connection, "anna", hash_password(PASSWORD), "operator", NOW)
     yield made

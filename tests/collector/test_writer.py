@@ -16,6 +16,7 @@ from collector.metrics.embedded import EmbeddedHistory
 from collector.store import database as store
 from collector.store import hosts
 from collector.store.database import Database, open_database
+from collector.store.place import Place
 from tests.collector import support
 from tests.collector.store.test_hosts import record
 from tests.collector.support import NOW, Clock, Host, check
@@ -24,9 +25,9 @@ from wire.report import Reading, Reply, Report
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
+def database(place: Place) -> Iterator[Database]:
     """With eight hosts."""
-    made = open_database(tmp_path / "db", create=True)
+    made = open_database(place)
     with made.write() as connection:
         for number in range(8):
             hosts.add_host(connection, record(number, f"web{number}"), bytes([number]) * 32)

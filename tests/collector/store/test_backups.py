@@ -11,15 +11,16 @@ from collector.rules.intake import HostRecord
 from collector.store import backups, hosts
 from collector.store.backups import KEPT_DRILLS, KEPT_NAMES, KEPT_RUNS, Came
 from collector.store.database import Database, open_database
+from collector.store.place import Place
 from tests.collector.ran import DAY, drill, run
 from tests.collector.support import NOW
 from wire.report import BackupRun, Drill
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
+def database(place: Place) -> Iterator[Database]:
     """With the hosts a and b."""
-    found = open_database(tmp_path / "db", create=True)
+    found = open_database(place)
     with found.write() as connection:
         for name in "ab":
             record = HostRecord(id=name, name=name, enrolled=1.0, agent="0.1.0", facts={}, since=1.0)

@@ -14,6 +14,7 @@ from collector.rules.highlights import Figure, Vitals
 from collector.rules.intake import HostRecord
 from collector.store import hosts
 from collector.store.database import Database, open_database
+from collector.store.place import Place
 from tests.collector.support import NOW, check
 from wire.report import Event, Gap, JobResult
 
@@ -25,10 +26,10 @@ def record(number: int = 1, name: str = "web1") -> HostRecord:
     return HostRecord(id=f"{number:016x}", name=name, enrolled=NOW, agent="0.1.0", facts={"os": "Debian"}, since=NOW)
 
 
-@pytest.fixture(params=["sqlite"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+@pytest.fixture
+def database(place: Place) -> Iterator[Database]:
     """An empty one of each kind."""
-    made = open_database(tmp_path / "db", create=True)
+    made = open_database(place)
     yield made
     made.close()
 

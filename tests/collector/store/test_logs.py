@@ -10,12 +10,13 @@ from msgspec.structs import replace
 from collector.rules.intake import HostRecord
 from collector.store import hosts, logs
 from collector.store.database import open_database
+from collector.store.place import Place
 from tests.wire.reports import LOGS
 
 
 def test_pruning_keeps_the_newest_days_of_each_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "KEPT_DAYS", 2)
-    database = open_database(tmp_path / "db", create=True)
+    database = open_database(place)
     with database.write() as connection:
         for host in ("a", "b"):
             hosts.add_host(
