@@ -37,6 +37,8 @@ Act = Literal[
     "backup.removed",
     "certificate.issued",
     "collector.initialised",
+    "database.loaded",
+    "database.moved",
     "enrolment.refused",
     "host.enrolled",
     "host.grouped",

@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from collector import audit
-from collector.store.database import Database, open_database
+from collector.store.database import Database, open_database, told
 from collector.store.place import place_of
 from kit.errors import HostwardError
 from kit.units import Duration, format_roughly
@@ -72,10 +72,12 @@ def _user_name(uid: int) -> str:
 def opened(options: argparse.Namespace) -> Iterator[Database]:
     """The database of --data-dir, of this version. Raises HostwardError."""
     try:
-        database = open_database(place_of(options.data_dir))
+        place = place_of(options.data_dir)
+        database = open_database(place)
     except PermissionError as error:
         raise HostwardError(f"{options.data_dir} cannot be read: {error.strerror}; run as root") from error
     try:
-        yield database
+        with told(place):
+            yield database
     finally:
         database.close()

@@ -13,6 +13,10 @@ DATA_DIR = Path("/var/lib/hostward-collector")
 COMMANDS = {
     "init": ("collector.cli.init:INIT", "set a collector up: certificates, database, first administrator"),
     "serve": ("collector.cli.serve:SERVE", "take reports, serve the pages and the API"),
+    "database show": ("collector.cli.database:SHOW", "say where home's database is, and how large"),
+    "database save": ("collector.cli.database:SAVE", "write all that home knows into a file, as of one moment"),
+    "database load": ("collector.cli.database:LOAD", "have home know what such a file says, and nothing else"),
+    "database move": ("collector.cli.database:MOVE", "have the database elsewhere, with all that is in it"),
     "certificate issue": ("collector.cli.certificate:ISSUE", "issue the server's certificate anew, for more names"),
     "token create": ("collector.cli.token:CREATE", "make a one-time token with which a host enrols"),
     "host list": ("collector.cli.host:LIST", "list the hosts and how they stand"),

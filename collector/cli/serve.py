@@ -15,7 +15,7 @@ from collector.cli.init import locked
 from collector.metrics.embedded import EmbeddedHistory
 from collector.server import listening, serve
 from collector.settings import load_settings
-from collector.store.database import open_database
+from collector.store.database import open_database, told
 from collector.store.place import place_of
 from kit.commands import Command
 
@@ -33,14 +33,15 @@ def _run(options: argparse.Namespace) -> int:
     settings = load_settings(options.config)
     folder: Path = options.data_dir
     with locked(folder), listening(options.host, options.port) as listener:
-        database = open_database(place_of(folder), upgrade=True)
+        place = place_of(folder)
+        database = open_database(place, upgrade=True)
         try:
             places = None if settings.backups is None else Places(settings.backups, folder)
             unverified = float(settings.backup_jobs.unverified)
             app = create_app(database, EmbeddedHistory(settings.bounds()), places=places, unverified=unverified)
             url = _url(options.host, listener)
             bounds = settings.connections.bounds(files=_raise_file_limit())
-            with database.serving():
+            with told(place), database.serving():
                 serve(
                     app,
                     listener,

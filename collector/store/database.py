@@ -8,12 +8,12 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, Insert, Table, Update, inspect, text
+from sqlalchemy import Connection, Dialect, Engine, Insert, Table, Update
 from sqlalchemy.dialects import postgresql as of_postgresql
 from sqlalchemy.dialects import sqlite as of_sqlite
 from sqlalchemy.exc import DatabaseError
 
-from collector.store import postgresql, sqlite
+from collector.store import postgresql, schema, sqlite
 from collector.store.place import Place
 from collector.store.tables import REVISION
 from kit.errors import HostwardError
@@ -58,7 +58,7 @@ class Database:
 
 
 def open_database(place: Place, *, create: bool = False, upgrade: bool = False) -> Database:
-    """The database at `place`, a file of SQLite's or one of a server.
+    """The database at `place`, a file of SQLite's or one of a server, with the newest tables.
 
     `create` makes the tables where there are none, and SQLite's file; `upgrade` brings older ones up to date, in one
     transaction each. Raises HostwardError, saying what to do, when it is missing, damaged, emptied, too old or too
@@ -71,27 +71,34 @@ def open_database(place: Place, *, create: bool = False, upgrade: bool = False) 
             )
         if not create and place.stat().st_size == 0:
             raise _without_tables(place)  # before a connection writes to it
-        engine = sqlite.make_engine(place)
-    else:
-        engine = postgresql.make_engine(place)
-    database = Database(engine)
+    database = connect(place)
     try:
-        _bring_up_to_date(database, place, create=create, upgrade=create or upgrade)
-    except BaseException as error:
+        with told(place):
+            _bring_up_to_date(database, place, create=create, upgrade=create or upgrade)
+    except BaseException:
         database.close()
-        if isinstance(error, DatabaseError):
-            raise HostwardError(f"{place} cannot be used{_as(place)}: {said(error)}") from error
         raise
     return database
+
+
+def connect(place: Place) -> Database:
+    """The database at `place`, whatever is in it; nothing is done yet. Raises HostwardError without a driver."""
+    return Database(sqlite.make_engine(place) if isinstance(place, Path) else postgresql.make_engine(place))
+
+
+@contextmanager
+def told(place: Place) -> Iterator[None]:
+    """What the database says against what is done in the block is a HostwardError."""
+    try:
+        yield
+    except DatabaseError as error:
+        as_what = " as a database" if isinstance(place, Path) else ""
+        raise HostwardError(f"{place} cannot be used{as_what}: {said(error)}") from error
 
 
 def said(error: DatabaseError) -> str:
     """What the database said, in one line."""
     return " ".join(str(error.orig).split())
-
-
-def _as(place: Place) -> str:
-    return " as a database" if isinstance(place, Path) else ""
 
 
 def upsert(connection: Connection, table: Table, keys: tuple[str, ...], values: tuple[str, ...]) -> Insert:
@@ -127,7 +134,7 @@ def _text(dialect: Dialect, statement: Insert | Update, names: tuple[str, ...]) 
 
 def _bring_up_to_date(database: Database, place: Place, *, create: bool, upgrade: bool) -> None:
     with database.write() if upgrade else database.read() as connection:
-        current = _revision(connection)
+        current = schema.revision(connection)
         if current == REVISION:
             return
         # The newest migration's number is the largest: they are numbered in one line.
@@ -142,7 +149,9 @@ def _bring_up_to_date(database: Database, place: Place, *, create: bool, upgrade
             raise HostwardError(
                 f"{place} is of an older Hostward (schema {current}); `hostward-collector serve` brings it up to date"
             )
-        _migrate(connection)
+        if current is None and (other := schema.tables(connection)):
+            raise HostwardError(f"{place} holds something else (the table {other[0]}); give a database that is empty")
+        schema.migrate(connection)
 
 
 def _without_tables(place: Place) -> HostwardError:
@@ -157,23 +166,3 @@ def _without_tables(place: Place) -> HostwardError:
         "or move it away and set up a collector that knows nothing of what the old one knew by "
         f"`hostward-collector init --data-dir {place.parent}`"
     )
-
-
-def _revision(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    found: Any = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    return None if found is None else str(found)
-
-
-def _migrate(connection: Connection) -> None:
-    # Loaded here: alembic with its templates takes a third of a second, and is needed once per upgrade.
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    folder = Path(__file__).parent / "migrations"
-    config.set_main_option("script_location", str(folder).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")

@@ -20,7 +20,8 @@ from kit.errors import HostwardError, UsageError
 
 WRITING, SERVING = 0x686F7374776172, 0x686F7374776173
 """The numbers of the advisory locks: of a transaction that writes, and of the one process that serves."""
-LOCK_TIMEOUT = "15s"
+LOCK_TIMEOUT = 15.0
+"""Seconds that a transaction waits for another one, here or in another process, to end."""
 CONNECT_TIMEOUT = 10
 """Seconds, for each address of a name."""
 SCHEMES = ("postgresql", "postgres")
@@ -123,7 +124,7 @@ def _on_connect(connection: Any, _entry: object) -> None:
     connection.autocommit = True
     # A server may be set up to acknowledge what it would lose in a power cut; home has said by then that it has it.
     connection.execute(
-        f"SELECT set_config('lock_timeout', '{LOCK_TIMEOUT}', false), set_config('synchronous_commit', "
+        f"SELECT set_config('lock_timeout', '{LOCK_TIMEOUT * 1000:.0f}ms', false), set_config('synchronous_commit', "
         "CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' "
         "ELSE current_setting('synchronous_commit') END, false)"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.store.place import Place
+from collector.store.place import Place, choose
 from collector.store.postgresql import Server
 from tests.collector import servers as made_servers
 from tests.collector import support
@@ -31,10 +31,11 @@ def server(servers: made_servers.Servers) -> Iterator[Server]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """A database of each kind, with home's tables."""
+    """A database of each kind, with home's tables; it is that of the data folder `tmp_path`."""
     if request.param == "sqlite":
         return support.new_file(tmp_path)
     made: Server = request.getfixturevalue("server")
+    choose(tmp_path, made)
     return made
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,7 @@ from sqlalchemy import event
 from collector import ingest
 from collector.ingest import StoreError, Writer
 from collector.metrics.embedded import EmbeddedHistory
-from collector.store import database as store
-from collector.store import hosts
+from collector.store import hosts, postgresql, sqlite
 from collector.store.database import Database, open_database
 from collector.store.place import Place
 from tests.collector import support
@@ -124,24 +123,24 @@ def test_a_writer_that_is_stopped_writes_what_it_took(database: Database) -> Non
     assert len(marks(database)) == 8
 
 
-def test_a_database_that_cannot_be_written_makes_home_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_cannot_be_written_makes_home_busy(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another process holds it: the agent keeps the report, is told when to come back, and then it is taken."""
-    monkeypatch.setattr(store, "LOCK_TIMEOUT", 2.0)  # more than a commit takes on a busy machine
-    with support.home(tmp_path) as home:
+    for module in (sqlite, postgresql):
+        monkeypatch.setattr(module, "LOCK_TIMEOUT", 2.0)  # more than a commit takes on a busy machine
+    with support.home(tmp_path, place=place) as home, closing(open_database(place)) as other:
         host = Host(home.client, home.clock)
         host.enroll(home.token())
         host.send()
         before, late = home.stored(), host.report()
-        other = sqlite3.connect(tmp_path / "collector.db", isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        answer = host.send(late)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "busy")
-        assert answer.json()["error"]["permanent"] is False
-        assert int(answer.headers["retry-after"]) > 0
-        ready = home.client.get("/readyz")
-        assert (ready.status_code, ready.json()["error"]["code"]) == (503, "not_ready")
-        assert home.client.get("/healthz").status_code == 200
-        other.execute("ROLLBACK")
-        other.close()
+        with other.write():
+            answer = host.send(late)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "busy")
+            assert answer.json()["error"]["permanent"] is False
+            assert int(answer.headers["retry-after"]) > 0
+            ready = home.client.get("/readyz")
+            assert (ready.status_code, ready.json()["error"]["code"]) == (503, "not_ready")
+            assert home.client.get("/healthz").status_code == 200
         assert home.stored() == before
         assert host.send(late).json()["duplicate"] is False

@@ -9,7 +9,7 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.pool import StaticPool
 
 from collector.metrics import tables
-from collector.store.database import Database
+from collector.store.database import Database, open_database
 
 
 def memory_database() -> Database:
@@ -22,9 +22,10 @@ def memory_database() -> Database:
     return Database(engine)
 
 
-@pytest.fixture
-def database() -> Iterator[Database]:
-    """A database of the test's own."""
-    made = memory_database()
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A database of the test's own, of each kind."""
+    kind = request.param == "sqlite"
+    made = memory_database() if kind else open_database(request.getfixturevalue("server"))
     yield made
     made.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from msgspec.structs import replace
 
@@ -14,7 +12,7 @@ from collector.store.place import Place
 from tests.wire.reports import LOGS
 
 
-def test_pruning_keeps_the_newest_days_of_each_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pruning_keeps_the_newest_days_of_each_host(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "KEPT_DAYS", 2)
     database = open_database(place)
     with database.write() as connection:
