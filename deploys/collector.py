@@ -1,4 +1,4 @@
-"""Installs, configures and upgrades home, with its backup jobs and a way for this machine to ask it.
+"""Installs, configures, upgrades and removes home, with its backup jobs and a way for this machine to ask it.
 
 pyinfra INVENTORY deploys/collector.py                       # the table `collector` of the host's data says how
 pyinfra INVENTORY deploys/collector.py --dry --diff
@@ -29,12 +29,24 @@ from deploys.kit.source import PREFIX, Release, find_source, make_release
 from deploys.operations.backup_configure import configure
 from deploys.operations.diff import show
 from deploys.operations.fail import StepError, attempt, fail
-from deploys.operations.home import Plan, bring, fetch_token
+from deploys.operations.home import Database, Plan, bring, fetch_token
+from deploys.operations.home_remove import is_gone, remove
 from deploys.operations.release import PlannedFile, build
-from deploys.rules.home_files import BACKUP_PASSWORD, CONFIGURATION, CREDENTIALS, backup_jobs, document, drop_in
+from deploys.rules.home_files import (
+    BACKUP_PASSWORD,
+    CONFIGURATION,
+    CREDENTIALS,
+    backup_jobs,
+    choice,
+    document,
+    drop_in,
+    wrong_address,
+)
 from deploys.rules.pythons import unfit
 
 HOME = "hostward-collector.service"
+DRIVER = "postgresql"
+"""The extra with the driver of PostgreSQL."""
 CredentialName = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-][A-Za-z0-9_.-]*\Z", max_length=100)]
 
 
@@ -45,6 +57,15 @@ class CertificateOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """The key, the certificate, and what leads to its authority, in PEM, in this order."""
     ca: str = ""
     """A file on this machine with the authority's certificate; '' where machines trust it anyway."""
+
+
+class DatabaseOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A database of a PostgreSQL server, which is there, is empty, and is home's alone."""
+
+    url: str
+    """`postgresql://ROLE@HOST/DATABASE`, as the host of home reaches it, without a password."""
+    password: Secret | None = None
+    """The role's; None where the server asks for none."""
 
 
 class HomeBackupOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,6 +95,8 @@ class AskOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class CollectorOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The table `collector` of a host's data."""
 
+    state: Literal["present", "absent"] = "present"
+    """`absent` leaves configuration, keys and database."""
     version: str | None = None
     """Which is installed: this checkout's by default; another one is its tag `vVERSION`."""
     source: str | None = None
@@ -84,8 +107,10 @@ class CollectorOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Under which hosts and people reach home, beside the host's own names; what the certificate is for."""
     certificate: CertificateOptions | None = None
     """Instead of one of home's own authority."""
-    password: Secret
-    """The first administrator's, `admin`. It counts when home is set up."""
+    password: Secret | None = None
+    """The first administrator's, `admin`. It counts when home is set up, and is needed then."""
+    database: DatabaseOptions | None = None
+    """Where home keeps what it knows; None is SQLite's file in its folder. It counts when home is set up."""
     config: dict[str, Any] | None = None
     """The tables of /etc/hostward/collector.toml; None leaves the file as it is."""
     credentials: dict[CredentialName, Secret] = {}
@@ -111,7 +136,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     def changes(self) -> bool:
         """Whether there is anything to do."""
         plan = self.plan
-        given = plan.password is not None or plan.names or plan.certificate is not None
+        given = plan.password is not None or plan.names or plan.certificate is not None or plan.database is not None
         return bool(plan.release or plan.files or plan.links or given or not self.running)
 
 
@@ -120,6 +145,9 @@ def collector(given: CollectorOptions | None = None) -> None:
     """Bring home on the current host into the state that `given`, or its data, describes."""
     wanted = given or options(here, "collector", CollectorOptions)
     seen = here.get_fact(HostwardInstalled, python=wanted.python, prefix=PREFIX)
+    if wanted.state == "absent":
+        _absent(wanted, seen)
+        return
     python = seen.python()
     if python is None or (reason := unfit(seen, wanted.python)):
         fail(reason=unfit(seen, wanted.python) if python is None else reason, name="Look at the host")
@@ -127,6 +155,9 @@ def collector(given: CollectorOptions | None = None) -> None:
     home = here.get_fact(HomeState, prefix=PREFIX)
     if seen.unfinished:
         fail(reason="a change of the agent was cut down here: run deploys/agent.py first", name="Look at the host")
+        return
+    if unlike := _unlike(wanted, home):
+        fail(reason=unlike, name="Look at home's database")
         return
     if home.unfinished:
         attempt(work=partial(_whole, wanted=wanted), name="Bring what was cut down to an end, and home up to date")
@@ -144,13 +175,35 @@ def collector(given: CollectorOptions | None = None) -> None:
     if wanted.ask is not None and (not home.initialised or not is_known(_file(wanted.ask), wanted.ask.url)):
         attempt(work=partial(_ask, asked=wanted.ask, wanted=wanted), name=f"Write {wanted.ask.file} on this machine")
     if wanted.backup is not None:
-        _back_up(wanted.backup)
+        _back_up(wanted.backup, server=wanted.database is not None)
+
+
+def _absent(wanted: CollectorOptions, seen: Installed) -> None:
+    if is_gone(seen):
+        return
+    script = find_source(None, wanted.source).removal
+    attempt(work=partial(remove, script=script, prefix=PREFIX, seen=seen), name="Remove home")
+
+
+def _unlike(wanted: CollectorOptions, home: Home) -> str | None:
+    """What is the matter with the database that is there; a change that was cut down is ended first."""
+    if home.trouble and not home.unfinished:
+        return home.trouble
+    asked = "" if wanted.database is None else wanted.database.url
+    if home.initialised and asked != home.database:
+        return (
+            f"home's database is {home.database or 'the SQLite file in its folder'}, and not as asked for: "
+            "with home stopped, `hostward-collector database move` brings it there"
+        )
+    return None
 
 
 def decide(at: Host, wanted: CollectorOptions, seen: Installed, python: Python, home: Home) -> Decision:
     """What is to be done. Raises WheelsError, SecretError, OptionsError."""
     source = find_source(wanted.version, wanted.source)
-    release = make_release(source, seen.target(python), "collector", seen.extras)
+    database = None if wanted.database is None else _database(at, wanted.database)
+    extras = seen.extras if database is None else (*seen.extras, DRIVER)
+    release = make_release(source, seen.target(python), "collector", extras)
     built = seen.releases.get(release.version) != release.digest
     moves = built or seen.current != release.version
     files = [PlannedFile(f"/etc/systemd/system/{name}", text) for name, text in source.units("collector").items()]
@@ -169,6 +222,8 @@ def decide(at: Host, wanted: CollectorOptions, seen: Installed, python: Python, 
     links = {f"/usr/local/bin/{name}": f"{PREFIX}/current/bin/{name}" for name in ("hostward", "hostward-collector")}
     pem = None if wanted.certificate is None else wanted.certificate.pem.read().decode() + "\n"
     unset = not home.initialised or home.pending
+    if unset and wanted.password is None:
+        raise OptionsError(f"{at.name}: collector: expected password, the first administrator's")
     return Decision(
         seen=seen,
         python=python,
@@ -184,12 +239,21 @@ def decide(at: Host, wanted: CollectorOptions, seen: Installed, python: Python, 
             links={path: target for path, target in links.items() if seen.links.get(path) != target},
             accounts=source.accounts,
             initialised=home.initialised,
-            password=wanted.password.read().decode() if unset else None,
+            password=wanted.password.read().decode() if unset and wanted.password else None,
+            database=database if database and _digest(database.text) != home.database_digest else None,
             names=() if pem else tuple(name for name in wanted.names if name not in home.names),
             certificate=pem if pem and home.certificate != _digest(pem) else None,
             patience=wanted.patience,
         ),
     )
+
+
+def _database(at: Host, wanted: DatabaseOptions) -> Database:
+    """Raises SecretError, OptionsError."""
+    if reason := wrong_address(wanted.url):
+        raise OptionsError(f"{at.name}: collector: database: {reason}")
+    password = "" if wanted.password is None else wanted.password.read().decode()
+    return Database(wanted.url, password, choice(wanted.url, password))
 
 
 def _stands(file: PlannedFile, seen: Seen | None) -> bool:
@@ -241,8 +305,8 @@ def _file(asked: AskOptions) -> Path:
     return Path(asked.file).expanduser()
 
 
-def _back_up(wanted: HomeBackupOptions) -> None:
-    jobs = backup_jobs(wanted.repository, wanted.table or {"daily": "01:30"}, wanted.writable)
+def _back_up(wanted: HomeBackupOptions, *, server: bool) -> None:
+    jobs = backup_jobs(wanted.repository, wanted.table or {"daily": "01:30"}, wanted.writable, server=server)
     try:
         configure(jobs, {}, {BACKUP_PASSWORD: wanted.password}, replace=False, prefix=PREFIX, name="home-backup")
     except (TypeError, ValueError) as error:
@@ -256,6 +320,7 @@ def _title(found: Decision) -> str:
     did += [f"write {', '.join(Path(file.path).name for file in plan.files)}"] if plan.files else []
     did += [] if plan.initialised else ["set home up"]
     did += [f"have the certificate name {', '.join(plan.names)}"] if plan.names and plan.initialised else []
+    did += ["write down which database is home's"] if plan.database is not None and plan.initialised else []
     did += ["put the certificate into place"] if plan.certificate is not None else []
     text = ", ".join([*did, "restart home and wait for it"])
     return text[0].upper() + text[1:]

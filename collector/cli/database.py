@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from sqlalchemy import Connection, text
 
@@ -54,14 +57,32 @@ def _configure_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE")
 
 
+def _configure_save(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="a new file; - is standard output")
+
+
 def _save(options: argparse.Namespace) -> int:
     file: Path = options.file
+    if str(file) == "-":
+        if sys.stdout.isatty():
+            raise UsageError("a database is nothing for a terminal: name a file, or send it into one")
+        with TemporaryDirectory() as folder:
+            made = Path(folder, SQLITE)
+            _copy(options, made)
+            with made.open("rb") as stream:
+                shutil.copyfileobj(stream, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        return 0
     if file.exists():
         raise UsageError(f"{file} is there already")
-    with opened(options) as database, database.read() as connection, _new_file(file) as made, made.write() as target:
-        copy_rows(connection, target)
+    _copy(options, file)
     print(f"all that home knows is in {file}")
     return 0
+
+
+def _copy(options: argparse.Namespace, file: Path) -> None:
+    with opened(options) as database, database.read() as connection, _new_file(file) as made, made.write() as target:
+        copy_rows(connection, target)
 
 
 @contextmanager
@@ -146,9 +167,10 @@ SHOW = Command(
 )
 SAVE = Command(
     run=_save,
-    configure=_configure_file,
+    configure=_configure_save,
     examples="""\
-  hostward-collector database save home.db""",
+  hostward-collector database save home.db
+  hostward-collector database save - | zstd >home.db.zst""",
     notes="The file is SQLite's, whatever home has itself. Home may go on meanwhile.",
 )
 LOAD = Command(

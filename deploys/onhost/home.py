@@ -27,6 +27,8 @@ from deploys.onhost.parts import ApplyError, kept, link, owner, put, quiet, run,
 
 DATA = Path("/var/lib/hostward-collector")
 DATABASE = DATA / "collector.db"
+CHOICE = DATA / "database.toml"
+"""Which database home has that is not this file."""
 HOME = "hostward-collector.service"
 AGENT = "hostward-agent.service"
 OTHERS = (AGENT, "hostward-logs.service", "hostward-backup-watch@*.service")
@@ -35,6 +37,22 @@ ADDRESS, PORT, READY = "127.0.0.1", 8443, "/readyz"
 """The unit has this port."""
 KEPT = 2
 """Releases that stay, with the one in use."""
+OWN = (DATA / "server.pem", CHOICE)
+"""Files that are home's own, in its folder."""
+REVISION = """
+import sys
+from pathlib import Path
+from collector.store.database import connect, told
+from collector.store.place import place_of
+from collector.store.schema import revision
+from kit.errors import HostwardError
+try:
+    place = place_of(Path(sys.argv[1]))
+    with told(place), connect(place).read() as connection:
+        print(revision(connection) or "")
+except HostwardError as error:
+    sys.exit(f"hostward: {error}")
+"""
 CHECK = """
 import sys
 from pathlib import Path
@@ -61,26 +79,33 @@ def check(plan: dict[str, Any], folder: Path) -> None:
         if file["path"].endswith("/collector.toml") and file["text"] is not None:
             write(trial, file["text"], 0o600)
             try:
-                run([python, "-I", "-c", CHECK, str(trial)])
+                asked(python, CHECK, str(trial))
             except ApplyError as error:
-                said = str(error).partition(": hostward: ")[2] or str(error)
-                raise ApplyError(
-                    f"the configuration has mistakes: {said.replace(str(trial), file['path'])}"
-                ) from None
+                said = str(error).replace(str(trial), file["path"])
+                raise ApplyError(f"the configuration has mistakes: {said}") from None
             finally:
                 trial.unlink()
     known = run([python, "-I", "-c", "from collector.store.tables import REVISION; print(REVISION)"]).strip()
-    found = revision()
+    found = asked(python, REVISION, str(DATA)).strip() or None if CHOICE.exists() else revision()
     if found is not None and found > known:
+        what = "home's database" if CHOICE.exists() else str(DATABASE)
         raise ApplyError(
-            f"{DATABASE} was written by a newer Hostward (schema {found}, {plan['version']} knows {known}): home "
+            f"{what} was written by a newer Hostward (schema {found}, {plan['version']} knows {known}): home "
             "would not start. To go back, restore a backup of the database that the older version made"
         )
     plan["migrates"] = found is not None and found != known
-    if plan["migrates"] and size() * 1.1 > shutil.disk_usage(folder).free:
+    if plan["migrates"] and size(plan) * 1.1 > shutil.disk_usage(folder).free:
         raise ApplyError(
-            f"there is no room in {folder} for a copy of {DATABASE}, without which nothing can be put back"
+            f"there is no room in {folder} for a copy of home's database, without which nothing can be put back"
         )
+
+
+def asked(python: str, program: str, *words: str) -> str:
+    """What a program says that is given to home's own Python. Raises ApplyError, with its reason alone."""
+    try:
+        return run([python, "-I", "-c", program, *words])
+    except ApplyError as error:
+        raise ApplyError(str(error).partition(": hostward: ")[2] or str(error)) from None
 
 
 def revision() -> str | None:
@@ -95,14 +120,21 @@ def revision() -> str | None:
     return None if row is None else str(row[0])
 
 
-def size() -> int:
+def size(plan: dict[str, Any]) -> int:
     """Bytes of the database with what belongs to it."""
+    if CHOICE.exists():
+        return int(json.loads(run([collector(plan), "database", "show", "--json"]))["size"])
     return sum(file.stat().st_size for file in (DATABASE, beside()) if file.exists())
 
 
 def beside() -> Path:
     """What SQLite has written and not yet moved into the database."""
     return DATABASE.with_name(f"{DATABASE.name}-wal")
+
+
+def collector(plan: dict[str, Any]) -> str:
+    """The program of the release in use."""
+    return str(Path(plan["prefix"], "current/bin/hostward-collector"))
 
 
 def remember(plan: dict[str, Any], folder: Path) -> None:
@@ -115,7 +147,7 @@ def remember(plan: dict[str, Any], folder: Path) -> None:
         "release": plan["release"],
         "current": target_of(prefix / "current"),
         "replaces": (prefix / plan["version"]).exists() and plan["built"],
-        "files": [kept(path) for path in [*(file["path"] for file in plan["files"]), str(DATA / "server.pem")]],
+        "files": [kept(path) for path in [*(file["path"] for file in plan["files"]), *map(str, OWN)]],
         "links": {path: target_of(Path(path)) for path in plan["links"]},
         "active": [unit for unit in (HOME, AGENT) if succeeds(["systemctl", "is-active", "--quiet", unit])],
         "enabled": succeeds(["systemctl", "is-enabled", "--quiet", HOME]),
@@ -126,9 +158,19 @@ def remember(plan: dict[str, Any], folder: Path) -> None:
     write(folder / "before.json", json.dumps(before), 0o600)
     if plan["migrates"]:
         run(["systemctl", "stop", HOME])
-        move(DATA, folder / "database")
+        save(plan, folder / "database")
         before["copied"] = True
         write(folder / "before.json", json.dumps(before), 0o600)
+
+
+def save(plan: dict[str, Any], target: Path) -> None:
+    """A copy of the database, as the release in use knows it."""
+    if not CHOICE.exists():
+        move(DATA, target)
+        return
+    target.mkdir(mode=0o700, exist_ok=True)
+    (target / DATABASE.name).unlink(missing_ok=True)
+    run([collector(plan), "database", "save", str(target / DATABASE.name)])
 
 
 def move(source: Path, target: Path) -> None:
@@ -170,8 +212,11 @@ def apply(plan: dict[str, Any], folder: Path) -> None:
     command = str(prefix / "current/bin/hostward-collector")
     if plan["password"] is not None:
         set_up(command, plan, folder)
-    elif plan["names"]:
-        run([command, "certificate", "issue", *named(plan)])
+    else:
+        if plan["database"] is not None:
+            write(CHOICE, plan["database"]["text"], 0o600, owner(DATA.stat()))
+        if plan["names"]:
+            run([command, "certificate", "issue", *named(plan)])
     if plan["certificate"] is not None:
         # As `init` and the service have the others: nobody else's.
         write(DATA / "server.pem", plan["certificate"], 0o600, owner(DATA.stat()))
@@ -186,9 +231,22 @@ def set_up(command: str, plan: dict[str, Any], folder: Path) -> None:
     pending = folder / "password.pending"
     pending.touch(mode=0o600)
     if not plan["initialised"]:
-        run([command, "init", *named(plan)])
+        run([command, "init", *named(plan), *database(plan, folder)])
+        (folder / "database.password").unlink(missing_ok=True)
     run([command, "user", "password", "admin"], input=plan["password"] + "\n")
     pending.unlink()
+
+
+def database(plan: dict[str, Any], folder: Path) -> list[str]:
+    """The words that say where it is; none for SQLite's file."""
+    if plan["database"] is None:
+        return []
+    words = ["--database", plan["database"]["url"]]
+    if plan["database"]["password"]:
+        secret = folder / "database.password"
+        write(secret, plan["database"]["password"] + "\n", 0o600)
+        words += ["--database-password-file", str(secret)]
+    return words
 
 
 def named(plan: dict[str, Any]) -> list[str]:
@@ -247,15 +305,18 @@ def put_back(folder: Path) -> None:
     if not before["enabled"]:
         quiet(["systemctl", "disable", "--quiet", HOME])
     for file in before["files"]:
-        # A folder that was set up meanwhile stays, and its certificate with it.
-        if "base64" in file or file["path"] != str(DATA / "server.pem"):
+        # A folder that was set up meanwhile stays, and what is its own with it.
+        if "base64" in file or Path(file["path"]) not in OWN:
             put(file)
     for path, target_path in before["links"].items():
         if target_path is None:
             Path(path).unlink(missing_ok=True)
         else:
             link(Path(path), target_path)
-    if before["copied"]:
+    if before["copied"] and CHOICE.exists():
+        copy = str(folder / "database" / DATABASE.name)
+        run([collector(before), "database", "load", "--replace", copy], failed)
+    elif before["copied"]:
         move(folder / "database", DATA)
     quiet(["systemctl", "daemon-reload"])
     for unit in before["active"]:

@@ -20,6 +20,15 @@ MARGIN = 600
 _KIND = Changes(program="home", folder=FOLDER, unit=UNIT, what="home")
 
 
+class Database(msgspec.Struct, frozen=True):
+    """One of PostgreSQL's."""
+
+    url: str
+    password: str
+    text: str
+    """The file that says so."""
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What deploys/onhost/home.py is to do."""
 
@@ -43,6 +52,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Those that the certificate lacks."""
     certificate: str | None = None
     """Key, certificate and chain, where they are given and not there yet."""
+    database: Database | None = None
+    """Where its database is, where that is to be written down anew, or home to be set up."""
     patience: float
     """Seconds in which home has to be ready."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,7 +20,7 @@ from collector.store.tables import metadata
 from tests.collector import support
 from tests.collector.cli.test_commands import collector, refused
 from tests.collector.servers import PASSWORD, Servers
-from tests.collector.support import Host, run
+from tests.collector.support import COMMAND, Host, run
 
 
 @pytest.fixture
@@ -140,6 +141,11 @@ def test_a_copy_in_a_file_and_back(lived: Path, empty: Server, password_file: st
     assert copy.stat().st_mode & 0o777 == 0o600
     assert everything(copy) == before
     assert "is there already" in refused(lived, "database", "save", str(copy))[1]
+    streamed = subprocess.run(
+        [*COMMAND, "database", "save", "-", "--data-dir", str(lived)], capture_output=True, check=True
+    )
+    (tmp_path / "streamed.db").write_bytes(streamed.stdout)
+    assert everything(tmp_path / "streamed.db") == before
     collector(lived, "host", "revoke", "web1")
     assert "--replace" in refused(lived, "database", "load", str(copy))[1]
     collector(lived, "database", "load", "--replace", str(copy))
