@@ -186,11 +186,9 @@ def _absent(wanted: CollectorOptions, seen: Installed) -> None:
 
 
 def _unlike(wanted: CollectorOptions, home: Home) -> str | None:
-    """What is the matter with the database that is there; a change that was cut down is ended first."""
-    if home.trouble and not home.unfinished:
-        return home.trouble
+    """What is the matter with the database that is there."""
     asked = "" if wanted.database is None else wanted.database.url
-    if home.initialised and asked != home.database:
+    if (home.initialised or home.trouble) and asked != home.database:
         return (
             f"home's database is {home.database or 'the SQLite file in its folder'}, and not as asked for: "
             "with home stopped, `hostward-collector database move` brings it there"
@@ -221,7 +219,9 @@ def decide(at: Host, wanted: CollectorOptions, seen: Installed, python: Python, 
     there = at.get_fact(SmallFiles, paths=[file.path for file in files])
     links = {f"/usr/local/bin/{name}": f"{PREFIX}/current/bin/{name}" for name in ("hostward", "hostward-collector")}
     pem = None if wanted.certificate is None else wanted.certificate.pem.read().decode() + "\n"
-    unset = not home.initialised or home.pending
+    # One that cannot be asked was set up once; whether it can be asked as it is to be now is looked at on the host.
+    initialised = home.initialised or bool(home.trouble)
+    unset = not initialised or home.pending
     if unset and wanted.password is None:
         raise OptionsError(f"{at.name}: collector: expected password, the first administrator's")
     return Decision(
@@ -238,9 +238,11 @@ def decide(at: Host, wanted: CollectorOptions, seen: Installed, python: Python, 
             files=tuple(file for file in files if not _stands(file, there.get(file.path))),
             links={path: target for path, target in links.items() if seen.links.get(path) != target},
             accounts=source.accounts,
-            initialised=home.initialised,
+            initialised=initialised,
             password=wanted.password.read().decode() if unset and wanted.password else None,
-            database=database if database and _digest(database.text) != home.database_digest else None,
+            database=database
+            if database and (_digest(database.text) != home.database_digest or home.trouble)
+            else None,
             names=() if pem else tuple(name for name in wanted.names if name not in home.names),
             certificate=pem if pem and home.certificate != _digest(pem) else None,
             patience=wanted.patience,

@@ -86,9 +86,10 @@ def check(plan: dict[str, Any], folder: Path) -> None:
             finally:
                 trial.unlink()
     known = run([python, "-I", "-c", "from collector.store.tables import REVISION; print(REVISION)"]).strip()
-    found = asked(python, REVISION, str(DATA)).strip() or None if CHOICE.exists() else revision()
+    serves = plan["database"] is not None or CHOICE.exists()
+    found = served(plan, folder, python) if serves else revision()
     if found is not None and found > known:
-        what = "home's database" if CHOICE.exists() else str(DATABASE)
+        what = "home's database" if serves else str(DATABASE)
         raise ApplyError(
             f"{what} was written by a newer Hostward (schema {found}, {plan['version']} knows {known}): home "
             "would not start. To go back, restore a backup of the database that the older version made"
@@ -98,6 +99,18 @@ def check(plan: dict[str, Any], folder: Path) -> None:
         raise ApplyError(
             f"there is no room in {folder} for a copy of home's database, without which nothing can be put back"
         )
+
+
+def served(plan: dict[str, Any], folder: Path, python: str) -> str | None:
+    """The schema of a database of PostgreSQL's, the one that home is to have; None where it is empty."""
+    if plan["database"] is None:
+        return asked(python, REVISION, str(DATA)).strip() or None
+    trial = folder / CHOICE.name
+    write(trial, plan["database"]["text"], 0o600)
+    try:
+        return asked(python, REVISION, str(folder)).strip() or None
+    finally:
+        trial.unlink()
 
 
 def asked(python: str, program: str, *words: str) -> str:

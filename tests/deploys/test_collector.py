@@ -107,6 +107,11 @@ def test_a_home_from_nothing_is_asked_saved_upgraded_and_put_back(
         assert fingerprint(host) == before
         until(lambda: answers(file), "the home that was put back is up")
         assert changes(run({})) == 0
+        host.run("systemctl disable --quiet hostward-agent")
+        run({"state": "absent", "password": None})
+        assert "hostward" not in host.run("ls /etc/systemd/system /usr/local/bin /opt").stdout
+        assert host.run("ls /var/lib/private/hostward-collector/collector.db").stdout
+        assert changes(run({"state": "absent"})) == 0
 
 
 @pytest.mark.usefixtures("cache")
@@ -125,7 +130,7 @@ def test_a_home_in_postgresql_with_a_certificate_of_another_authority(
         server.sql(f"CREATE ROLE home LOGIN PASSWORD '{PASSWORDS[0]}'")
         server.sql("CREATE DATABASE home OWNER home")
         host.run("mkdir -m 700 /srv/backup; mkdir -m 755 /etc/authorities")
-        host.write("/etc/authorities/database.pem", (other / "ca.pem").read_bytes())
+        host.write("/etc/authorities/database.pem", (other / "ca.pem").read_text())
         address = f"postgresql://home@{fleet.address}:{server.port}/home"
         options: dict[str, Any] = {
             "source": str(source(repository, tmp_path, FIRST)),
@@ -160,7 +165,7 @@ def test_a_home_in_postgresql_with_a_certificate_of_another_authority(
         until(lambda: saved(host) == {"home-database", "home-keys"}, "the agent saves home, and reads it back")
         host.run("systemctl stop hostward-agent")
         host.run(
-            "cd /srv; hostward backup dump latest /collector.db --job home-database --tag job:home-database >home.db; "
+            "hostward backup dump latest /collector.db --job home-database --tag job:home-database >/srv/home.db; "
             "hostward backup ls latest --job home-keys --tag job:home-keys | grep -q database.toml"
         )
         assert (
@@ -187,7 +192,11 @@ def test_a_home_in_postgresql_with_a_certificate_of_another_authority(
         assert "and not as asked for: with home stopped, `hostward-collector database move`" in plain(moved)
 
         run({"state": "absent"})
-        assert "hostward" not in host.run("ls /etc/systemd/system /usr/local/bin /opt").stdout
+        assert (
+            "hostward-collector" not in host.run("ls /etc/systemd/system /usr/local/bin; systemctl list-units").stdout
+        )
+        assert host.run("ls /etc/hostward/agent.d").stdout == ""
+        host.run("systemctl start hostward-agent")  # which goes on with the release
         assert host.run("ls /var/lib/private/hostward-collector/database.toml").stdout
         assert changes(run({"state": "absent"})) == 0
 
