@@ -36,6 +36,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """A file."""
     parallel: int = 0
     """Hosts at one time; 0 for all of them."""
+    failures: int | None = None
+    """How many of the hosts may fail in `deploy`: after one more, no other is begun. None for all of them."""
     connect_timeout: float = 10.0
     """Seconds."""
     timeout: float = 3600.0
@@ -87,7 +89,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True, tag="planned"):
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
-    """The host is done with; each host of a wave gets exactly one of these unless the process dies."""
+    """The host is done with; each host of a wave gets exactly one of these, or `Spared`, unless the process dies."""
 
     host: str
     state: Literal["done", "failed", "unreachable"]
@@ -99,6 +101,12 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
     """How a host that failed was left, where the deploy said."""
     data: dict[str, object] = {}
     """What a deploy that asks has found out."""
+
+
+class Spared(msgspec.Struct, frozen=True, kw_only=True, tag="spared"):
+    """The host was not begun, for too many others had failed. It is said in place of `Ended`."""
+
+    host: str
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,7 +154,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
     message: str
 
 
-Message = Described | Began | Phase | Versions | Planned | Ended | Health | Ask | GiveBack | Refused
+Message = Described | Began | Phase | Versions | Planned | Ended | Spared | Health | Ask | GiveBack | Refused
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

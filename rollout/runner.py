@@ -37,6 +37,7 @@ from rollout.protocol import (
     Order,
     Phase,
     Refused,
+    Spared,
     Versions,
 )
 from rollout.protocol import Ended as HostDone
@@ -118,6 +119,7 @@ class Runner:
         state = self._journal.state
         name = state.waves[wave].name
         undone = state.undone(wave)
+        untouched = all(state.hosts[host].started is None for host in state.waves[wave].hosts)
         if self._lost is not None:
             raise HomeAwayError(self._lost)
         self._add(WaveBegan(time=self._clock(), wave=wave))
@@ -127,7 +129,8 @@ class Runner:
                 self._look_before(wave, undone)
                 self._deploy(wave, undone)
             well = [host for host in state.waves[wave].hosts if state.hosts[host].state == "done"]
-            if well and self._settings.samples:
+            # Of what nobody touched, nothing is worse for it.
+            if well and self._settings.samples and not (untouched and all(state.hosts[h].changed == 0 for h in well)):
                 self._add(GateBegan(time=self._clock(), wave=wave))
                 for host, reason in self._gate(wave, well).items():
                     self._fail(host, f"after the deploy: {reason}")
@@ -147,7 +150,7 @@ class Runner:
         try:
             with Wave(order, self._journal.log(wave)) as process:
                 for message in self._messages(process, settings.timeout * self._turns(hosts) + REFUSAL, leases):
-                    if isinstance(message, HostDone):
+                    if isinstance(message, (HostDone, Spared)):
                         ended.add(message.host)
                     self._heard(message, leases)
                 why = process.died() or ""
@@ -252,9 +255,10 @@ class Runner:
                 seen[host].append(health)
             closed = gates.pending(self._journal.state.before, seen, settings.samples)
             closed = closed or gates.worse_at_home(self._journal.state.before_at_home, self._at_home(hosts))
-            if not closed:
+            waits = closed or gates.unseen(seen, settings.patience)
+            if not waits:
                 return {}
-            self._show.gate(closed)
+            self._show.gate(waits)
             if time.monotonic() + settings.every > end and all(
                 len(found) >= settings.samples for found in seen.values()
             ):
@@ -346,6 +350,7 @@ class Runner:
             hosts=list(hosts),
             deploy=settings.file,
             parallel=settings.parallel,
+            failures=self._journal.state.may_fail(),
             timeout=settings.timeout,
         )
 

@@ -54,8 +54,8 @@ class Run:
         self._failed: notes.Failed | None = None
         self._data: dict[str, object] = {}
 
-    def run(self) -> None:
-        """Do it all, within the order's time."""
+    def run(self) -> bool:
+        """Do it all, within the order's time. Returns whether it went well."""
         part = gevent.spawn(self._part)
         began = time.monotonic()
         while not part.ready():
@@ -69,6 +69,7 @@ class Run:
         self._state.ended(self.host)
         self.watch.close()
         self._line.say(ended)
+        return ended.state == "done"
 
     def heard(self, note: notes.Note) -> None:
         """What the deploy tells of this host."""

@@ -30,7 +30,7 @@ from rollout.engine.printed import print_with
 from rollout.engine.run import Run
 from rollout.engine.state import WaveState
 from rollout.engine.watch import ask_nobody
-from rollout.protocol import Order, Refused
+from rollout.protocol import Order, Refused, Spared
 
 MISUSED = 2
 
@@ -79,7 +79,16 @@ def _carry_out(order: Order, line: Line, masks: Masks) -> None:
 
     notes.listen(lambda host, note: runs[_real(state, host)].heard(note))
     permits.ask(leave)
-    _each(hosts, order.parallel, lambda host: runs[host].run())
+    failed = 0
+
+    def run(host: Host) -> None:
+        nonlocal failed
+        if order.failures is not None and failed > order.failures:
+            line.say(Spared(host=host.name))
+        elif not runs[host].run():
+            failed += 1
+
+    _each(hosts, order.parallel, run)
 
 
 def _real(state: WaveState, host: Host) -> Host:

@@ -10,6 +10,8 @@ SEVERITY = ("ok", "warning", "unknown", "critical")
 """From good to bad, as agents and home have it."""
 AT_HOME = (*SEVERITY, "down")
 """States of hosts at home. One that has not reported yet is in none of them."""
+ONCE = "config"
+"""A check that runs when the agent reads its configuration, and not again."""
 NAMED = 3
 """Checks that a reason names."""
 
@@ -51,6 +53,24 @@ def pending(before: Mapping[str, Health], after: Mapping[str, Sequence[Health]],
     return found
 
 
+def unseen(after: Mapping[str, Sequence[Health]], limit: float) -> dict[str, str]:
+    """The hosts with checks that have not run since the first sample after the deploy, and which these are.
+
+    Their results are of before it, and say nothing of it. A check that did not run in the `limit` seconds before that
+    sample runs more rarely, and is not waited for.
+    """
+    found = {}
+    for host, seen in after.items():
+        told = [health for health in seen if health.installed]
+        if told and (stale := _unseen(told[-1].checks, told[0].time, limit)):
+            found[host] = f"{_few_names(stale)} {'has' if len(stale) == 1 else 'have'} not run since the deploy"
+    return found
+
+
+def _unseen(checks: Sequence[Check], since: float, limit: float) -> list[str]:
+    return [check.name for check in checks if check.name != ONCE and since - limit <= check.time <= since]
+
+
 def worse_at_home(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:
     """The hosts that home has in a worse state than before, and why. Who is not known there is no worse."""
     return {
@@ -61,6 +81,11 @@ def worse_at_home(before: Mapping[str, str], after: Mapping[str, str]) -> dict[s
 
 
 def _few(checks: Sequence[Check]) -> str:
-    named = [f"{check.name} is {check.state}" + (f" ({check.message})" if check.message else "") for check in checks]
+    return _few_names(
+        [f"{check.name} is {check.state}" + (f" ({check.message})" if check.message else "") for check in checks]
+    )
+
+
+def _few_names(named: Sequence[str]) -> str:
     more = f", and {len(named) - NAMED} more" if len(named) > NAMED else ""
     return ", ".join(named[:NAMED]) + more

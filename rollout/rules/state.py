@@ -134,7 +134,11 @@ class State:
 
     def too_many(self) -> bool:
         """Whether more hosts failed than may."""
-        return len(self.failures()) > limit(self.settings.max_failures, len(self._hosts))
+        return self.may_fail() < 0
+
+    def may_fail(self) -> int:
+        """How many more hosts may fail; less than 0 where too many did."""
+        return limit(self.settings.max_failures, len(self._hosts)) - len(self.failures())
 
     def _host(self, host: str, **values: Any) -> None:
         self._hosts[host] = msgspec.structs.replace(self._hosts[host], **values)

@@ -168,6 +168,10 @@ class Host:
             f"--network-bridge={self.bridge}",
             "--console=pipe",
         ]
+        # One of this name that was killed may have left its end of the wire, for a moment.
+        wire = f"vb-{self.machine}"
+        if Path("/sys/class/net", wire).exists():
+            subprocess.run(["ip", "link", "delete", wire], capture_output=True, check=False)
         groups = cgroups.make(self.machine)
         (self.folder / "groups").write_text("\n".join(map(str, groups)))
         with (self.folder / "console").open("ab") as console:

@@ -234,6 +234,41 @@ def test_a_reader_that_had_enough_stops_no_rollout(bench: Bench) -> None:
     assert set(bench.states().values()) == {"done"}
 
 
+def test_a_wave_begins_no_more_hosts_once_too_many_failed(bench: Bench) -> None:
+    """Those that were not begun are as before, and come first when it is resumed."""
+    (bench.folder / "bad-web2").touch()
+    words = ("--canary", "0", "--batch", "100%", "--parallel", "1", "--limit", "web")
+    said = bench.rollout(*words, code=1).stdout
+    assert "web2 failed, in batch 1" in said
+    assert bench.states() == {"web1": "done", "web2": "failed", "web3": "waiting", "web4": "waiting"}
+    (bench.folder / "bad-web2").unlink()
+    bench.run("resume")
+    assert bench.ran() == ["web1", "web2", "web2", "web3", "web4"]
+
+
+def test_where_nothing_was_changed_nobody_looks_again(bench: Bench) -> None:
+    """As in a rollout that was done before. A host that was begun before a kill may have been changed."""
+    words = ("--samples", "2", "--every", "10ms", "--limit", "web1", "--json")
+    assert '"gate_began"' in bench.rollout(*words).stdout
+    (bench.folder / "unchanged").touch()
+    assert '"gate_began"' not in bench.rollout(*words).stdout
+    (bench.folder / "dies").touch()
+    bench.rollout(*words, code=1)
+    (bench.folder / "dies").unlink()
+    assert '"gate_began"' in bench.run("resume", "--json").stdout
+
+
+def test_a_gate_waits_until_checks_have_run_since_the_deploy(bench: Bench) -> None:
+    """Results of before it say nothing. What does not come while there is patience is waited for no longer."""
+    (bench.folder / "lazy-web1").touch()
+    words = ("--samples", "1", "--every", "10ms", "--patience", "30s", "--limit", "web1")
+    assert "web1: waits: shop has not run since the deploy" in bench.rollout(*words).stdout
+    assert (bench.folder / "lazy-web1").read_text().count("looked") > 3
+    (bench.folder / "lazy-web1").write_text("")
+    bench.rollout(*words[:4], "--patience", "1ms", *words[-2:])
+    assert (bench.folder / "lazy-web1").read_text().count("looked") == 2  # before, and once afterwards
+
+
 def test_a_gate_stays_closed_for_an_agent_that_is_worse_than_before(bench: Bench) -> None:
     """The canary's check turns critical while the deploy runs, and the next wave does not begin."""
     (bench.folder / "worse-web1").touch()

@@ -13,7 +13,7 @@ import msgspec
 import psutil
 
 from rollout.child import Wave
-from rollout.protocol import Answer, Ask, Began, Ended, GiveBack, Order, Phase, Planned, Versions
+from rollout.protocol import Answer, Ask, Began, Ended, GiveBack, Order, Phase, Planned, Spared, Versions
 from tests.rollout.engine.support import carried_out, ended, of, write
 
 EVERY_WAY = """\
@@ -171,6 +171,21 @@ files.put(name="place", src=StringIO(f"a word\\nkey {token}\\n"), dest="/etc/x",
 server.shell(name=f"register {host.data.some_password}", commands=["true"])
 files.directory(name="nothing", path="/gone", present=False)
 """
+
+
+def test_no_host_is_begun_once_too_many_failed(tmp_path: Path) -> None:
+    """The others are told as spared; those that were begun go on to their end."""
+    deploy = (
+        "from pyinfra import host\nfrom pyinfra.operations import server\n"
+        "if host.data.get('bad'):\n    raise ValueError('no')\nserver.shell(name='x', commands=['true'])\n"
+    )
+    names = [f"@fake/{number}" for number in range(4)]
+    write(tmp_path, deploy, {name: {"bad": name == names[1]} for name in names})
+    said = carried_out(tmp_path, hosts=names, parallel=1, failures=0)
+    assert {name: end.state for name, end in ended(said).items()} == {names[0]: "done", names[1]: "failed"}
+    assert [spared.host for spared in of(Spared, said)] == names[2:]
+    assert len(ended(carried_out(tmp_path, hosts=names, parallel=1, failures=1))) == 4
+    assert len(ended(carried_out(tmp_path, hosts=names, failures=0))) == 4
 
 
 def test_a_dry_run_says_what_would_change_and_no_secret(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollout.protocol import Check, Health
-from rollout.rules.gates import SEVERITY, pending, severity, worse, worse_at_home
+from rollout.rules.gates import SEVERITY, pending, severity, unseen, worse, worse_at_home
 
 
 def agent(**checks: str) -> Health:
@@ -64,6 +64,22 @@ def test_the_gate_opens_after_enough_good_looks_in_a_row() -> None:
     assert "disk is critical" in pending(before, {"a": [good, good, good, bad]}, 3)["a"]
     assert "disk is critical" in pending(before, {"a": [bad, good, good]}, 3)["a"]
     assert pending(before, {"a": [bad, good, good, good]}, 3) == {}
+
+
+def test_results_of_before_the_deploy_are_told_from_those_of_after_it() -> None:
+    """By the host's own clock. What runs rarely, or once, is not waited for."""
+
+    def look(now: float, **times: float) -> Health:
+        checks = [Check(name=name, state="ok", message="", time=time) for name, time in times.items()]
+        return Health(host="a", reachable=True, installed=True, running=True, time=now, checks=checks)
+
+    first = look(1000.0, cpu=995.0, disk=941.0, rare=900.0, config=999.0)
+    assert unseen({"a": [first]}, 60.0) == {"a": "cpu, disk have not run since the deploy"}
+    assert unseen({"a": [first, look(1005.0, cpu=1001.0, disk=941.0)]}, 60.0) == {
+        "a": "disk has not run since the deploy"
+    }
+    assert unseen({"a": [first, look(1060.0, cpu=1055.0, disk=1041.0)]}, 60.0) == {}
+    assert unseen({"a": [NOBODY], "b": []}, 60.0) == {}
 
 
 def test_a_host_may_be_as_bad_at_home_as_before() -> None:
