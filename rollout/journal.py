@@ -4,7 +4,8 @@
                                         wave-N.log      what pyinfra printed
                                         wanted          `pause` or `abort`, from another terminal
 
-The folder is for its owner alone, and who writes the journal holds a lock on it.
+The folder is for its owner alone, and who writes the journal holds a lock on the file. A folder whose journal has no
+first event is of a rollout that was never begun: nothing was done, and it is passed over.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,8 +23,9 @@ from typing import Literal
 import msgspec
 
 from kit.errors import HostwardError, UsageError
-from kit.files import fsync_folder, lock_folder, write_durably
+from kit.files import fsync_folder, write_durably
 from rollout.events import VERSION, Event, Started
+from rollout.lock import is_locked, locked
 from rollout.rules.state import State, fold
 
 Wanted = Literal["pause", "abort"]
@@ -49,14 +52,15 @@ def rollouts() -> Path:
 
 
 def new_id(now: float) -> str:
-    """The time, so that ids sort, and something that no other machine draws in the same second."""
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{secrets.token_hex(3)}"
+    """The time, so that ids sort, also within a second, and something that no other machine draws in the same."""
+    fraction = int(now % 1 * 0x1000)
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{fraction:03x}{secrets.randbelow(0x1000):03x}"
 
 
 def ids() -> list[str]:
-    """Of all rollouts that there are, the oldest first."""
+    """Of all rollouts that were begun, the oldest first."""
     with suppress(FileNotFoundError):
-        return sorted(path.name for path in rollouts().iterdir() if _ID.fullmatch(path.name))
+        return sorted(path.name for path in rollouts().iterdir() if _ID.fullmatch(path.name) and _has_begun(path))
     return []
 
 
@@ -81,41 +85,57 @@ def read(folder: Path) -> State:
 class Journal:
     """One rollout's journal, to which this process alone adds."""
 
-    def __init__(self, folder: Path, state: State | None, lock: int) -> None:
+    def __init__(self, folder: Path, *, new: bool) -> None:
+        """Raises JournalError, LockedError."""
         self.folder = folder
-        self._state = state
-        self._lock = lock
+        self._state: State | None = None
         self._encode = msgspec.json.Encoder().encode
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if new else 0)
         try:
-            self._file = os.open(folder / _FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._file = os.open(folder / _FILE, flags, 0o600)
         except OSError as error:
             raise JournalError(f"{folder / _FILE} cannot be written: {error.strerror}") from None
+        try:
+            if not locked(self._file):
+                raise LockedError(f"the rollout {folder.name} is being run by another process")
+        except BaseException:
+            os.close(self._file)
+            raise
 
     @classmethod
     def create(cls, started: Started) -> Journal:
-        """Begin one. Raises JournalError."""
+        """Begin one. Raises JournalError; nothing is left of it then."""
         folder = rollouts() / started.id
         try:
             folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            journal = cls(folder, None, _locked(folder))
+            folder.mkdir(mode=0o700)
+        except OSError as error:
+            raise JournalError(f"{folder} cannot be written: {error.strerror}") from None
+        journal = None
+        try:
+            journal = cls(folder, new=True)
             journal.add(started)
             fsync_folder(folder)
             fsync_folder(folder.parent)
-        except OSError as error:
-            raise JournalError(f"{folder} cannot be written: {error.strerror}") from None
+        except BaseException as error:
+            if journal is not None:
+                journal.close()
+            shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise JournalError(f"{folder} cannot be written: {error.strerror}") from None
+            raise
         return journal
 
     @classmethod
     def resume(cls, folder: Path) -> Journal:
         """Go on with one; what a killed run wrote of its last event is cut off. Raises JournalError, LockedError."""
-        lock = _locked(folder)
+        journal = cls(folder, new=False)
         try:
-            state, length = _read(folder / _FILE)
-            journal = cls(folder, state, lock)
+            journal._state, length = _read(folder / _FILE)
             os.ftruncate(journal._file, length)
             journal.take_wanted()
         except BaseException:
-            os.close(lock)
+            journal.close()
             raise
         return journal
 
@@ -165,7 +185,6 @@ class Journal:
     def close(self) -> None:
         """Let others go on with it."""
         os.close(self._file)
-        os.close(self._lock)
 
 
 def ask(folder: Path, wanted: Wanted) -> None:
@@ -177,19 +196,28 @@ def ask(folder: Path, wanted: Wanted) -> None:
 
 
 def is_running(folder: Path) -> bool:
-    """Whether some process runs it now."""
-    lock = lock_folder(folder, mode=0o700)
-    if lock is None:
+    """Whether some process runs it now. Raises JournalError."""
+    try:
+        descriptor = os.open(folder / _FILE, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return is_locked(descriptor)
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise JournalError(f"{folder / _FILE} cannot be read: {error.strerror}") from None
+
+
+def _has_begun(folder: Path) -> bool:
+    """Whether the first event is there, whole. One that cannot be read may be: who wants it is told."""
+    try:
+        with (folder / _FILE).open("rb") as file:
+            return file.readline().endswith(b"\n")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
         return True
-    os.close(lock)
-    return False
-
-
-def _locked(folder: Path) -> int:
-    lock = lock_folder(folder, mode=0o700)
-    if lock is None:
-        raise LockedError(f"the rollout {folder.name} is being run by another process")
-    return lock
 
 
 def _read(path: Path) -> tuple[State, int]:

@@ -109,6 +109,9 @@ class Runner:
                     self._fail(host, "the rollout was aborted while this host was being worked on")
             return self._end("aborted", "as was asked for, in the middle of a wave")
         except RefusedError as error:
+            if any(record.started is not None for record in state.hosts.values()):
+                # As for a home that is away: what was done is well, and the rest may be had later.
+                return self._end("paused", str(error))
             self._end("failed", str(error))
             raise
         failed = state.failures()
@@ -146,10 +149,11 @@ class Runner:
         order = self._order("deploy", hosts)
         leases = Leases(self._store, self._journal.state.started.id, {"reboot": settings.reboots})
         ended: set[str] = set()
-        why = ""
+        why, heard = "", False
         try:
             with Wave(order, self._journal.log(wave)) as process:
                 for message in self._messages(process, settings.timeout * self._turns(hosts) + REFUSAL, leases):
+                    heard = True
                     if isinstance(message, (HostDone, Spared)):
                         ended.add(message.host)
                     self._heard(message, leases)
@@ -158,6 +162,9 @@ class Runner:
             why = str(error)
         finally:
             leases.end()
+        if why and not heard:
+            # As of an inventory that hangs or ends its process: no host was so much as connected to.
+            raise RefusedError(f"nothing was begun on the hosts: {why}")
         for host in hosts:
             if host not in ended:
                 self._fail(host, why or "the process of the wave ended without a word of it")
@@ -355,7 +362,14 @@ class Runner:
         )
 
     def _fail(self, host: str, reason: str) -> None:
-        self._add(HostEnded(time=self._clock(), host=host, state="failed", message=reason[:LONGEST]))
+        known = self._journal.state.hosts[host]
+        # What a deploy that ended well has changed, it has changed also where the gate stays closed.
+        changed, outcome = (known.changed, known.outcome) if known.state == "done" else (0, None)
+        message = reason[:LONGEST]
+        told = HostEnded(
+            time=self._clock(), host=host, state="failed", changed=changed, message=message, outcome=outcome
+        )
+        self._add(told)
 
     def _wanted(self) -> str | None:
         """What was asked for: `pause` after this wave, `abort` at once, or nothing."""

@@ -89,7 +89,10 @@ def _run(options: argparse.Namespace) -> int:
         hosts = described(order, log)
         planned = _plan(options, hosts)
         if options.dry:
-            return _dry(options, msgspec.structs.replace(order, task="dry", deploy=settings.file), planned, log)
+            order = msgspec.structs.replace(
+                order, task="dry", deploy=settings.file, parallel=settings.parallel, timeout=settings.timeout
+            )
+            return _dry(options, order, planned, log)
     if options.plan:
         _show_plan(options, planned, hosts)
         return 0
@@ -258,7 +261,8 @@ RUN = Command(
     notes="""\
 Canaries go first, then batches; never all hosts of a group at once. A wave is good when each of its hosts is, and
 when the agents' checks are no worse than before. Ctrl-C pauses after the wave; a second one stops at once.
-The journal is in ~/.local/state/hostward/rollouts/; --yes is needed where nobody can be asked.
+The journal is in ~/.local/state/hostward/rollouts/; --yes is needed where nobody can be asked. An inventory that is
+not read within 2 minutes is given up, with exit code 2; one that fails before a later wave pauses the rollout.
 exit codes: 0 all hosts are done, 1 it failed or was aborted, 2 bad usage, 3 it was paused or some hosts failed
 that were allowed to, 11 another process runs it.""",
 )

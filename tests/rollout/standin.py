@@ -2,7 +2,8 @@
 
 Started by its path, with the standard library alone. `hosts.json` are the hosts; a file `bad-NAME`, `away-NAME`,
 `lazy-NAME` or `worse-NAME` says what is wrong with one, and `slow`, `dies`, `reboots`, `forgets`, `unchanged` what
-is with all.
+is with all. `hangs` names the task that hangs. When the inventory cannot be had is what `refuses` says: `now`, or
+`later`, for hosts that come after others; with `exits` its program ends the process.
 """
 
 from __future__ import annotations
@@ -65,6 +66,12 @@ def gate(folder: Path, host: str) -> None:
     say("health", host=host, reachable=True, installed=True, running=True, time=now, checks=[check])
 
 
+def refuses(folder: Path, hosts: list[str]) -> bool:
+    when = (folder / "refuses").read_text() if (folder / "refuses").exists() else ""
+    ran = (folder / "ran").read_text().split() if (folder / "ran").exists() else []
+    return when == "now" or (when == "later" and bool(ran) and not set(hosts) & set(ran))
+
+
 def main() -> None:
     order = json.loads(sys.stdin.readline())
     folder = Path(order["folder"])
@@ -76,6 +83,13 @@ def main() -> None:
     if order["task"] == "gate" and (folder / "ran").exists() and (folder / "forgets").exists():
         (folder / "forgets").unlink()
         say("refused", message="home cannot be asked for its hosts")
+        return
+    if (folder / "hangs").exists() and order["task"] == (folder / "hangs").read_text():
+        sys.stdin.read()
+    if order["task"] in ("deploy", "gate") and refuses(folder, order["hosts"]):
+        if (folder / "exits").exists():
+            os._exit(9)
+        say("refused", message="home cannot be asked for its hosts: HTTP 503")
         return
     if order["task"] == "describe":
         for name, groups, zone in known:

@@ -7,6 +7,8 @@ import resource
 import stat
 import subprocess
 import sys
+import threading
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,9 @@ from rollout import journal as journals
 from rollout.events import HostBegan, HostEnded, Resumed, Started, WaveBegan
 from rollout.journal import Journal, JournalError, LockedError
 from tests.rollout.rules.test_state import started
+
+SECONDS = count()
+"""Of ids that tests draw: no two have the same."""
 
 
 @pytest.fixture(autouse=True)
@@ -76,11 +81,60 @@ sys.stdin.read()
     journal.close()
 
 
+def test_who_looks_whether_a_rollout_runs_keeps_nobody_from_going_on_with_it() -> None:
+    """As `list` beside `resume`, however often."""
+    journal = Journal.create(begun())
+    journal.close()
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.is_set():
+            journals.is_running(journal.folder)
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    try:
+        for _ in range(60):
+            Journal.resume(journal.folder).close()
+    finally:
+        ended.set()
+        looker.join()
+
+
+def test_a_rollout_that_could_not_be_begun_leaves_nothing(state_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what a kill left of one that was not begun yet stands in nobody's way."""
+    Journal.create(begun()).close()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(JournalError, match="No space left on device"):
+        patched.setattr("os.fsync", full)
+        Journal.create(begun("20261102-000000-aaaaaa"))
+    assert [path.name for path in state_home.iterdir()] == ["20261101-000000-abcdef"]
+    for name, content in (("20261103-000000-aaaaaa", None), ("20261104-000000-aaaaaa", b'{"type":"sta')):
+        (state_home / name).mkdir()
+        if content is not None:
+            (state_home / name / "journal.jsonl").write_bytes(content)
+    (state_home / "20261105-000000-aaaaaa").touch()
+    assert journals.ids() == ["20261101-000000-abcdef"]
+    assert journals.find(None).name == "20261101-000000-abcdef"
+    with pytest.raises(UsageError, match="there is no rollout"):
+        journals.find("20261103-000000-aaaaaa")
+
+
+def test_ids_sort_by_time_within_a_second_too() -> None:
+    """The newest is what is meant where none is named."""
+    names = [journals.new_id(1000.0 + step / 4) for step in range(8)]
+    assert sorted(names) == names
+    assert len({journals.new_id(1000.5) for _ in range(8)}) > 1
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(1, 400))
 def test_a_torn_last_line_is_left_out_and_cut_off(state_home: Path, cut: int) -> None:
     """Wherever the power failed; the events before it count, and the next one begins a line."""
-    journal = Journal.create(begun(journals.new_id(0.0)))
+    journal = Journal.create(begun(journals.new_id(float(next(SECONDS)))))
     for event in (HostBegan(time=3.0, host="a"), HostEnded(time=4.0, host="a", state="done")):
         journal.add(event)
     journal.close()

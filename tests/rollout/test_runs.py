@@ -14,8 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from kit.errors import HostwardError
+from rollout.cli.inventory import dry
 from rollout.journal import rollouts
 from rollout.leases import FileStore
+from rollout.protocol import Order
 from tests.rollout.support import Bench, ended, until
 
 WEB = ["web1", "web2", "web3", "web4"]
@@ -277,6 +280,7 @@ def test_a_gate_stays_closed_for_an_agent_that_is_worse_than_before(bench: Bench
     assert "after the deploy: shop is critical (m)" in said
     assert bench.ran() == ["web1"]
     assert bench.states() == {"web1": "failed", **dict.fromkeys([*WEB[1:], "db1"], "waiting")}
+    assert bench.shown()["hosts"]["web1"]["changed"] == 1
     (bench.folder / "worse-web1").unlink()
     bench.run("resume")
     assert set(bench.states().values()) == {"done"}
@@ -288,6 +292,55 @@ def test_a_gate_waits_for_an_inventory_that_cannot_be_had(bench: Bench) -> None:
     bench.rollout("--samples", "2", "--every", "10ms", "--patience", "10s")
     assert not (bench.folder / "forgets").exists()
     assert set(bench.states().values()) == {"done"}
+
+
+@pytest.mark.parametrize("samples", ["0", "1"])
+def test_an_inventory_that_fails_before_a_later_wave_pauses_the_rollout(bench: Bench, samples: str) -> None:
+    """It says why and how to go on; nobody has failed by it. At the first wave it is a refusal."""
+    words = ("--samples", samples, "--every", "10ms", "--batch", "2")
+    (bench.folder / "refuses").write_text("now")
+    refused = bench.rollout(*words, code=2)
+    assert "home cannot be asked for its hosts: HTTP 503" in refused.stderr
+    assert (bench.shown()["state"], bench.ran()) == ("failed", [])
+    (bench.folder / "refuses").write_text("later")
+    paused = bench.rollout(*words, code=3).stdout
+    shown = bench.shown()
+    assert (shown["state"], bench.ran()) == ("paused", ["web1"])
+    assert shown["message"] == "home cannot be asked for its hosts: HTTP 503"
+    assert f"next: hostward-rollout resume {shown['id']}" in paused
+    assert bench.states() == {"web1": "done", **dict.fromkeys([*WEB[1:], "db1"], "waiting")}
+    (bench.folder / "refuses").write_text("now")
+    if samples == "0":
+        (bench.folder / "exits").touch()
+        said = bench.run("resume", code=3).stdout
+        assert "nothing was begun on the hosts: the process of the wave ended with 9" in said
+    bench.run("resume", code=3)
+    (bench.folder / "refuses").unlink()
+    bench.run("resume")
+    assert bench.ran() == [*WEB, "db1"]
+
+
+@pytest.mark.parametrize("words", [("--plan",), ("--yes",)])
+def test_an_inventory_that_hangs_is_given_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """In a sentence, and nothing was done."""
+    monkeypatch.setattr("rollout.cli.inventory.READING", 0.3)
+    (bench.folder / "hangs").write_text("describe")
+    done = bench.run("deploy.py", "-i", "inventory.py", *words, code=2)
+    assert "inventory.py was not read within 300ms: what it asks does not answer; nothing was done" in done.stderr
+    assert not engines(bench)
+    assert "no rollouts" in bench.run("list").stdout
+
+
+def test_a_dry_run_takes_no_longer_than_its_hosts_may(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other, and the inventory before."""
+    monkeypatch.setattr("rollout.cli.inventory.READING", 0.1)
+    (bench.folder / "hangs").write_text("dry")
+    order = Order(task="dry", inventory="inventory.py", folder=str(bench.folder), hosts=WEB, parallel=2, timeout=0.05)
+    with pytest.raises(HostwardError, match="what would change was not known within 200ms; nothing was done"):
+        dry(order, bench.folder / "log")
+    assert not engines(bench)
 
 
 @pytest.mark.parametrize(
