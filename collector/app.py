@@ -25,7 +25,7 @@ from collector.backups.service import Backups
 from collector.fleet import Fleet
 from collector.ingest import Ingest, Writer
 from collector.metrics.contract import History
-from collector.middleware import LastResort, SameOrigin, SecurityHeaders
+from collector.middleware import LastResort, NoNul, SameOrigin, SecurityHeaders
 from collector.rules.backup_state import UNVERIFIED
 from collector.services import Services
 from collector.store.database import Database
@@ -70,6 +70,7 @@ def create_app(
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(LastResort, respond=_respond),
+            Middleware(NoNul, respond=_respond, exempt="/backup/"),
             Middleware(SameOrigin, respond=_respond, exempt=signed),
         ],
         exception_handlers={HTTPException: _on_http, ApiError: _on_api, WireError: _on_wire},

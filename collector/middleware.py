@@ -95,6 +95,34 @@ class LastResort:
             await self._respond(Request(scope), error)(scope, receive, send)
 
 
+class NoNul:
+    """Refuses addresses that hold a NUL character: no name has one, and PostgreSQL's text cannot."""
+
+    def __init__(self, app: ASGIApp, respond: Callable[[Request, ApiError], Response], exempt: str) -> None:
+        """Below `exempt` all that does not exist is refused in the same words."""
+        self._app = app
+        self._respond = respond
+        self._exempt = exempt
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or scope["path"].startswith(self._exempt):
+            await self._app(scope, receive, send)
+            return
+        if "\0" in scope["path"]:
+            error = ApiError(
+                HTTPStatus.NOT_FOUND, "not_found", "There is nothing at an address with a NUL character."
+            )
+        elif b"%00" in scope["query_string"] or b"\0" in scope["query_string"]:
+            error = ApiError(
+                HTTPStatus.UNPROCESSABLE_ENTITY, "bad_parameter", "A parameter holds no NUL character, and one does."
+            )
+        else:
+            await self._app(scope, receive, send)
+            return
+        await self._respond(Request(scope), error)(scope, receive, send)
+
+
 class SameOrigin:
     """Refuses what a page of another site makes a browser send, with the cookies that the browser adds.
 

@@ -160,9 +160,16 @@ def decode_refusal(body: bytes) -> Refusal:
     return _refusal.decode(body)
 
 
+def has_nul(document: bytes) -> bool:
+    """Whether a text in it has a NUL character, which PostgreSQL's cannot hold.
+
+    JSON has it as an escape alone; behind an escaped backslash these letters are none.
+    """
+    return b"\\u0000" in document and b"\\u0000" in document.replace(b"\\\\", b"__")
+
+
 def _read(decoder: msgspec.json.Decoder[D], document: bytes, what: str, code: Code) -> D:
-    # The escape of NUL, which PostgreSQL's text cannot hold; behind an escaped backslash these letters are none.
-    if b"\\u0000" in document and b"\\u0000" in document.replace(b"\\\\", b"__"):
+    if has_nul(document):
         raise WireError(code, f"the {what} holds a NUL character")
     try:
         found = decoder.decode(document)

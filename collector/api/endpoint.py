@@ -18,6 +18,7 @@ from collector.api.problems import ApiError, answer
 from collector.auth import COOKIE, may
 from collector.services import services
 from collector.store.accounts import Role, User
+from wire.codec import has_nul
 from wire.errors import WireError
 
 Access = Role | Literal["anyone", "signature"]
@@ -131,6 +132,10 @@ async def read_body(request: Request, limit: int) -> bytes:
 async def read_json(request: Request, limit: int, type: type[T]) -> T:
     """The body as a struct. Raises WireError as `read_body` does, and ApiError 422 with what is wrong and where."""
     body = await read_body(request, limit)
+    if has_nul(body):
+        raise ApiError(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "bad_body", "The body cannot be taken: it holds a NUL character."
+        )
     try:
         try:
             return msgspec.json.decode(body, type=type)

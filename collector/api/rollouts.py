@@ -69,15 +69,17 @@ async def tell_rollout(request: Request) -> RolloutSummary:
     def work() -> RolloutSummary:
         now = found.clock()
         with found.database.write() as connection:
-            new = rollouts.save(connection, record, who, now)
-            if new or record.state in ENDS:
+            before = rollouts.save(connection, record, who, now)
+            # Tokens are replaced while a rollout is paused, so another one may go on with it; that is on record.
+            if before != who or record.state in ENDS:
+                taken = "" if before in (None, who) else f", which was told by {before} before"
                 audit.append(
                     connection,
                     "rollout.told",
                     actor=who,
                     address=where,
                     subject=f"rollout:{record.id}",
-                    detail=f"{record.deploy} by {record.who}, {len(record.hosts)} hosts: {record.state}",
+                    detail=f"{record.deploy} by {record.who}, {len(record.hosts)} hosts: {record.state}{taken}",
                     now=now,
                 )
         return rollouts.summarise(record, who, now)

@@ -85,6 +85,8 @@ class Access:
         )
 
     def _find(self, id_or_name: str) -> records.Guest | None:
+        if "\0" in id_or_name:
+            return None  # which PostgreSQL would not even compare
         with self._database.read() as connection:
             return records.find_guest(connection, id_or_name)
 

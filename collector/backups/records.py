@@ -233,10 +233,9 @@ def _of(name_of_repository: str, kind: FileKind) -> tuple[ColumnElement[bool], .
 
 
 def _insert_new(connection: Connection, table: Table) -> Insert:
-    """INSERT that leaves a row as it is that has the same key."""
-    if connection.dialect.name == "sqlite":
-        return sqlite.insert(table).on_conflict_do_nothing()
-    return postgresql.insert(table).on_conflict_do_nothing()
+    """INSERT that leaves a row as it is that has the same key, and tells how many it added."""
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    return insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
 
 def _repository(row: Row[Any]) -> Repository:

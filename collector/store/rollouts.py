@@ -46,8 +46,11 @@ class StoredRollout(msgspec.Struct, frozen=True, kw_only=True):
     record: RolloutRecord
 
 
-def save(connection: Connection, record: RolloutRecord, actor: str, now: float) -> bool:
-    """Write how a rollout stands, and forget the oldest beyond those kept. Returns whether it is a new one."""
+def save(connection: Connection, record: RolloutRecord, actor: str, now: float) -> str | None:
+    """Write how a rollout stands, and forget the oldest beyond those kept.
+
+    Returns whose token it was told with before; None where it is a new one.
+    """
     known = connection.execute(select(rollouts.c.actor).where(rollouts.c.id == record.id)).first()
     summary = summarise(record, actor, now)
     row = {
@@ -62,7 +65,7 @@ def save(connection: Connection, record: RolloutRecord, actor: str, now: float) 
     write_rows(connection, upsert(connection, rollouts, ("id",), names), [row])
     newest = select(rollouts.c.id).order_by(rollouts.c.received.desc()).limit(KEPT)
     connection.execute(delete(rollouts).where(rollouts.c.id.not_in(newest)))
-    return known is None
+    return None if known is None else str(known.actor)
 
 
 def find(connection: Connection, rollout: str) -> StoredRollout | None:

@@ -19,8 +19,11 @@ async def read_form(request: Request) -> dict[str, str]:
     """The fields of a small form. Raises HTTPException 413, 503 where it comes too slowly, or 400."""
     try:
         body = await read_body(request, MAX_FORM)
-        return dict(parse_qsl(body.decode("ascii", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS))
+        fields = parse_qsl(body.decode("ascii", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except WireError as error:
         raise HTTPException(error.status, headers={"Connection": "close"}) from None  # the rest is not read
     except ValueError:
         raise HTTPException(400) from None
+    if any("\0" in text for field in fields for text in field):
+        raise HTTPException(400)
+    return dict(fields)

@@ -31,7 +31,7 @@ QUICK = {
 }
 BUSY = ("cpu", "memory", "pressure", "disk", "disk_io", "network")
 """Checks that tell of the machine on which the tests run."""
-GATE = "--samples 2 --every 1s"
+GATE = "--samples 2 --every 1s --patience 15s"
 
 
 class Admin:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import pytest
@@ -31,6 +32,12 @@ window.shifted = 0;
 new PerformanceObserver((list) => { for (const entry of list.getEntries()) window.shifted += entry.value; })
   .observe({ type: "layout-shift", buffered: true });
 """
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """SQLite's file: what these tests look at does not depend on the database."""
+    return support.new_file(tmp_path)
 
 
 @dataclass

@@ -55,6 +55,28 @@ def test_who_is_not_known_gets_nothing(home: Home, endpoint: Endpoint, headers: 
     assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: f"{endpoint.method} {endpoint.path}")
+def test_a_nul_character_is_nowhere_taken(home: Home, endpoint: Endpoint) -> None:
+    """Not in a path, a parameter or a body, whatever the database could hold."""
+    bearer = home.bearer("admin")
+    if "{" in endpoint.path:
+        target = re.sub(r"\{\w+\}", "a%00b", endpoint.path)
+        assert problem(home.client.request(endpoint.method, target, headers=bearer))[0] == 404
+    target = path(endpoint.path) + "?limit=1&name=%00"
+    assert problem(home.client.request(endpoint.method, target, headers=bearer)) == (422, "bad_parameter")
+    if endpoint.body is not None and endpoint.access != "signature":
+        body = rb'{"id": "a\u0000b", "holder": "\u0000"}'
+        found = home.client.request(endpoint.method, path(endpoint.path), headers=bearer, content=body)
+        assert problem(found)[0] in (404, 422)
+
+
+def test_a_nul_character_is_no_part_of_a_login(home: Home) -> None:
+    """Nor of a page's address."""
+    form = {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
+    assert home.client.post("/login", content="name=a%00b&password=c%00d", headers=form).status_code == 400
+    assert home.client.get("/hosts/a%00b").status_code == 404
+
+
 @pytest.mark.parametrize("path", ["/api/v1/hosts/", "/healthz/", "/login/"])
 def test_nobody_is_sent_where_the_host_header_says(home: Home, path: str) -> None:
     """A slash too many is an address where nothing is, and no redirect."""

@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from collector.backups.settings import BackupOptions
+from collector.store.place import Place
 from kit.units import Size
 from tests.collector import support
 from tests.collector.backups.support import Guest, guest
 
 
 @pytest.fixture
-def keeper(tmp_path: Path) -> Iterator[support.Home]:
+def keeper(tmp_path: Path, place: Place) -> Iterator[support.Home]:
     """One in this process, in a folder."""
-    with support.home(tmp_path, BackupOptions(keep_free=Size(0))) as made:
+    with support.home(tmp_path, BackupOptions(keep_free=Size(0)), place=place) as made:
         yield made
 
 

@@ -192,7 +192,7 @@ def test_what_is_not_there_is_told_in_a_sentence(shelf: Shelf) -> None:
 def test_what_makes_no_sense_starts_nothing(shelf: Shelf) -> None:
     earlier = shelf.acts()
     for path in ("etc", "/etc/../..", "/etc//hosts", "/%00", "/" + "x" * 4096):
-        assert shelf.get(f"/{shelf.snapshot}?path={path}").status_code == 400
+        assert shelf.get(f"/{shelf.snapshot}?path={path}").status_code in (400, 422)
     for snapshot in ("latest", "..%2f..%2fconfig", shelf.snapshot.upper()):
         assert shelf.get(f"/{snapshot}").status_code == 404
     assert shelf.acts() == earlier
