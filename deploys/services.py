@@ -8,7 +8,6 @@ or on another host; when one fails nothing further is. It restarts each time tha
 
 from __future__ import annotations
 
-import json
 import time
 from functools import partial
 from shlex import join, quote
@@ -27,6 +26,7 @@ from deploys.operations.fail import StepError, attempt
 from deploys.operations.run import ran, run
 from deploys.operations.turns import turn
 from deploys.rules.service_health import failing, stands
+from wire.status import Status
 
 PAUSE = 1.0
 """Seconds between two looks."""
@@ -116,8 +116,8 @@ def _is_well(host: Host, unit: str, names: tuple[str, ...], since: float, wanted
     while True:
         said = ran(host, join([f"{wanted.prefix}/current/bin/hostward", "status", "--json"]))
         try:
-            bad = failing(json.loads(said.output), names, since)
-        except (ValueError, KeyError, TypeError):
+            bad = failing(msgspec.json.decode(said.output, type=Status), names, since)
+        except msgspec.DecodeError:
             raise StepError(f"the agent cannot be asked of {unit}: {said.complaint}", "broken") from None
         if not bad:
             return

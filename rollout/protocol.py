@@ -12,6 +12,8 @@ from typing import Literal
 
 import msgspec
 
+from wire.status import Check
+
 Outcome = Literal["left_alone", "rolled_back", "broken"]
 """As deploys.kit.notes has it."""
 
@@ -107,16 +109,6 @@ class Spared(msgspec.Struct, frozen=True, kw_only=True, tag="spared"):
     """The host was not begun, for too many others had failed. It is said in place of `Ended`."""
 
     host: str
-
-
-class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One check of an agent: `ok`, `warning`, `critical` or `unknown`."""
-
-    name: str
-    state: str
-    message: str
-    time: float
-    """When it last ran, seconds since the epoch by the host's clock."""
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True, tag="health"):

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from deploys.rules.backups import Backup
-from wire.report import State
+from wire.status import Status
 
 FOLDER = "/var/lib/hostward-deploys/patch"
 """What is recorded of a patch, on the host."""
@@ -43,41 +43,6 @@ cat <<END
 END
 """
 """Prints a Survey as JSON; it changes nothing."""
-
-
-class Check(msgspec.Struct, frozen=True):
-    """One check of the agent."""
-
-    name: str
-    state: State
-    time: float = 0.0
-    """When it ran last, by the host's clock."""
-
-
-class Agent(msgspec.Struct, frozen=True):
-    """The agent's process."""
-
-    running: bool
-
-
-class Status(msgspec.Struct, frozen=True):
-    """Of `hostward status --json`, what patching asks for."""
-
-    time: float
-    """The host's clock."""
-    agent: Agent
-    problem: str | None
-    checks: tuple[Check, ...]
-
-    @property
-    def states(self) -> dict[str, State]:
-        """Check to state."""
-        return {check.name: check.state for check in self.checks}
-
-    @property
-    def times(self) -> dict[str, float]:
-        """Check to when it ran last."""
-        return {check.name: check.time for check in self.checks}
 
 
 class Backups(msgspec.Struct, frozen=True):

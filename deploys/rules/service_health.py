@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
+
+from wire.status import Status
 
 
 def stands(properties: str) -> Literal["active", "failed", "waits"]:
@@ -17,21 +19,20 @@ def stands(properties: str) -> Literal["active", "failed", "waits"]:
     return "waits"
 
 
-def failing(status: Mapping[str, Any], names: Sequence[str], since: float) -> str:
-    """What is amiss with one of the checks of `hostward status --json`; '' where all are ok.
+def failing(status: Status, names: Sequence[str], since: float) -> str:
+    """What is amiss with one of the checks; '' where all are ok.
 
-    A check counts once it ran after `since`, seconds since the epoch on its clock. Raises KeyError, TypeError
-    for what is no such status.
+    A check counts once it ran after `since`, seconds since the epoch on its clock.
     """
-    if not status["agent"]["running"]:
+    if not status.agent.running:
         return "the agent does not run"
-    checks = {check["name"]: check for check in status["checks"]}
+    checks = {check.name: check for check in status.checks}
     for name in names:
         check = checks.get(name)
         if check is None:
             return f"the agent has no check {name}"
-        if check["time"] <= since:
+        if check.time <= since:
             return f"the agent has not run the check {name} since"
-        if check["state"] != "ok":
-            return f"the check {name} is {check['state']}: {check['message']}"
+        if check.state != "ok":
+            return f"the check {name} is {check.state}: {check.message}"
     return ""

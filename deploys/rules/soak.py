@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from wire import status
 from wire.report import SEVERITY, State
-
-ONCE = "config"
-"""Runs when the agent reads its configuration, and not again."""
+from wire.status import Check
 
 
-def unseen(ran: Mapping[str, float], since: float, limit: float, ignored: Sequence[str] = ()) -> list[str]:
-    """The checks whose results are of before `since`, and that may be expected to run within `limit` seconds.
-
-    `ran` says when each ran last. One that did not run for longer than `limit` before `since` runs more rarely.
-    """
+def unseen(checks: Iterable[Check], since: float, limit: float, ignored: Sequence[str] = ()) -> list[str]:
+    """The checks whose results are of before `since`, and that may be expected to run within `limit` seconds."""
     return [
         name
-        for name, when in sorted(ran.items())
-        if since - limit <= when <= since
-        and name != ONCE
-        and not any(fnmatchcase(name, pattern) for pattern in ignored)
+        for name in status.unseen(checks, since, limit)
+        if not any(fnmatchcase(name, pattern) for pattern in ignored)
     ]
 
 

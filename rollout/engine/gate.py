@@ -14,7 +14,8 @@ from rollout.engine import sentences
 from rollout.engine.run import HANDSHAKE, SHAKING
 from rollout.engine.state import WaveState
 from rollout.engine.watch import Watch
-from rollout.protocol import Check, Health, Order
+from rollout.protocol import Health, Order
+from wire.status import Status
 
 STATUS = 30
 """Seconds for an agent to say how it is."""
@@ -24,20 +25,6 @@ SCRIPT = (
     # Its exit code is the worst check's state, which is said in what it prints.
     "hostward status --json || true"
 )
-
-
-class _Agent(msgspec.Struct):
-    running: bool
-    version: str | None = None
-
-
-class _Status(msgspec.Struct):
-    """What is needed of docs/agent.md's `hostward status --json`."""
-
-    time: float
-    agent: _Agent
-    checks: list[Check]
-    problem: str | None = None
 
 
 def health(state: WaveState, host: Host, order: Order) -> Health:
@@ -68,7 +55,7 @@ def _asked(state: WaveState, host: Host, order: Order) -> Health:
     if said.output.strip() == "absent":
         return Health(host=host.name, reachable=True, problem=f"{host.name} has no agent")
     try:
-        status = msgspec.json.decode(said.output, type=_Status)
+        status = msgspec.json.decode(said.output, type=Status)
     except (msgspec.DecodeError, UnicodeError):
         complaint = state.watches[host].complaint or said.complaint
         problem = f"{host.name}: its agent cannot be asked: {complaint}"
@@ -80,6 +67,6 @@ def _asked(state: WaveState, host: Host, order: Order) -> Health:
         running=status.agent.running,
         version=status.agent.version,
         time=status.time,
-        checks=status.checks,
+        checks=list(status.checks),
         problem=status.problem or "",
     )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rollout.protocol import Check, Health
+from rollout.protocol import Health
+from wire import status
+from wire.status import Check
 
 SEVERITY = ("ok", "warning", "unknown", "critical")
 """From good to bad, as agents and home have it."""
 AT_HOME = (*SEVERITY, "down")
 """States of hosts at home. One that has not reported yet is in none of them."""
-ONCE = "config"
-"""A check that runs when the agent reads its configuration, and not again."""
 NAMED = 3
 """Checks that a reason names."""
 
@@ -62,13 +62,9 @@ def unseen(after: Mapping[str, Sequence[Health]], limit: float) -> dict[str, str
     found = {}
     for host, seen in after.items():
         told = [health for health in seen if health.installed]
-        if told and (stale := _unseen(told[-1].checks, told[0].time, limit)):
+        if told and (stale := status.unseen(told[-1].checks, told[0].time, limit)):
             found[host] = f"{_few_names(stale)} {'has' if len(stale) == 1 else 'have'} not run since the deploy"
     return found
-
-
-def _unseen(checks: Sequence[Check], since: float, limit: float) -> list[str]:
-    return [check.name for check in checks if check.name != ONCE and since - limit <= check.time <= since]
 
 
 def worse_at_home(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:

@@ -64,7 +64,7 @@ def soak(host: Host, given: PatchOptions, record: Record) -> str | None:
         waits: list[str] = []
         if survey.status is not None and time.monotonic() < end:
             since = survey.status.time if since is None else since
-            waits = unseen(survey.status.times, since, wanted.limit, given.ignore_checks)
+            waits = unseen(survey.status.checks, since, wanted.limit, given.ignore_checks)
         good = 0 if problems else good + 1
         if good:
             note(host, Phase(f"soak {min(good, wanted.samples)} of {wanted.samples}"))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from deploys.rules.service_health import failing, stands
+from wire.status import Agent, Check, Status
 
 
 @pytest.mark.parametrize(
@@ -24,11 +25,9 @@ def test_what_systemd_says(properties: str, state: str) -> None:
     assert stands(properties) == state
 
 
-def status(**check: Any) -> dict[str, Any]:
-    return {
-        "agent": {"running": True},
-        "checks": [{"name": "web", "time": 11.0, "state": "ok", "message": "up", **check}],
-    }
+def status(*, running: bool = True, **check: Any) -> Status:
+    web = Check(**{"name": "web", "time": 11.0, "state": "ok", "message": "up", **check})
+    return Status(time=12.0, agent=Agent(running), checks=(web,))
 
 
 def test_a_check_counts_once_it_ran_after_the_restart() -> None:
@@ -38,4 +37,4 @@ def test_a_check_counts_once_it_ran_after_the_restart() -> None:
     assert failing(status(time=10.0), ["web"], 10.0) == "the agent has not run the check web since"
     assert failing(status(state="warning"), ["web"], 10.0) == "the check web is warning: up"
     assert failing(status(), ["web", "db"], 10.0) == "the agent has no check db"
-    assert failing({"agent": {"running": False}, "checks": []}, ["web"], 10.0) == "the agent does not run"
+    assert failing(status(running=False), ["web"], 10.0) == "the agent does not run"

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollout.protocol import Check, Health
+from rollout.protocol import Health
 from rollout.rules.gates import SEVERITY, pending, severity, unseen, worse, worse_at_home
+from wire.status import Check
 
 
 def agent(**checks: str) -> Health:
