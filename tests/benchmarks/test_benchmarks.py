@@ -19,6 +19,7 @@ import pytest
         ("logs", ["hostward over logrotate", "logrotate over it"]),
         ("logs-analyse", ["goaccess over it"]),
         ("rollout", ["over pyinfra"]),
+        ("rollout-hosts", ["over pyinfra"]),
         ("backup", ["restic over hostward", "hostward over restic", "corpus", "and watched"]),
         ("backup-databases", ["MiB added", "wall s"]),
         ("backup-home", ["slowest host over fastest"]),
@@ -31,7 +32,7 @@ def test_a_benchmark_prints_its_table(name: str, headings: list[str], repository
         cwd=repository,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=230,
     )
     assert done.returncode == 0, done.stderr
     tables = re.findall(r"(?:^\|.*\n)+", done.stdout, re.MULTILINE)
