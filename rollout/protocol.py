@@ -143,7 +143,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
 
 
 class GiveBack(msgspec.Struct, frozen=True, kw_only=True, tag="give_back"):
-    """The host has done it, was refused, or asks no more."""
+    """The host has done it, was refused, asks no more, or lost its leave before it began; then it asks anew."""
 
     number: int
 
@@ -158,9 +158,11 @@ Message = Described | Began | Phase | Versions | Planned | Ended | Spared | Heal
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """To an Ask."""
+    """To an Ask; and again each time the leave is kept for longer, or is lost to somebody else."""
 
     number: int
     granted: bool
+    until: float | None = None
+    """The machine's uptime (rollout.uptime) at which leave that is not kept for longer is over; None for no end."""
     reason: str = ""
     """Why not."""

@@ -28,7 +28,6 @@ from rollout.home import AtHome, HomeAwayError
 from rollout.journal import Journal
 from rollout.leases import Leases, Store
 from rollout.protocol import (
-    Answer,
     Ask,
     Began,
     GiveBack,
@@ -225,18 +224,10 @@ class Runner:
                 process.kill()
                 raise WaveError(f"the wave did not come to its end within {limit:.0f} s")
             if leases is not None:
-                self._answer(process, leases)
+                for answer in leases.answers():
+                    process.answer(answer)
             self._renew()
             self._show.tick()
-
-    def _answer(self, process: Wave, leases: Leases) -> None:
-        try:
-            for number in leases.granted():
-                process.answer(Answer(number=number, granted=True))
-        except HostwardError as error:
-            for number in leases.waiting():
-                leases.give_back(number)
-                process.answer(Answer(number=number, granted=False, reason=str(error)))
 
     def _look_before(self, wave: int, hosts: Sequence[str]) -> None:
         """How the agents are before the deploy, unless that is known from before a kill."""

@@ -74,7 +74,7 @@ def _carry_out(order: Order, line: Line, masks: Masks) -> None:
     state.current_deploy_filename = order.deploy
     runs |= {host: Run(state, host, order, line) for host in hosts}
 
-    def leave(host: Host, what: str) -> AbstractContextManager[None]:
+    def leave(host: Host, what: str) -> AbstractContextManager[permits.Holds]:
         return runs[_real(state, host)].leave(what)
 
     notes.listen(lambda host, note: runs[_real(state, host)].heard(note))
