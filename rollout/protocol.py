@@ -28,6 +28,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """A file, or anything that pyinfra takes for one."""
     folder: str
     """The working directory that paths in inventory and deploy count from."""
+    rollout: str = ""
+    """Its id, by which a rollout that is resumed goes on with what it held on hosts."""
     data: dict[str, str] = {}
     """`--data KEY=VALUE`."""
     hosts: list[str] = []

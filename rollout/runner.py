@@ -344,6 +344,7 @@ class Runner:
             task="deploy" if task == "deploy" else "gate",
             inventory=settings.inventory,
             folder=settings.folder,
+            rollout=self._journal.state.started.id,
             data=settings.data,
             hosts=list(hosts),
             deploy=settings.file,
