@@ -10,11 +10,12 @@ from pyinfra.api.host import Host
 from pyinfra.context import host
 
 from deploys.kit.alone import run_alone
+from deploys.kit.holder import holder
 from deploys.kit.notes import Phase, note
 from deploys.kit.options import options
 from deploys.operations.connection import LOST
 from deploys.operations.fail import StepError, attempt, fail
-from deploys.operations.lease import give_back, holder, take, taken
+from deploys.operations.lease import give_back, take, taken
 from deploys.operations.packages import MANAGERS
 from deploys.operations.packages.contract import Change, Manager, Offer, PackagesError
 from deploys.operations.patching import asking

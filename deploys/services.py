@@ -63,7 +63,7 @@ def services(given: ServicesOptions | None = None) -> None:
 
 
 def _restart(host: Host, *, unit: str, wanted: ServicesOptions) -> None:
-    with turn(host, unit, at_once=not wanted.rolling), permit(host, f"service {unit}"):
+    with turn(host, unit, at_once=not wanted.rolling), permit(host, f"service {unit}") as holds:
         known = run(
             host, f"systemctl show --property=LoadState --value {quote(unit)}", failing=f"{unit} is not known"
         )
@@ -72,6 +72,8 @@ def _restart(host: Host, *, unit: str, wanted: ServicesOptions) -> None:
         verb = "reload-or-restart" if wanted.reload else "restart"
         note(host, Phase(f"{verb} {unit}"))
         since = float(run(host, "date +%s.%N", failing="the time is not known"))
+        if not holds():
+            raise StepError(f"leave to {verb} {unit} was lost before it began", "left_alone")
         run(
             host,
             f"systemctl {verb} {quote(unit)}",

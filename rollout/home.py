@@ -1,6 +1,7 @@
 """What a rollout tells home and asks of it: windows for a wave's hosts, leases, and the record of the whole.
 
-A home that is away stops nothing unless it is required: what it missed it gets with the next change.
+A home that is away stops nothing unless it is required: what it missed it gets when it answers again, or when the
+tool is used again (rollout.missed).
 """
 
 from __future__ import annotations
@@ -50,17 +51,19 @@ class AtHome:
         self._away_since: float | None = None
         self._tried = 0.0
         self._missed: RolloutRecord | None = None
+        self._refuses_windows = False
 
     @property
     def url(self) -> str:
         """Where it is."""
         return self._home.url
 
-    def tell(self, record: RolloutRecord) -> None:
-        """Have home know how the rollout stands. Raises HomeAwayError."""
+    def tell(self, record: RolloutRecord) -> bool:
+        """Have home know how the rollout stands. Returns whether it does. Raises HomeAwayError."""
         self._missed = record
         if self._try(lambda: self._home.put(f"/api/v1/rollouts/{record.id}", record, Any)):
             self._missed = None
+        return self._missed is None
 
     def tell_again(self) -> None:
         """What home missed, now and then."""
@@ -77,8 +80,22 @@ class AtHome:
         """A window's id; None where home is away. Raises HomeAwayError."""
         opened: list[Window] = []
         request = WindowRequest(hosts=list(hosts), reason=reason, duration=duration, rollout=rollout)
-        self._try(lambda: opened.append(self._home.post("/api/v1/windows", request, Window)))
+
+        def post() -> None:
+            try:
+                opened.append(self._home.post("/api/v1/windows", request, Window))
+            except HomeError as error:
+                self._refuses_windows = not error.is_away
+                raise
+
+        self._try(post)
         return opened[0].id if opened else None
+
+    def may_open_now(self) -> bool:
+        """Whether a window that could not be opened is worth a try: home is back, or was not tried for a while."""
+        if self._refuses_windows:
+            return False
+        return self._away_since is None or time.monotonic() - self._tried >= RETRY
 
     def renew_window(self, window: str, hosts: Sequence[str], reason: str, duration: float, rollout: str) -> None:
         """For that much longer from now on, and only for these hosts. Raises HomeAwayError."""

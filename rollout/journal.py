@@ -3,6 +3,7 @@
     ~/.local/state/hostward/rollouts/ID/journal.jsonl   the events, one a line, each on disk before the next step
                                         wave-N.log      what pyinfra printed
                                         wanted          `pause` or `abort`, from another terminal
+                                        told            how many bytes of the journal home has been told of
 
 The folder is for its owner alone, and who writes the journal holds a lock on the file. A folder whose journal has no
 first event is of a rollout that was never begun: nothing was done, and it is passed over.
@@ -27,12 +28,14 @@ from kit.files import fsync_folder, write_durably
 from rollout.events import VERSION, Event, Started
 from rollout.lock import is_locked, locked
 from rollout.rules.state import State, fold
+from wire.rollout import RolloutRecord
 
 Wanted = Literal["pause", "abort"]
 LOCKED = 11
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
 _FILE = "journal.jsonl"
 _WANTED = "wanted"
+_TOLD = "told"
 
 
 class JournalError(HostwardError):
@@ -182,6 +185,10 @@ class Journal:
         with suppress(FileNotFoundError):
             (self.folder / _WANTED).unlink()
 
+    def told(self) -> None:
+        """Home knows all of it."""
+        note_told(self.folder, os.fstat(self._file).st_size)
+
     def close(self) -> None:
         """Let others go on with it."""
         os.close(self._file)
@@ -193,6 +200,34 @@ def ask(folder: Path, wanted: Wanted) -> None:
         write_durably(folder / _WANTED, wanted.encode(), mode=0o600)
     except OSError as error:
         raise JournalError(f"{folder / _WANTED} cannot be written: {error.strerror}") from None
+
+
+def note_told(folder: Path, size: int) -> None:
+    """Home knows what these first bytes of the journal tell. What cannot be noted is told once more."""
+    with suppress(OSError):
+        write_durably(folder / _TOLD, str(size).encode(), mode=0o600)
+
+
+def untold(folder: Path, since: float) -> int | None:
+    """The bytes of a journal that was written to after `since`, where home was not told all of it. Raises
+    JournalError."""
+    try:
+        found = (folder / _FILE).stat()
+    except OSError as error:
+        raise JournalError(f"{folder / _FILE} cannot be read: {error.strerror}") from None
+    if found.st_mtime <= since:
+        return None
+    with suppress(OSError):
+        if (folder / _TOLD).read_text() == str(found.st_size):
+            return None
+    return found.st_size
+
+
+def standing(folder: Path, record: RolloutRecord) -> RolloutRecord:
+    """A journal that says `running` while nobody runs it was killed: it waits to be resumed. Raises JournalError."""
+    if record.state == "running" and not is_running(folder):
+        return msgspec.structs.replace(record, state="paused", message="its process is gone; resume goes on with it")
+    return record
 
 
 def is_running(folder: Path) -> bool:

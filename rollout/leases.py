@@ -10,7 +10,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -18,9 +18,10 @@ import msgspec
 
 from kit.errors import HostwardError
 from kit.files import write_durably
-from kit.homefile import HomeError
 from rollout.home import AtHome
+from rollout.protocol import Answer
 from rollout.rules.places import Places, given_back, taken
+from rollout.uptime import uptime
 
 DURATION = 120.0
 """Seconds for which a place is held without being renewed."""
@@ -116,7 +117,11 @@ class FileStore:
 
 
 class Leases:
-    """The places that one wave's hosts ask for, hold, and give back."""
+    """The places that one wave's hosts ask for, hold, and give back.
+
+    One can be lost: the machine slept, or a home that is required was away, and another host got it. Whoever has not
+    begun by then does not begin, and asks anew; a reboot that has begun goes on.
+    """
 
     def __init__(self, store: Store, rollout: str, limits: dict[str, int]) -> None:
         """`limits`: how many hosts may hold a place by what they do; 1 for what is not named."""
@@ -125,7 +130,7 @@ class Leases:
         self._limits = limits
         self._waiting: dict[int, tuple[str, str]] = {}
         self._held: dict[int, tuple[str, str]] = {}
-        self._renewed = time.monotonic()
+        self._renewed = uptime()
         self._asked = -ASK
 
     def ask(self, number: int, host: str, what: str) -> None:
@@ -133,43 +138,62 @@ class Leases:
         self._waiting[number] = what, f"{self._rollout}/{host}"
         self._asked = -ASK
 
-    def granted(self) -> list[int]:
-        """Who of the waiting may now, in the order in which they asked; what is held is kept for longer on the way.
-
-        Raises HostwardError.
+    def answers(self) -> list[Answer]:
+        """What is to be said now: to those who hold a place, for how long that is, or that it was lost; and to those
+        who wait, in the order in which they asked.
         """
-        now = time.monotonic()
-        if now - self._renewed >= RENEW:
-            self._renewed = now
-            for what, holder in self._held.values():
-                self._store.take(what, holder, self._limits.get(what, 1))
+        return [*self._renewals(), *self._grants()]
+
+    def _renewals(self) -> list[Answer]:
+        now = uptime()
+        if now - self._renewed < RENEW:
+            return []
+        self._renewed = now
+        found = []
+        for number, (what, holder) in self._held.items():
+            try:
+                held = self._take(what, holder)
+            except HostwardError:
+                continue  # what is not kept for longer ends by itself
+            # One that was lost is asked for all the same: where its host is at it by now, others shall wait for it.
+            reason = "" if held else f"the place to {what} was lost to another host"
+            found.append(Answer(number=number, granted=held, until=now + DURATION, reason=reason))
+        return found
+
+    def _grants(self) -> list[Answer]:
+        now = uptime()
         if not self._waiting or now - self._asked < ASK:
             return []
         self._asked = now
         found, full = [], set()
-        for number, (what, holder) in list(self._waiting.items()):
-            if what not in full and self._store.take(what, holder, self._limits.get(what, 1)):
-                self._held[number] = self._waiting.pop(number)
-                found.append(number)
-            else:
-                full.add(what)
+        try:
+            for number, (what, holder) in list(self._waiting.items()):
+                if what not in full and self._take(what, holder):
+                    self._held[number] = self._waiting.pop(number)
+                    found.append(Answer(number=number, granted=True, until=now + DURATION))
+                else:
+                    full.add(what)
+        except HostwardError as error:
+            found += [Answer(number=number, granted=False, reason=str(error)) for number in self._waiting]
+            self._waiting.clear()
         return found
+
+    def _take(self, what: str, holder: str) -> bool:
+        return self._store.take(what, holder, self._limits.get(what, 1))
 
     def waiting(self) -> list[int]:
         """Who waits."""
         return list(self._waiting)
 
     def give_back(self, number: int) -> None:
-        """A host has done it, or does not want to any more."""
+        """A host has done it, or does not want to any more. A place that cannot be given back ends by itself."""
         self._waiting.pop(number, None)
         self._asked = -ASK
         if held := self._held.pop(number, None):
-            self._store.give_back(*held)
+            with suppress(HostwardError):
+                self._store.give_back(*held)
 
     def end(self) -> None:
         """The wave is over: nothing is held or waited for."""
         for number in [*self._waiting, *self._held]:
-            try:
-                self.give_back(number)
-            except (HomeError, HostwardError):
-                continue  # it ends by itself
+            self.give_back(number)

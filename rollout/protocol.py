@@ -30,6 +30,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """A file, or anything that pyinfra takes for one."""
     folder: str
     """The working directory that paths in inventory and deploy count from."""
+    rollout: str = ""
+    """Its id, by which a rollout that is resumed goes on with what it held on hosts."""
     data: dict[str, str] = {}
     """`--data KEY=VALUE`."""
     hosts: list[str] = []
@@ -135,7 +137,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
 
 
 class GiveBack(msgspec.Struct, frozen=True, kw_only=True, tag="give_back"):
-    """The host has done it, was refused, or asks no more."""
+    """The host has done it, was refused, asks no more, or lost its leave before it began; then it asks anew."""
 
     number: int
 
@@ -150,9 +152,11 @@ Message = Described | Began | Phase | Versions | Planned | Ended | Spared | Heal
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """To an Ask."""
+    """To an Ask; and again each time the leave is kept for longer, or is lost to somebody else."""
 
     number: int
     granted: bool
+    until: float | None = None
+    """The machine's uptime (rollout.uptime) at which leave that is not kept for longer is over; None for no end."""
     reason: str = ""
     """Why not."""

@@ -28,7 +28,6 @@ from rollout.home import AtHome, HomeAwayError
 from rollout.journal import Journal
 from rollout.leases import Leases, Store
 from rollout.protocol import (
-    Answer,
     Ask,
     Began,
     GiveBack,
@@ -83,6 +82,10 @@ class Runner:
         self._pausing = False
         self._lost: str | None = None
         """Why home, which is required, went away in the middle of a wave: the wave is finished first."""
+        self._open: tuple[str, list[str], str] | None = None
+        """The wave's window: its id, its hosts, and why."""
+        self._due: tuple[int, list[str], str] | None = None
+        """One that is not open yet: its wave, its hosts, and why."""
 
     def interrupt(self) -> None:
         """Pause after this wave; asked for twice, abort at once. Safe in a signal's handler."""
@@ -225,18 +228,10 @@ class Runner:
                 process.kill()
                 raise WaveError(f"the wave did not come to its end within {limit:.0f} s")
             if leases is not None:
-                self._answer(process, leases)
+                for answer in leases.answers():
+                    process.answer(answer)
             self._renew()
             self._show.tick()
-
-    def _answer(self, process: Wave, leases: Leases) -> None:
-        try:
-            for number in leases.granted():
-                process.answer(Answer(number=number, granted=True))
-        except HostwardError as error:
-            for number in leases.waiting():
-                leases.give_back(number)
-                process.answer(Answer(number=number, granted=False, reason=str(error)))
 
     def _look_before(self, wave: int, hosts: Sequence[str]) -> None:
         """How the agents are before the deploy, unless that is known from before a kill."""
@@ -311,9 +306,9 @@ class Runner:
     def _window(self, wave: int) -> Iterator[None]:
         """A maintenance window at home for the wave's hosts, kept open for as long as the block takes.
 
-        It is closed however the block ends: whatever is wrong with the hosts then is to be told.
+        It is closed however the block ends: whatever is wrong with the hosts then is to be told. One that home was
+        away for is opened once it answers.
         """
-        self._open: tuple[str, list[str], str] | None = None
         duration = self._settings.window
         state = self._journal.state
         if self._home is not None and duration is not None:
@@ -321,16 +316,24 @@ class Runner:
                 self._home.close_window(left)  # a killed run's
             hosts = [state.started.known_as.get(host, host) for host in state.waves[wave].hosts]
             reason = f"rollout {state.started.id}: {self._settings.deploy}, {state.waves[wave].name}"
-            if window := self._home.open_window(hosts, reason, duration, state.started.id):
-                self._open = window, hosts, reason
-                self._renewed = time.monotonic()
-                self._add(WindowOpened(wave=wave, window=window))
+            self._due = wave, hosts, reason
+            self._open_window(self._home, duration)
         try:
             yield
         finally:
             if self._open is not None and self._home is not None:
                 self._home.close_window(self._open[0])
-            self._open = None
+            self._open = self._due = None
+
+    def _open_window(self, home: AtHome, duration: float) -> None:
+        """Open the window that is due. Raises HomeAwayError."""
+        if self._due is None:
+            return
+        wave, hosts, reason = self._due
+        if window := home.open_window(hosts, reason, duration, self._journal.state.started.id):
+            self._open, self._due = (window, hosts, reason), None
+            self._renewed = time.monotonic()
+            self._add(WindowOpened(wave=wave, window=window))
 
     def _renew(self) -> None:
         """Keep the window open, and tell home what it missed."""
@@ -339,6 +342,8 @@ class Runner:
         duration = self._settings.window
         try:
             self._home.tell_again()
+            if self._due is not None and duration is not None and self._home.may_open_now():
+                self._open_window(self._home, duration)
             if self._open is not None and duration is not None and time.monotonic() - self._renewed > duration / 3:
                 window, hosts, reason = self._open
                 self._renewed = time.monotonic()
@@ -353,6 +358,7 @@ class Runner:
             task="deploy" if task == "deploy" else "gate",
             inventory=settings.inventory,
             folder=settings.folder,
+            rollout=self._journal.state.started.id,
             data=settings.data,
             hosts=list(hosts),
             deploy=settings.file,
@@ -392,17 +398,17 @@ class Runner:
         self._journal.add(event)
         self._show.event(event, self._journal.state)
 
-    def _tell(self) -> None:
-        if self._home is not None:
-            self._home.tell(self._journal.state.record_for_home)
+    def _tell(self) -> bool:
+        """Returns whether there is nothing that home does not know."""
+        return self._home is None or self._home.tell(self._journal.state.record_for_home)
 
     def _end(self, state: str, message: str) -> str:
         ended = Ended(time=self._clock(), state=state, message=message[:LONGEST])  # type: ignore[arg-type]
         self._add(ended)
         self._journal.take_wanted()
-        if self._home is not None:
-            try:
-                self._tell()
-            except HomeAwayError as error:
-                self._show.say(f"home does not know how it ended: {error}")
+        try:
+            if self._tell():
+                self._journal.told()
+        except HomeAwayError as error:
+            self._show.say(f"home does not know how it ended: {error}")
         return state

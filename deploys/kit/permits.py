@@ -1,6 +1,7 @@
 """Leave to do what not many hosts may do at once, as a reboot is.
 
-By itself a deploy may. In waves the runner gives leave, and takes back what a dead run held.
+By itself a deploy may. In waves the runner gives leave, and takes back what a dead run held: whoever has leave asks
+right before the act whether that still holds, for the machine of the administrator may have slept since.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ from contextlib import AbstractContextManager, contextmanager
 
 from pyinfra.api.host import Host
 
+Holds = Callable[[], bool]
+"""Whether leave that was given still holds."""
+Giver = Callable[[Host, str], AbstractContextManager[Holds]]
+
 
 @contextmanager
-def _at_once(_host: Host, _what: str) -> Iterator[None]:
-    yield
+def _at_once(_host: Host, _what: str) -> Iterator[Holds]:
+    yield lambda: True
 
 
-Giver = Callable[[Host, str], AbstractContextManager[None]]
 _giver: Giver = _at_once
 
 
@@ -26,6 +30,6 @@ def ask(giver: Giver) -> None:
     _giver = giver
 
 
-def permit(host: Host, what: str) -> AbstractContextManager[None]:
+def permit(host: Host, what: str) -> AbstractContextManager[Holds]:
     """Wait for leave to do `what` (`reboot`), and hold it until the block ends. Raises PyinfraError when refused."""
     return _giver(host, what)

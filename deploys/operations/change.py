@@ -14,11 +14,12 @@ import msgspec
 from pyinfra.api.host import Host
 
 from deploys.facts.agent import Python
+from deploys.kit.holder import holder
 from deploys.kit.notes import Outcome
 from deploys.kit.source import CHECKOUT
 from deploys.operations.connection import LOST, reconnect
 from deploys.operations.fail import StepError
-from deploys.operations.lease import give_back, holder, take
+from deploys.operations.lease import give_back, take
 from deploys.operations.run import ran, run
 from deploys.operations.write import write
 

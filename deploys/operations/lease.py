@@ -6,42 +6,46 @@ work holds the host no longer than what was asked for.
 
 from __future__ import annotations
 
-import getpass
-import platform
 import shlex
 
 import msgspec
 from pyinfra.api.host import Host
 
 from deploys.facts.survey import LEASE, Survey
+from deploys.kit.holder import follows
 from deploys.operations.fail import StepError
-from deploys.operations.run import ran
-
-
-def holder(what: str) -> str:
-    """Who does `what` from this machine. Whoever ran it before from here was the same, and is not in the way."""
-    return f"{what} by {getpass.getuser()}@{platform.node()}"
+from deploys.operations.run import Ran, ran
 
 
 def taken(survey: Survey, who: str) -> str | None:
     """Who else is at work on the host, or None."""
     lease = survey.lease
-    if lease is None or lease.holder == who or lease.boot != survey.boot or lease.until <= survey.uptime:
+    if lease is None or follows(who, lease.holder) or lease.boot != survey.boot or lease.until <= survey.uptime:
         return None
     return lease.holder
 
 
 def take(host: Host, who: str, duration: float) -> None:
     """Hold the host for `duration` seconds from now on, or for that much longer. Raises StepError."""
+    said = _ask(host, who, duration, who)
+    if not said.ok and follows(who, said.output):
+        said = _ask(host, who, duration, said.output)
+    if not said.ok:
+        raise StepError(f"somebody else is at work on it: {said.complaint}", "left_alone")
+
+
+def _ask(host: Host, who: str, duration: float, former: str) -> Ran:
+    """Hold it unless somebody else does than `who` and `former`; who that is, is the output then."""
     folder = shlex.quote(LEASE.rpartition("/")[0])
-    said = ran(
+    return ran(
         host,
         f"""set -e; umask 077; mkdir -p {folder}; cd {folder}
 exec 9>lock; flock -w 30 9
 boot=$(cat /proc/sys/kernel/random/boot_id) now=$(cut -d. -f1 /proc/uptime)
 if [ -e lease.json ]; then
     read -r until other <holder
-    [ "$other" = {shlex.quote(who)} ] || [ "$until" -le "$now" ] || {{ echo "$other"; exit 3; }}
+    [ "$other" = {shlex.quote(who)} ] || [ "$other" = {shlex.quote(former)} ] || [ "$until" -le "$now" ] || \\
+        {{ echo "$other"; exit 3; }}
 fi
 until=$((now + {int(duration)}))
 printf '%s %s\\n' "$until" {shlex.quote(who)} >holder
@@ -49,8 +53,6 @@ printf '{{"holder": %s, "until": %s, "boot": "%s"}}\\n' {shlex.quote(msgspec.jso
 "$until" "$boot" >lease.new
 mv lease.new lease.json""",
     )
-    if not said.ok:
-        raise StepError(f"somebody else is at work on it: {said.complaint}", "left_alone")
 
 
 def give_back(host: Host, who: str) -> None:

@@ -19,13 +19,21 @@ _BOOT = "cat /proc/sys/kernel/random/boot_id"
 def reboot(host: Host, limit: float) -> None:
     """Reboot, once there is leave to, and return when the host is back with another boot id.
 
-    Leave is held until then. Raises StepError (`broken`) when it is not back within `limit` seconds, and
-    PyinfraError when leave is refused.
+    Leave is held until then; where it was lost before the reboot was asked for, it is waited for again. Raises
+    StepError (`broken`) when it is not back within `limit` seconds, and PyinfraError when leave is refused.
     """
     note(host, Phase("waits for leave to reboot"))
-    with permit(host, "reboot"):
+    while not _rebooted(host, limit):
+        note(host, Phase("lost its leave before it rebooted, and waits for it again"))
+
+
+def _rebooted(host: Host, limit: float) -> bool:
+    """Reboot with leave. False where that was lost: nothing was done then. Raises as `reboot` does."""
+    with permit(host, "reboot") as holds:
         note(host, Phase("reboot"))
         before = run(host, _BOOT, failing="which boot this is, is not known", outcome="broken")
+        if not holds():
+            return False
         # The answer comes before the host goes down.
         said = ran(host, "systemd-run --quiet --collect sh -c 'sleep 1; systemctl reboot'")
         if not said.ok:
@@ -40,5 +48,5 @@ def reboot(host: Host, limit: float) -> None:
                 said = ran(host, _BOOT, timeout=30)
                 # While a host goes down or comes up, commands may fail: that says nothing.
                 if said.ok and said.output and said.output != before:
-                    return
+                    return True
         raise StepError(f"the host did not come back from its reboot within {limit:.0f} s", "broken")

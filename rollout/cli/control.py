@@ -8,8 +8,10 @@ import time
 from kit.commands import Command
 from kit.errors import UsageError
 from rollout.cli import options as shared
+from rollout.cli.aside import aside
 from rollout.events import Ended
 from rollout.journal import Journal, ask, find, is_running
+from rollout.missed import tell_missed
 
 
 def _pause(options: argparse.Namespace) -> int:
@@ -34,6 +36,7 @@ def _abort(options: argparse.Namespace) -> int:
         print(f"{folder.name} is {journal.state.record.state}")
     finally:
         journal.close()
+    tell_missed(aside)
     return 0
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from kit.errors import HostwardError
 from kit.terminal import clean
+from rollout.cli.aside import aside
 from rollout.home import AtHome
 from rollout.journal import Journal, rollouts
 from rollout.leases import FileStore, HomeStore
+from rollout.missed import tell_missed
 from rollout.runner import Runner
 from rollout.show import Show
 from rollout.show.as_json import AsJson
@@ -30,6 +32,7 @@ def go(journal: Journal, *, as_json: bool) -> int:
     """Run it to its end. Returns 0 when all hosts are done, 1 when it failed or was aborted, 3 when it was paused or
     some hosts failed that were allowed to. Raises HostwardError."""
     show = watching(as_json=as_json)
+    tell_missed(aside)
     settings = journal.state.settings
     home = None
     if settings.home is not None:

@@ -10,17 +10,25 @@ import msgspec
 from kit.commands import Command
 from kit.terminal import clean, table
 from rollout.cli import options as shared
-from rollout.journal import JournalError, find, ids, is_running, read, rollouts
+from rollout.cli.aside import aside
+from rollout.journal import JournalError, find, ids, read, rollouts, standing
+from rollout.missed import tell_missed
 from wire.rollout import RolloutRecord
 
 COLOURS = {"done": "ok", "failed": "critical", "unreachable": "critical", "aborted": "critical", "paused": "warning"}
 
 
 def _list(options: argparse.Namespace) -> int:
+    code = _listed(options)
+    tell_missed(aside)
+    return code
+
+
+def _listed(options: argparse.Namespace) -> int:
     records, bad = [], []
     for name in ids():
         try:
-            records.append(_now(name, read(rollouts() / name).record))
+            records.append(standing(rollouts() / name, read(rollouts() / name).record))
         except JournalError as error:
             bad.append(str(error))
     if options.json:
@@ -41,8 +49,14 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
+    code = _shown(options)
+    tell_missed(aside)
+    return code
+
+
+def _shown(options: argparse.Namespace) -> int:
     folder = find(options.id)
-    record = _now(folder.name, read(folder).record)
+    record = standing(folder, read(folder).record)
     if options.json:
         print(msgspec.json.format(msgspec.json.encode(record)).decode())
         return 0
@@ -57,13 +71,6 @@ def _show(options: argparse.Namespace) -> int:
     print()
     print(table(("wave", "host", "state", "changes", "message"), rows, colours=colours))
     return 0
-
-
-def _now(name: str, record: RolloutRecord) -> RolloutRecord:
-    """A journal that says `running` while nobody runs it was killed: it waits to be resumed."""
-    if record.state == "running" and not is_running(rollouts() / name):
-        return msgspec.structs.replace(record, state="paused", message="its process is gone; resume goes on with it")
-    return record
 
 
 def _row(record: RolloutRecord) -> tuple[str, ...]:

@@ -9,9 +9,11 @@ import time
 
 from kit.commands import Command
 from rollout.cli import options as shared
+from rollout.cli.aside import aside
 from rollout.cli.go import go
 from rollout.events import Resumed
 from rollout.journal import Journal, find
+from rollout.missed import tell_missed
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +27,7 @@ def _run(options: argparse.Namespace) -> int:
     if not state.left() and state.record.state == "done":
         journal.close()
         print(f"{state.started.id}: all hosts are done")
+        tell_missed(aside)
         return 0
     journal.add(Resumed(time=time.time(), who=f"{getpass.getuser()}@{platform.node()}"))
     return go(journal, as_json=options.json)

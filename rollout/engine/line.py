@@ -14,11 +14,32 @@ from gevent.fileobject import FileObjectPosix
 from gevent.queue import Queue
 from pyinfra.api.exceptions import PyinfraError
 
+from deploys.kit.permits import Holds
 from rollout.engine.masks import Masks
 from rollout.protocol import Answer, Ask, GiveBack, Message, Order
+from rollout.uptime import uptime
 
 LOST = 70
 """The exit code of a process whose runner is gone: EX_SOFTWARE, which the runner never sees."""
+
+
+class _Leave:
+    """What the runner said of one Ask."""
+
+    def __init__(self) -> None:
+        self.answered: AsyncResult[Answer] = AsyncResult()
+        self._last = Answer(number=0, granted=False)
+
+    def heard(self, answer: Answer) -> None:
+        """The first answer, or a later one."""
+        self._last = answer
+        if not self.answered.ready():
+            self.answered.set(answer)
+
+    def holds(self) -> bool:
+        """Whether it is given, and neither lost since nor over."""
+        last = self._last
+        return last.granted and (last.until is None or uptime() < last.until)
 
 
 class RefusedError(PyinfraError):
@@ -33,7 +54,7 @@ class Line:
         self._out = FileObjectPosix(writing, "wb", bufsize=0)
         self._masks = masks
         self._queue: Queue[bytes | None] = Queue()
-        self._asked: dict[int, AsyncResult[Answer]] = {}
+        self._asked: dict[int, _Leave] = {}
         self._numbers = count(1)
         self._writer = gevent.spawn(self._write)
 
@@ -48,16 +69,16 @@ class Line:
         self._queue.put(msgspec.json.encode(self._masks.covered(msgspec.to_builtins(message))) + b"\n")
 
     @contextmanager
-    def leave(self, host: str, what: str) -> Iterator[None]:
+    def leave(self, host: str, what: str) -> Iterator[Holds]:
         """Wait for leave to do `what`, and hold it until the block ends. Raises RefusedError."""
         number = next(self._numbers)
-        answered = self._asked[number] = AsyncResult()
+        leave = self._asked[number] = _Leave()
         self.say(Ask(number=number, host=host, what=what))
         try:
-            answer = answered.get()
+            answer = leave.answered.get()
             if not answer.granted:
                 raise RefusedError(f"no leave for {what}: {answer.reason or 'the runner said no'}")
-            yield
+            yield leave.holds
         finally:
             del self._asked[number]
             self.say(GiveBack(number=number))
@@ -80,6 +101,6 @@ class Line:
             answer = msgspec.json.decode(line, type=Answer)
             asked = self._asked.get(answer.number)
             if asked is not None:
-                asked.set(answer)
+                asked.heard(answer)
         # Nobody keeps the journal of what would happen from here on, and another run may start on the same hosts.
         os._exit(LOST)

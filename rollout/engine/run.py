@@ -15,6 +15,7 @@ from pyinfra.context import ctx_config, ctx_host
 from pyinfra_cli.util import exec_file
 
 from deploys.kit import notes
+from deploys.kit.permits import Holds
 from rollout.engine import sentences
 from rollout.engine.line import Line
 from rollout.engine.state import HostFailedError, WaveState
@@ -95,17 +96,17 @@ class Run:
                 self.watch.complaint = said
 
     @contextmanager
-    def leave(self, what: str) -> Iterator[None]:
+    def leave(self, what: str) -> Iterator[Holds]:
         """Hold leave to do `what`. The time in which it is waited for is not the host's."""
         leave = self._line.leave(self.host.name, what)
         self._waiting_since = time.monotonic()
         try:
-            leave.__enter__()
+            holds = leave.__enter__()
         finally:
             self._waited = self._waited_in_all()
             self._waiting_since = None
         try:
-            yield
+            yield holds
         finally:
             leave.__exit__(None, None, None)
 

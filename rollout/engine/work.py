@@ -19,7 +19,7 @@ from pyinfra.api.host import Host
 from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 from pyinfra_cli.util import exec_file
 
-from deploys.kit import notes, permits
+from deploys.kit import holder, notes, permits
 from rollout.engine import sentences
 from rollout.engine.faster import quicken
 from rollout.engine.gate import health
@@ -74,9 +74,10 @@ def _carry_out(order: Order, line: Line, masks: Masks) -> None:
     state.current_deploy_filename = order.deploy
     runs |= {host: Run(state, host, order, line) for host in hosts}
 
-    def leave(host: Host, what: str) -> AbstractContextManager[None]:
+    def leave(host: Host, what: str) -> AbstractContextManager[permits.Holds]:
         return runs[_real(state, host)].leave(what)
 
+    holder.belong(order.rollout)
     notes.listen(lambda host, note: runs[_real(state, host)].heard(note))
     permits.ask(leave)
     failed = 0

@@ -180,6 +180,8 @@ def test_a_host_is_put_back_as_it_was(host: Host, packages: Repository, tmp_path
     killed = start(hosts)
     try:
         until(host, "systemctl is-active hostward-patch")
+        refused = deploy(hosts, "patch", check=False)
+        assert "is left alone: somebody else is at work on it: patch by " in refused.stderr
     finally:
         os.killpg(killed.pid, signal.SIGKILL)
         killed.wait()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import cast
 
@@ -31,7 +31,7 @@ def answers(patched: pytest.MonkeyPatch, said: list[Ran]) -> Iterator[Ran]:
     for module in (rebooting, running):
         patched.setattr(module, "ran", ran)
     patched.setattr(rebooting, "note", lambda *_: None)
-    patched.setattr(rebooting, "permit", lambda *_: nullcontext())
+    patched.setattr(rebooting, "permit", lambda *_: nullcontext(lambda: True))
     patched.setattr(rebooting, "drop", lambda _: None)
     patched.setattr(rebooting, "reconnect", lambda *_: True)
     patched.setattr(time, "sleep", lambda _: None)
@@ -57,3 +57,26 @@ def test_a_host_whose_boot_is_not_known_is_not_rebooted(monkeypatch: pytest.Monk
     with pytest.raises(StepError, match="the system is going down") as failed:
         reboot(HOST, 60)
     assert failed.value.outcome == "broken"
+
+
+def test_a_host_whose_leave_was_lost_waits_for_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another may reboot by then: nothing is done on it until there is leave anew."""
+    held: list[bool] = []
+    asked: list[str] = []
+    answers(monkeypatch, [boot("old"), boot("old"), boot("new")])
+    ran = rebooting.ran
+
+    def heard(host: Host, script: str, **more: object) -> Ran:
+        asked.extend(["reboot"] * ("systemctl reboot" in script))
+        return cast(Ran, ran(host, script, **more))
+
+    @contextmanager
+    def permit(*_: object) -> Iterator[Callable[[], bool]]:
+        held.append(bool(held))
+        assert asked == []
+        yield lambda: held[-1]
+
+    monkeypatch.setattr(rebooting, "ran", heard)
+    monkeypatch.setattr(rebooting, "permit", permit)
+    reboot(HOST, 60)
+    assert (held, asked) == ([False, True], ["reboot"])

@@ -2,8 +2,9 @@
 
 Started by its path, with the standard library alone. `hosts.json` are the hosts; a file `bad-NAME`, `away-NAME`,
 `lazy-NAME` or `worse-NAME` says what is wrong with one, and `slow`, `dies`, `reboots`, `forgets`, `unchanged` what
-is with all. `hangs` names the task that hangs. When the inventory cannot be had is what `refuses` says: `now`, or
-`later`, for hosts that come after others; with `exits` its program ends the process.
+is with all; with `loses` a host that may reboot does not before it lost its leave. `hangs` names the task that hangs.
+When the inventory cannot be had is what `refuses` says: `now`, or `later`, for hosts that come after others; with
+`exits` its program ends the process.
 """
 
 from __future__ import annotations
@@ -37,6 +38,15 @@ def deploy(folder: Path, host: str) -> None:
     if (folder / "reboots").exists():
         say("ask", number=1, host=host, what="reboot")
         answer = json.loads(sys.stdin.readline())
+        if (folder / "loses").exists():
+            say("phase", host=host, text="has leave")
+            while json.loads(sys.stdin.readline())["granted"]:
+                pass
+            say("give_back", number=1)
+            say("phase", host=host, text="lost its leave")
+            say("ask", number=2, host=host, what="reboot")
+            answer = json.loads(sys.stdin.readline())
+            say("give_back", number=2)
         say("give_back", number=1)
         if not answer["granted"]:
             say("ended", host=host, state="failed", message=answer["reason"], outcome="left_alone")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kit.homefile import Home, open_home
+from kit.homefile import Home, HomeError, open_home
 from rollout.home import AtHome
 from rollout.journal import rollouts
 from tests.collector.support import RealHome, initialise, run, serving
 from tests.kit.test_homefile import written
-from tests.rollout.support import Bench
+from tests.rollout.support import Bench, ended
 from wire.rollout import RolloutRecord
 from wire.window import LeaseRequest, WindowList
 
@@ -111,3 +112,96 @@ def test_a_home_that_is_away_stops_a_rollout_only_where_it_is_required(
     assert said.count("cannot be reached") == 1
     assert bench.ran() == ["web1", "web2"]
     assert len(json.loads(bench.run("list", "--json").stdout)) == 2
+
+
+def away(monkeypatch: pytest.MonkeyPatch, *paths: str) -> list[str]:
+    """Have home be away for what is put and posted to paths that begin so. Returns what is tried, as it grows."""
+    tried: list[str] = []
+
+    def around(real: Any) -> Any:
+        def asked(self: Home, path: str, *rest: Any) -> Any:
+            tried.append(path)
+            if path.startswith(paths):
+                raise HomeError("home cannot be reached: it is not there")
+            return real(self, path, *rest)
+
+        return asked
+
+    for name in ("put", "post"):
+        monkeypatch.setattr(Home, name, around(getattr(Home, name)))
+    return tried
+
+
+def test_home_is_told_later_what_it_missed(bench: Bench, asking: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How a rollout ended, that a run was killed, and that one that nobody runs was aborted: each once."""
+    with monkeypatch.context() as patched:
+        away(patched, "/api/v1/rollouts")
+        bench.rollout("--limit", "web1")
+        done = bench.shown()["id"]
+        assert f"{done}: home does not know yet that it is done: home cannot be reached" in bench.run("list").stderr
+    assert f"{done}: home knows now that it is done" in bench.run("list").stderr
+    assert asking.get(f"/api/v1/rollouts/{done}", RolloutRecord).state == "done"
+    with monkeypatch.context() as patched:
+        tried = away(patched)
+        for words in (("list",), ("show",), ("resume",)):
+            assert bench.run(*words).stderr == ""
+        assert tried == []
+
+    words = ("deploy.py", "-i", "inventory.py", "--yes", "--samples", "0")
+    assert ended(bench.begin(*words, kill_after=5)) == -signal.SIGKILL
+    killed = bench.run("show", "--json")
+    name = json.loads(killed.stdout)["id"]
+    record = asking.get(f"/api/v1/rollouts/{name}", RolloutRecord)
+    assert (record.state, record.message) == ("paused", "its process is gone; resume goes on with it")
+    assert f"{name}: home knows now that it is paused" in killed.stderr
+    [window] = [one for one in asking.get("/api/v1/windows", WindowList).windows if one.rollout == name]
+    assert window.closed is None
+    bench.run("abort")
+    assert asking.get(f"/api/v1/rollouts/{name}", RolloutRecord).state == "aborted"
+    assert not [one for one in asking.get("/api/v1/windows", WindowList).windows if one.rollout == name]
+    assert ended(bench.begin(*words, kill_after=5)) == -signal.SIGKILL
+    assert "home knows now that it is paused" in bench.rollout("--limit", "web1").stderr
+
+
+def test_a_home_file_that_is_gone_stops_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told, and forgotten with the rollout's age."""
+    with monkeypatch.context() as patched:
+        away(patched, "/api/v1/rollouts")
+        bench.rollout("--limit", "web1")
+    (bench.folder / ".config" / "hostward" / "home.toml").unlink()
+    assert "home does not know yet that it is done: " in bench.run("list").stderr
+    monkeypatch.setattr("rollout.missed.AGE", -60.0)
+    assert bench.run("list").stderr == ""
+
+
+def test_a_window_that_home_was_away_for_is_opened_once_it_answers(
+    bench: Bench, asking: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the wave runs; a home that refuses it is not asked again."""
+    monkeypatch.setattr("rollout.home.RETRY", 0.0)
+    real, failing = Home.post, [HomeError("away")]
+
+    def post(self: Home, path: str, *rest: Any) -> Any:
+        tried.append(path)
+        if failing:
+            raise failing.pop()
+        return real(self, path, *rest)
+
+    tried: list[str] = []
+    monkeypatch.setattr(Home, "post", post)
+    said = bench.rollout("--limit", "web1").stdout
+    assert "home: away" in said
+    assert "home answers again" in said
+    [window] = [one for one in asking.get("/api/v1/windows?all=true", WindowList).windows if one.id == opened(bench)]
+    assert (window.hosts, window.closed is None) == ([NAMES[0]], False)
+    assert len(tried) == 2
+    failing.append(HomeError("no", status=403))
+    bench.rollout("--limit", "web1")
+    assert (len(tried), opened(bench)) == (3, None)
+
+
+def opened(bench: Bench) -> str | None:
+    """The window of the newest rollout's one wave."""
+    [wave] = bench.shown()["waves"]
+    window: str | None = wave.get("window")
+    return window

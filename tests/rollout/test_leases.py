@@ -17,6 +17,7 @@ from kit.errors import HostwardError
 from rollout import leases
 from rollout.home import AtHome
 from rollout.leases import FileStore, HomeStore, Leases
+from rollout.protocol import Answer
 from tests.kit.test_homefile import written
 
 HOLDER = """
@@ -74,41 +75,72 @@ class Counted:
     def __init__(self) -> None:
         self.held: set[str] = set()
         self.asked = 0
+        self.broken = False
 
     def take(self, name: str, holder: str, places: int) -> bool:
         self.asked += 1
+        self._fail()
         if holder not in self.held and len(self.held) >= places:
             return False
         self.held.add(holder)
         return True
 
     def give_back(self, name: str, holder: str) -> None:
+        self._fail()
         self.held.discard(holder)
+
+    def _fail(self) -> None:
+        if self.broken:
+            raise HostwardError("the store is broken")
 
 
 def test_hosts_wait_in_the_order_in_which_they_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """And the store is asked for the first of them alone, now and then; what is held is kept for longer."""
     now = 1000.0
-    monkeypatch.setattr("rollout.leases.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("rollout.leases.uptime", lambda: now)
     store = Counted()
     wave = Leases(store, "run", {})
     for number, host in enumerate("abc"):
         wave.ask(number, host, "reboot")
-    assert wave.granted() == [0]
+    assert wave.answers() == [Answer(number=0, granted=True, until=now + leases.DURATION)]
     asked = store.asked
-    assert [wave.granted() for _ in range(50)] == [[]] * 50
+    assert [wave.answers() for _ in range(50)] == [[]] * 50
     assert store.asked == asked
     now += leases.ASK
-    assert wave.granted() == []
+    assert wave.answers() == []
     assert store.asked == asked + 1
     wave.give_back(0)
-    assert wave.granted() == [1]
+    assert [answer.number for answer in wave.answers()] == [1]
     asked = store.asked
     now += leases.RENEW
-    wave.granted()
+    assert wave.answers() == [Answer(number=1, granted=True, until=now + leases.DURATION)]
     assert store.asked == asked + 2  # the one that is held, and the first that waits
     wave.end()
     assert (store.held, wave.waiting()) == (set(), [])
+
+
+def test_a_place_that_was_lost_is_told_and_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine slept, and another rollout got it. A store that fails takes leave from nobody, and gives none."""
+    now = 1000.0
+    monkeypatch.setattr("rollout.leases.uptime", lambda: now)
+    store = Counted()
+    wave = Leases(store, "run", {})
+    wave.ask(1, "a", "reboot")
+    assert [answer.granted for answer in wave.answers()] == [True]
+    store.held = {"other/x"}
+    now += leases.RENEW
+    [lost] = wave.answers()
+    assert (lost.number, lost.granted, lost.reason) == (1, False, "the place to reboot was lost to another host")
+    store.held = set()
+    now += leases.RENEW
+    assert wave.answers() == [Answer(number=1, granted=True, until=now + leases.DURATION)]
+    now += leases.RENEW
+    store.broken = True
+    wave.ask(2, "b", "reboot")
+    assert wave.answers() == [Answer(number=2, granted=False, reason="the store is broken")]
+    assert wave.waiting() == []
+    wave.give_back(1)
+    wave.end()
 
 
 @pytest.mark.parametrize("required", [False, True])

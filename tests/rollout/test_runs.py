@@ -128,6 +128,36 @@ def test_a_place_that_is_waited_for_takes_none_of_the_waves_time(
     assert set(bench.states().values()) == {"done"}
 
 
+def test_a_host_that_lost_its_place_waits_for_it_anew(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another rollout got it in the meantime; it is given back in the end."""
+    monkeypatch.setattr("rollout.leases.RENEW", 0.1)
+    monkeypatch.setattr("rollout.leases.ASK", 0.1)
+    for name in ("reboots", "loses"):
+        (bench.folder / name).touch()
+    store = FileStore(rollouts() / "leases.json")
+    output = bench.folder / "output"
+    output.touch()
+    words = ["deploy.py", "-i", "inventory.py", "--yes", "--no-home", "--samples", "0", "--limit", "web1"]
+    pid = bench.begin(*words, output=output)
+    try:
+        until(lambda: "has leave" in output.read_text(), "the place is held")
+        holder = f"{bench.shown()['id']}/web1"
+
+        def taken() -> bool:
+            store.give_back("reboot", holder)
+            return store.take("reboot", "other/x", 1)
+
+        until(taken, "another has the place")
+        until(lambda: "lost its leave" in output.read_text(), "it is told")
+        store.give_back("reboot", "other/x")
+        assert ended(pid) == 0
+        pid = 0
+    finally:
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+    assert json.loads((rollouts() / "leases.json").read_text()) == {"reboot": {}}
+
+
 def test_a_wave_that_takes_too_long_is_ended_and_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever hangs in its process."""
     monkeypatch.setattr("rollout.runner.REFUSAL", 0.2)

@@ -8,10 +8,11 @@ from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.host import Host
 
 from deploys.facts.survey import FOLDER, Survey
+from deploys.kit.holder import holder
 from deploys.kit.notes import Phase, note
 from deploys.operations.connection import LOST
 from deploys.operations.fail import StepError
-from deploys.operations.lease import holder, take, taken
+from deploys.operations.lease import take, taken
 from deploys.operations.packages.contract import Change, Manager
 from deploys.operations.patching import asking
 from deploys.operations.patching.options import BackupOptions, PatchOptions, PeersOptions

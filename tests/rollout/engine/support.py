@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rollout.child import Wave
-from rollout.protocol import Answer, Ask, Ended, Message, Order
+from rollout.protocol import Answer, Ask, Ended, Message, Order, Phase
 
 AT_ONCE = {"fake_delay": 0, "fake_delay_jitter": 0}
 M = TypeVar("M")
@@ -26,17 +26,27 @@ def carried_out(
     folder: Path,
     answer: Callable[[Ask], Answer] | None = None,
     meanwhile: Callable[[Message], None] | None = None,
+    later: Callable[[Ask, list[str]], Answer | None] | None = None,
     **order: Any,
 ) -> list[Message]:
-    """Everything that a wave of the folder's deploy says. `meanwhile` sees each message when it comes."""
+    """Everything that a wave of the folder's deploy says. `meanwhile` sees each message when it comes; `later` may
+    say one thing more to each who asked, by what its host has told since.
+    """
     given = {"task": "deploy", "inventory": "inventory.py", "deploy": "deploy.py", "folder": str(folder), **order}
     said: list[Message] = []
+    open_: list[Ask] = []
     with Wave(Order(**given), folder / "log") as wave:
         for message in wave.messages():
             assert message is not None
             said.append(message)
             if isinstance(message, Ask) and answer is not None:
                 wave.answer(answer(message))
+                open_.append(message)
+            for ask in list(open_) if later is not None else ():
+                told = [phase.text for phase in of(Phase, said) if phase.host == ask.host]
+                if later is not None and (more := later(ask, told)) is not None:
+                    wave.answer(more)
+                    open_.remove(ask)
             if meanwhile is not None:
                 meanwhile(message)
         died = wave.died()

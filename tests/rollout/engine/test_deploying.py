@@ -14,6 +14,7 @@ import psutil
 
 from rollout.child import Wave
 from rollout.protocol import Answer, Ask, Began, Ended, GiveBack, Order, Phase, Planned, Spared, Versions
+from rollout.uptime import uptime
 from tests.rollout.engine.support import carried_out, ended, of, write
 
 EVERY_WAY = """\
@@ -202,6 +203,47 @@ def test_a_dry_run_says_what_would_change_and_no_secret(tmp_path: Path) -> None:
     assert "key *****" in printed
     assert "s3cr3t" not in printed
     assert "hunter2" not in printed
+
+
+LEAVE = """\
+import time
+from pyinfra import host
+from deploys.kit import notes
+from deploys.kit.permits import permit
+from deploys.operations.fail import attempt
+
+def work(host):
+    with permit(host, "reboot") as holds:
+        while holds():
+            notes.note(host, notes.Phase("has leave"))
+            time.sleep(0.05)
+    notes.note(host, notes.Phase("has none"))
+
+attempt(work, name="first")
+"""
+
+
+def test_leave_ends_when_the_runner_says_so_and_when_its_time_is_over(tmp_path: Path) -> None:
+    """One that slept with the machine hears of neither before it looks."""
+    write(tmp_path, LEAVE, {"@fake/lost": {}, "@fake/over": {}, "@fake/late": {}})
+    numbers: dict[int, str] = {}
+
+    def granted(ask: Ask) -> Answer:
+        numbers[ask.number] = ask.host
+        until = {"@fake/lost": None, "@fake/over": uptime() + 0.5, "@fake/late": uptime() - 1}[ask.host]
+        return Answer(number=ask.number, granted=True, until=until)
+
+    def lost(ask: Ask, phases: list[str]) -> Answer | None:
+        if ask.host == "@fake/lost" and "has leave" in phases:
+            return Answer(number=ask.number, granted=False, reason="another has it")
+        return None
+
+    said = carried_out(tmp_path, answer=granted, later=lost)
+    found = {host: [phase.text for phase in of(Phase, said) if phase.host == host] for host in numbers.values()}
+    assert "has leave" in found["@fake/lost"]
+    assert "has leave" not in found["@fake/late"]
+    assert all(phases[-1] == "has none" for phases in found.values())
+    assert {end.state for end in ended(said).values()} == {"done"}
 
 
 def test_a_wave_does_not_outlive_its_runner(tmp_path: Path) -> None:
