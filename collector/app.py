@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from http import HTTPStatus
 
+from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -16,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Mount
 
 from collector.api import routes as api
-from collector.api.problems import ApiError, refusal, wire_refusal
+from collector.api.problems import RETRY_AFTER, ApiError, refusal, wire_refusal
 from collector.audit import Strangers
 from collector.auth import Auth
 from collector.backups.browse.process import Browser
@@ -28,11 +30,13 @@ from collector.metrics.contract import History
 from collector.middleware import LastResort, NoNul, SameOrigin, SecurityHeaders
 from collector.rules.backup_state import UNVERIFIED
 from collector.services import Services
-from collector.store.database import Database
+from collector.store.database import Database, is_away, said
 from collector.web.pages import error_page
 from collector.web.routes import ROUTES as PAGE_ROUTES
 from collector.worker import Worker
 from wire.errors import WireError
+
+log = logging.getLogger(__name__)
 
 
 def create_app(
@@ -73,7 +77,12 @@ def create_app(
             Middleware(NoNul, respond=_respond, exempt="/backup/"),
             Middleware(SameOrigin, respond=_respond, exempt=signed),
         ],
-        exception_handlers={HTTPException: _on_http, ApiError: _on_api, WireError: _on_wire},
+        exception_handlers={
+            HTTPException: _on_http,
+            ApiError: _on_api,
+            WireError: _on_wire,
+            OperationalError: _on_database,
+        },
         lifespan=lifespan,
     )
     # A redirect to the same path with or without a slash would lead wherever the request's Host header says.
@@ -102,6 +111,23 @@ def _respond(request: Request, error: ApiError) -> Response:
     response = error_page(request, error.status)
     response.headers.update(error.headers)
     return response
+
+
+def _on_database(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OperationalError)
+    if not is_away(error):
+        raise error
+    log.error("the database cannot be used: %s", said(error))
+    return _respond(
+        request,
+        ApiError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "busy",
+            "Home cannot use its database now; try again in a moment.",
+            permanent=False,
+            headers={"Retry-After": str(RETRY_AFTER)},
+        ),
+    )
 
 
 def _on_http(request: Request, error: Exception) -> Response:

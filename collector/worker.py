@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -71,6 +72,11 @@ class Worker:
 
     async def keep_up(self, writer: Writer) -> None:
         """One round of keeping within bounds, in small parts: reports go on in between."""
+        if not await asyncio.to_thread(self._database.serves):
+            # The server was away, and another home of the same database came first.
+            log.critical("another hostward-collector serves the database: this one ends")
+            signal.raise_signal(signal.SIGTERM)
+            return
         await writer.run(hosts.prune)
         await asyncio.to_thread(self._tell_head)
         while await writer.run(lambda connection: self._history.compact(connection, self._clock())):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache
@@ -11,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, Engine, Insert, Table, Update
 from sqlalchemy.dialects import postgresql as of_postgresql
 from sqlalchemy.dialects import sqlite as of_sqlite
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from collector.store import postgresql, schema, sqlite
 from collector.store.place import Place
@@ -27,6 +28,7 @@ class Database:
         is_sqlite = engine.dialect.name == "sqlite"
         self._reading = engine if is_sqlite else engine.execution_options(**postgresql.READING)
         self._writing = engine.execution_options(hostward_writes=True)
+        self._guard = None if is_sqlite else postgresql.Guard(engine)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -46,14 +48,25 @@ class Database:
 
         Of SQLite's file that is the lock of its folder (collector.cli.init).
         """
-        if self.engine.dialect.name == "sqlite":
+        if not self.serves():
+            raise HostwardError("another hostward-collector serves this database; a home is served by one")
+        try:
             yield
-            return
-        with postgresql.serving(self.engine):
-            yield
+        finally:
+            if self._guard is not None:
+                self._guard.free()
+
+    def serves(self) -> bool:
+        """Whether this process is the one that serves it, or is from now on. By one thread at a time.
+
+        Raises OperationalError where the server cannot be asked.
+        """
+        return self._guard is None or self._guard.hold()
 
     def close(self) -> None:
         """Close every connection."""
+        if self._guard is not None:
+            self._guard.free()
         self.engine.dispose()
 
 
@@ -94,6 +107,11 @@ def told(place: Place) -> Iterator[None]:
     except DatabaseError as error:
         as_what = " as a database" if isinstance(place, Path) else ""
         raise HostwardError(f"{place} cannot be used{as_what}: {said(error)}") from error
+
+
+def is_away(error: OperationalError) -> bool:
+    """Whether a server cannot be reached, or can do nothing now: SQLite's file has no such excuse."""
+    return not isinstance(error.orig, sqlite3.Error)
 
 
 def said(error: DatabaseError) -> str:

@@ -7,8 +7,7 @@ reads sees one moment. The password comes from the data folder with each new con
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -101,18 +100,37 @@ READING: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_rea
 """Options of a transaction that sees one moment."""
 
 
-@contextmanager
-def serving(engine: Engine) -> Iterator[None]:
-    """This process is the only one that serves the database. Raises HostwardError where there is another one."""
-    connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-    try:
-        if not connection.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": SERVING}).scalar():
-            raise HostwardError("another hostward-collector serves this database; a home is served by one")
-        yield
-    finally:
-        with suppress(SQLAlchemyError):  # the server is away: then there is nothing to give back
-            connection.invalidate()  # the lock ends with its session
-            connection.close()
+class Guard:
+    """The lock of the one process that serves a database. Not safe for threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._session: Connection | None = None
+
+    def hold(self) -> bool:
+        """Take the lock, or see to it that it is still held, for it is lost with its session.
+
+        False where it is another's. Raises OperationalError where the server cannot be asked.
+        """
+        if self._session is not None:
+            try:
+                self._session.execute(text("SELECT 1"))
+                return True
+            except SQLAlchemyError:
+                self.free()
+        self._session = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        held = self._session.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": SERVING}).scalar()
+        if not held:
+            self.free()
+        return bool(held)
+
+    def free(self) -> None:
+        """Let another one serve."""
+        session, self._session = self._session, None
+        if session is not None:
+            with suppress(SQLAlchemyError):  # the server is away: then there is nothing to give back
+                session.invalidate()  # the lock ends with its session
+                session.close()
 
 
 def _host(url: URL) -> str:

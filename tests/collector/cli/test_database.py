@@ -89,6 +89,37 @@ def test_home_lives_in_postgresql_from_init_on(tmp_path: Path, empty: Server, pa
     assert "web1" in collector(folder, "host", "list")
 
 
+def test_a_home_whose_server_is_away_says_so_and_goes_on_when_it_is_back(
+    tmp_path: Path, servers: Servers, empty: Server, password_file: str
+) -> None:
+    """Hosts keep what they have; nobody sees a traceback; a home that was replaced meanwhile ends."""
+    folder = tmp_path / "home"
+    collector(folder, "init", "--database", empty.url, "--database-password-file", password_file)
+    name = empty.url.rpartition("/")[2]
+    with support.serving(folder) as home, home.client() as client:
+        host = Host(client, time.time)
+        assert host.enroll(home.made("token", "create")).status_code == 200
+        bearer = {"Authorization": f"Bearer {home.made('api-token', 'create')}"}
+        servers.server.sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        servers.server.sql(f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{name}'")
+        late = host.report()
+        for answer in (host.send(late), client.get("/api/v1/hosts", headers=bearer)):
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "busy"), answer.text
+            assert answer.json()["error"]["permanent"] is False
+            assert int(answer.headers["retry-after"]) > 0
+        assert client.get("/readyz").status_code == 503
+        assert client.get("/healthz").status_code == 200
+        page = client.post(
+            "/login", data={"name": "admin", "password": "x"}, headers={"Sec-Fetch-Site": "same-origin"}
+        )
+        assert (page.status_code, "text/html" in page.headers["content-type"]) == (503, True)
+        assert "not currently accepting connections" in refused(folder, "host", "list")[1]
+        servers.server.sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        answer = host.send(late)
+        assert (answer.status_code, answer.json()["duplicate"]) == (200, False)
+        assert client.get("/api/v1/hosts", headers=bearer).status_code == 200
+
+
 def test_a_database_that_cannot_be_entered_leaves_no_home_behind(
     tmp_path: Path, empty: Server, password_file: str
 ) -> None:

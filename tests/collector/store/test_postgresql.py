@@ -15,9 +15,10 @@ from sqlalchemy.exc import DatabaseError
 from collector.store import leases
 from collector.store.database import open_database
 from collector.store.place import CHOICE, Place, choose, place_of
-from collector.store.postgresql import Server, check_url, make_engine, serving
+from collector.store.postgresql import Server, check_url, make_engine
 from collector.store.tables import metadata
 from kit.errors import HostwardError, UsageError
+from tests.agent.checks.daemons import until
 from tests.collector.servers import PASSWORD, Servers
 
 ASKERS = 6
@@ -88,15 +89,22 @@ def test_a_transaction_goes_on_with_a_new_connection_after_the_server_was_away(
             assert connection.execute(text("SELECT pg_backend_pid()")).scalar() != mine
 
 
-def test_a_database_is_served_once(server: Server) -> None:
-    """By whoever was there first, until it is gone, even where its connection is lost first."""
-    one, two = make_engine(server), make_engine(server)
-    with serving(one), pytest.raises(HostwardError, match="served by one"), serving(two):
-        pass
-    with serving(two), two.connect() as connection:
-        connection.execute(text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"))
-    one.dispose()
-    two.dispose()
+def test_a_database_is_served_once(servers: Servers, server: Server) -> None:
+    """By whoever was there first, for as long as that one's connection lasts."""
+    with closing(open_database(server)) as one, closing(open_database(server)) as two:
+        with one.serving():
+            assert one.serves()
+            with pytest.raises(HostwardError, match="served by one"), two.serving():
+                pass
+        with two.serving():
+            assert not one.serves()
+            # The server was away for a moment: who asks first has it again.
+            servers.server.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+            assert two.serves()
+            servers.server.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+            until(one.serves, "the lock is free")
+            assert not two.serves()
+        assert one.serves()
 
 
 def test_a_database_that_is_something_elses_is_left_alone(servers: Servers) -> None:
