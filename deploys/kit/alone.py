@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
+from deploys.kit.output import bound
+
 
 def run_alone(namespace: Mapping[str, Any], function: Callable[..., Any]) -> None:
     """For the last line of `deploys/NAME.py`: `run_alone(globals(), NAME)`.
@@ -20,4 +22,5 @@ def run_alone(namespace: Mapping[str, Any], function: Callable[..., Any]) -> Non
     """
     if namespace.get("__spec__") is None:
         name = str(namespace["__file__"]).replace("\\", "/").rpartition("/")[2].removesuffix(".py")
+        bound()
         getattr(import_module(f"deploys.{name}"), function.__name__)()

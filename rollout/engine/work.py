@@ -19,7 +19,7 @@ from pyinfra.api.host import Host
 from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 from pyinfra_cli.util import exec_file
 
-from deploys.kit import holder, notes, permits
+from deploys.kit import holder, notes, output, permits
 from rollout.engine import sentences
 from rollout.engine.faster import quicken
 from rollout.engine.gate import health
@@ -120,6 +120,7 @@ def _settle(order: Order) -> None:
     pyinfra.is_cli = True
     ask_nobody()
     quicken()
+    output.bound()
 
 
 def _state(order: Order, masks: Masks) -> tuple[WaveState, list[Host]]:
