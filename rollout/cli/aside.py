@@ -10,3 +10,7 @@ from kit.terminal import clean
 def aside(text: str) -> None:
     """A line."""
     print(f"hostward-rollout: {clean(text)}", file=sys.stderr)
+
+
+def nobody(_: str) -> None:
+    """For programs, which may read both as one."""

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from kit.errors import HostwardError
 from kit.terminal import clean
-from rollout.cli.aside import aside
+from rollout.cli.aside import aside, nobody
 from rollout.home import AtHome
-from rollout.journal import Journal, rollouts
+from rollout.journal import Journal, rollouts, untold
 from rollout.leases import FileStore, HomeStore
 from rollout.missed import tell_missed
 from rollout.runner import Runner
@@ -32,7 +32,6 @@ def go(journal: Journal, *, as_json: bool) -> int:
     """Run it to its end. Returns 0 when all hosts are done, 1 when it failed or was aborted, 3 when it was paused or
     some hosts failed that were allowed to. Raises HostwardError."""
     show = watching(as_json=as_json)
-    tell_missed(aside)
     settings = journal.state.settings
     home = None
     if settings.home is not None:
@@ -51,6 +50,8 @@ def go(journal: Journal, *, as_json: bool) -> int:
     state = journal.state
     if not as_json:
         put(summary(journal, ended) + "\n")
+    if untold(journal.folder, 0.0) is None:  # Home answers: it may have missed others.
+        tell_missed(nobody if as_json else aside)
     if ended == "done":
         return PARTLY if state.failures() else 0
     return PARTLY if ended == "paused" else HostwardError.exit_code

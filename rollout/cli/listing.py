@@ -10,7 +10,7 @@ import msgspec
 from kit.commands import Command
 from kit.terminal import clean, table
 from rollout.cli import options as shared
-from rollout.cli.aside import aside
+from rollout.cli.aside import aside, nobody
 from rollout.journal import JournalError, find, ids, read, rollouts, standing
 from rollout.missed import tell_missed
 from wire.rollout import RolloutRecord
@@ -20,7 +20,7 @@ COLOURS = {"done": "ok", "failed": "critical", "unreachable": "critical", "abort
 
 def _list(options: argparse.Namespace) -> int:
     code = _listed(options)
-    tell_missed(aside)
+    tell_missed(nobody if options.json else aside)
     return code
 
 
@@ -50,7 +50,7 @@ def _listed(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     code = _shown(options)
-    tell_missed(aside)
+    tell_missed(nobody if options.json else aside)
     return code
 
 

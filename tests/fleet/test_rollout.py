@@ -192,7 +192,7 @@ def test_three_blank_hosts_are_enrolled_and_patched_in_waves(fleet: Fleet, tmp_p
 def test_a_home_that_is_away_pauses_a_rollout_where_it_is_required_and_no_other(
     fleet: Fleet, tmp_path: Path, repository: Path
 ) -> None:
-    """Why is said in one line. Hosts are patched without it, and it learns of a paused rollout that is resumed."""
+    """Why is said in one line. Hosts are patched without it, and it learns later of what it missed."""
     bridge = BridgeHome(fleet, tmp_path)
     packages = Repository(tmp_path / "repository")
     packages.add(Package("shop", "1.0", service=WORKS))
@@ -224,9 +224,17 @@ def test_a_home_that_is_away_pauses_a_rollout_where_it_is_required_and_no_other(
 
         back = time.time()
         with bridge.serving() as home:
+            assert asked(home, "/api/v1/rollouts")["rollouts"] == []
+            said = admin.sh("hostward-rollout list")
+            assert said.count(": home knows now that it is ") == 2, said
+            assert asked(home, f"/api/v1/rollouts/{paused['id']}")["state"] == "paused"
             for host in hosts:
                 # Agents try again ever more rarely; until then home takes them for down.
-                until(lambda name=host.name: reports(home, name, back), f"{host.name} is back")  # type: ignore[misc]
+                until(
+                    lambda name=host.name: reports(home, name, back),  # type: ignore[misc]
+                    f"{host.name} is back",
+                    patience=200,
+                )
             admin.sh(f"hostward-rollout resume {paused['id']}")
             assert versions(hosts) == ["1.1 active"] * 2
             assert asked(home, f"/api/v1/rollouts/{paused['id']}")["state"] == "done"

@@ -138,6 +138,7 @@ def test_home_is_told_later_what_it_missed(bench: Bench, asking: Home, monkeypat
         away(patched, "/api/v1/rollouts")
         bench.rollout("--limit", "web1")
         done = bench.shown()["id"]
+        assert bench.run("list", "--json").stderr == ""
         assert f"{done}: home does not know yet that it is done: home cannot be reached" in bench.run("list").stderr
     assert f"{done}: home knows now that it is done" in bench.run("list").stderr
     assert asking.get(f"/api/v1/rollouts/{done}", RolloutRecord).state == "done"
@@ -149,8 +150,8 @@ def test_home_is_told_later_what_it_missed(bench: Bench, asking: Home, monkeypat
 
     words = ("deploy.py", "-i", "inventory.py", "--yes", "--samples", "0")
     assert ended(bench.begin(*words, kill_after=5)) == -signal.SIGKILL
-    killed = bench.run("show", "--json")
-    name = json.loads(killed.stdout)["id"]
+    killed = bench.run("show")
+    name = bench.shown()["id"]
     record = asking.get(f"/api/v1/rollouts/{name}", RolloutRecord)
     assert (record.state, record.message) == ("paused", "its process is gone; resume goes on with it")
     assert f"{name}: home knows now that it is paused" in killed.stderr
