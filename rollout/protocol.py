@@ -48,6 +48,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds after which a host that is not done has failed."""
     silence: float = 30.0
     """Seconds without a sign of life of a host after which its connection is lost."""
+    log: str = ""
+    """A file to which it appends what libraries print, instead of the one that it was started with."""
     diff: bool = False
     """Whether `dry` tells what files would become."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from kit.errors import HostwardError
-from rollout.child import Wave, WaveError
+from rollout.child import Spare, Wave, WaveError
 from rollout.events import (
     Before,
     Ended,
@@ -78,6 +78,7 @@ class Runner:
         self._store = store
         self._home = home
         self._clock = clock
+        self._spare = Spare()
         self._interrupts = 0
         self._pausing = False
         self._lost: str | None = None
@@ -97,6 +98,12 @@ class Runner:
         Raises HostwardError when the journal cannot be written or the order is refused; what was done stays in the
         journal.
         """
+        try:
+            return self._run()
+        finally:
+            self._spare.close()
+
+    def _run(self) -> str:
         state = self._journal.state
         try:
             for wave in state.left():
@@ -154,7 +161,7 @@ class Runner:
         ended: set[str] = set()
         why, heard = "", False
         try:
-            with Wave(order, self._journal.log(wave)) as process:
+            with self._process(order, wave) as process:
                 for message in self._messages(process, settings.timeout * self._turns(hosts) + REFUSAL, leases):
                     heard = True
                     if isinstance(message, (HostDone, Spared)):
@@ -257,7 +264,7 @@ class Runner:
                 seen[host].append(health)
             closed = gates.pending(self._journal.state.before, seen, settings.samples)
             closed = closed or gates.worse_at_home(self._journal.state.before_at_home, self._at_home(hosts))
-            waits = closed or gates.unseen(seen, settings.patience)
+            waits = closed or gates.unseen(self._journal.state.before, seen, settings.patience)
             if not waits:
                 return {}
             self._show.gate(waits)
@@ -285,7 +292,7 @@ class Runner:
         found: dict[str, Health] = {}
         why = "its agent could not be asked"
         try:
-            with Wave(self._order("gate", hosts), self._journal.log(wave)) as process:
+            with self._process(self._order("gate", hosts), wave) as process:
                 for message in self._messages(process, REFUSAL * self._turns(hosts), None):
                     if isinstance(message, Health):
                         found[message.host] = message
@@ -351,6 +358,14 @@ class Runner:
             self._lost = None
         except HomeAwayError as error:
             self._lost = str(error)
+
+    def _process(self, order: Order, wave: int) -> Wave:
+        """The process of a wave, and meanwhile the next one made ready. Raises WaveError."""
+        log = self._journal.log(wave)
+        process = Wave(order, log, self._spare)
+        if self._settings.samples or wave + 1 < len(self._journal.state.waves):
+            self._spare.make(log)
+        return process
 
     def _order(self, task: str, hosts: Sequence[str]) -> Order:
         settings = self._settings

@@ -59,8 +59,13 @@ class Line:
         self._writer = gevent.spawn(self._write)
 
     def order(self) -> Order:
-        """The first line. From here on answers are listened for. Raises msgspec.DecodeError."""
-        order = msgspec.json.decode(self._in.readline(), type=Order)
+        """The first line. From here on answers are listened for. Raises EOFError where none comes any more, and
+        msgspec.DecodeError.
+        """
+        first = self._in.readline()
+        if not first:
+            raise EOFError
+        order = msgspec.json.decode(first, type=Order)
         gevent.spawn(self._listen)
         return order
 

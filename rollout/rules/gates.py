@@ -53,16 +53,18 @@ def pending(before: Mapping[str, Health], after: Mapping[str, Sequence[Health]],
     return found
 
 
-def unseen(after: Mapping[str, Sequence[Health]], limit: float) -> dict[str, str]:
-    """The hosts with checks that have not run since the first sample after the deploy, and which these are.
+def unseen(before: Mapping[str, Health], after: Mapping[str, Sequence[Health]], limit: float) -> dict[str, str]:
+    """The hosts with checks that have not run since the host was looked at before the deploy, and which these are.
 
-    Their results are of before it, and say nothing of it. A check that did not run in the `limit` seconds before that
-    sample runs more rarely, and is not waited for.
+    Their results say nothing of the deploy. A check that did not run in the `limit` seconds before that look runs
+    more rarely, and is not waited for.
     """
     found = {}
     for host, seen in after.items():
-        told = [health for health in seen if health.installed]
-        if told and (stale := status.unseen(told[-1].checks, told[0].time, limit)):
+        then = before.get(host)
+        if not seen or then is None or not then.installed:
+            continue
+        if stale := status.unseen(seen[-1].checks, then.time, limit):
             found[host] = f"{_few_names(stale)} {'has' if len(stale) == 1 else 'have'} not run since the deploy"
     return found
 

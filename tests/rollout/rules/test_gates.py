@@ -74,13 +74,12 @@ def test_results_of_before_the_deploy_are_told_from_those_of_after_it() -> None:
         checks = [Check(name=name, state="ok", message="", time=time) for name, time in times.items()]
         return Health(host="a", reachable=True, installed=True, running=True, time=now, checks=checks)
 
-    first = look(1000.0, cpu=995.0, disk=941.0, rare=900.0, config=999.0)
-    assert unseen({"a": [first]}, 60.0) == {"a": "cpu, disk have not run since the deploy"}
-    assert unseen({"a": [first, look(1005.0, cpu=1001.0, disk=941.0)]}, 60.0) == {
-        "a": "disk has not run since the deploy"
-    }
-    assert unseen({"a": [first, look(1060.0, cpu=1055.0, disk=1041.0)]}, 60.0) == {}
-    assert unseen({"a": [NOBODY], "b": []}, 60.0) == {}
+    before = {"a": look(1000.0, cpu=995.0, disk=941.0, rare=900.0, config=999.0)}
+    stale, half = look(1009.0, cpu=995.0, disk=941.0, rare=900.0), look(1014.0, cpu=1011.0, disk=941.0)
+    assert unseen(before, {"a": [half, stale]}, 60.0) == {"a": "cpu, disk have not run since the deploy"}
+    assert unseen(before, {"a": [stale, half]}, 60.0) == {"a": "disk has not run since the deploy"}
+    assert unseen(before, {"a": [look(1060.0, cpu=1055.0, disk=1041.0)]}, 60.0) == {}
+    assert unseen({"a": NOBODY}, {"a": [stale], "b": [stale], "c": []}, 60.0) == {}
 
 
 def test_a_host_may_be_as_bad_at_home_as_before() -> None:
