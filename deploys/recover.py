@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from pyinfra.api.deploy import deploy
@@ -33,6 +33,9 @@ from deploys.rules.recorded_packages import read
 from kit.errors import HostwardError
 from kit.homefile import home_file, open_home
 
+HOME = "home"
+"""For `repository` and `packages`: what home keeps."""
+T = TypeVar("T")
 Unit = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9:_.@\\-]+\.(service|socket|target|timer)$", max_length=255)]
 Job = Annotated[str, msgspec.Meta(pattern=r"^[^,\s-][^,\s]*$", max_length=100)]
 Restored = Annotated[str, msgspec.Meta(pattern=r"^/")]
@@ -49,12 +52,13 @@ class RecoverOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     at: At = ""
     """`2026-11-22 14:30`, by the host's clock: what was saved last before then; '' for the newest."""
     repository: str
-    """Where the backups are: `/PATH`, `s3:…`, `sftp:…`, `rest:…`, or `home`."""
+    """Where the backups are: `/PATH`, `s3:…`, `sftp:…`, `rest:…`, or `home`, which then gives the new host what the
+    lost one had (docs/recovery.md)."""
     password: Secret
     """The repository's."""
     environment: Secret | None = None
     """Lines `NAME=VALUE` that open its place, as the keys of S3."""
-    packages: str = "home"
+    packages: str = HOME
     """Where the record of packages is: `home` asks home, else a file with what home's API answered; '' for none."""
     free_name: Annotated[tuple[str, ...], msgspec.Meta(max_length=100)] = ()
     """A program with its arguments, on this machine, that frees the lost host's name:
@@ -111,6 +115,8 @@ def recover(given: RecoverOptions | None = None) -> None:
         home = msgspec.structs.replace(asked.home, name=asked.home.name or wanted.name)
         asked = msgspec.structs.replace(asked, home=home)
     agent(given=asked)
+    if wanted.repository == HOME:
+        _step(course, "place at home", course.place)
     for job, paths in wanted.files.items():
         _step(course, f"files of {job}", partial(course.files, job, paths))
     for job in wanted.databases:
@@ -136,7 +142,7 @@ def _step(course: Course, name: str, work: Callable[[], None]) -> None:
 def _begin(course: Course, wanted: RecoverOptions, _host: Host) -> None:
     record = _record(wanted)
     environment = wanted.environment.read().decode() if wanted.environment is not None else ""
-    course.begin(wanted.name, wanted.at, record, wanted.password.read().decode(), environment)
+    course.begin(wanted.name, wanted.at, record, wanted.password.read().decode(), environment, _lost(wanted))
 
 
 def _record(wanted: RecoverOptions) -> bytes:
@@ -144,22 +150,46 @@ def _record(wanted: RecoverOptions) -> bytes:
     try:
         if not wanted.packages:
             return b""
-        if wanted.packages != "home":
+        if wanted.packages != HOME:
             record = Path(wanted.packages).expanduser().read_bytes()
         elif (file := home_file()) is None:
             raise ValueError("which home to ask is not known; docs/deploys.md says how this machine knows home")
         else:
-            home = open_home(file)
-            try:
-                answer = home.get(f"/api/v1/hosts/{wanted.name}/packages", msgspec.Raw)
-            finally:
-                home.close()
-            record = bytes(answer)
+            record = bytes(_asked(file, f"/api/v1/hosts/{wanted.name}/packages", msgspec.Raw))
         read(record)
     except (OSError, ValueError, HostwardError) as error:
         said = getattr(error, "strerror", None) or error
         raise StepError(f"the packages of {wanted.name} are not known: {said}", "left_alone") from None
     return record
+
+
+def _lost(wanted: RecoverOptions) -> str:
+    """The id by which home knows the lost host, and after which it calls its repository; '' where it does not say."""
+    if wanted.repository != HOME or (file := home_file()) is None:
+        return ""
+    try:
+        return _asked(file, f"/api/v1/hosts/{wanted.name}", _Host).host.id
+    except HostwardError:
+        return ""  # where it is not needed nothing is lost, and else it is told how to go on without
+
+
+class _Summary(msgspec.Struct, frozen=True):
+    id: str
+
+
+class _Host(msgspec.Struct, frozen=True):
+    """Of what home's API says of a host."""
+
+    host: _Summary
+
+
+def _asked(file: Path, path: str, kind: type[T]) -> T:
+    """What home answers. Raises HostwardError."""
+    home = open_home(file)
+    try:
+        return home.get(path, kind)
+    finally:
+        home.close()
 
 
 def _free(words: tuple[str, ...]) -> None:

@@ -27,6 +27,8 @@ class Progress(msgspec.Struct, kw_only=True):
     begun: list[str] = []
     """Steps that leave something half done when they are cut down."""
     finished: float | None = None
+    lost: str = ""
+    """The id by which home knew the lost host; '' where home was not asked."""
 
 
 class Found(msgspec.Struct, frozen=True):

@@ -26,6 +26,8 @@ export DEBIAN_FRONTEND=noninteractive DEBIAN_PRIORITY=critical UCF_FORCE_CONFFOL
 apt-get -qq -y -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confdef \
 -o Dpkg::Options::=--force-confold --no-install-recommends install """
 """Nothing asks a question, and files that are there stay."""
+NO_REPOSITORY = 10
+"""How `hostward backup` ends where there is none yet."""
 POSTGRES = "runuser -u postgres --"
 READY = 60
 """Seconds in which a server of databases has to answer."""
@@ -55,14 +57,14 @@ class Course:
         self.wanted = wanted
         self.program = f"{prefix}/current/bin/hostward"
 
-    def begin(self, name: str, asked: str, record: bytes, password: str, environment: str) -> None:
-        """Remember when it began, and what it needs."""
+    def begin(self, name: str, asked: str, record: bytes, password: str, environment: str, lost: str) -> None:
+        """Remember when it began, and what it needs; `lost` is the id of the lost host at home."""
         write(self.host, f"{FOLDER}/password", password, mode=0o600)
         write(self.host, f"{FOLDER}/environment", environment, mode=0o600)
         write(self.host, f"{FOLDER}/packages.json", record.decode(), mode=0o600)
         began, _, now = run(self.host, "date '+%s %F %T'", failing="the time is not known").strip().partition(" ")
         # Else what the new host saves before its data is back would be the newest.
-        self._keep(Progress(name=name, at=asked or now, asked=asked, began=float(began)))
+        self._keep(Progress(name=name, at=asked or now, asked=asked, began=float(began), lost=lost))
 
     def once(self, step: str, work: Callable[[], None]) -> None:
         """Do a step, unless a run before did."""
@@ -120,6 +122,21 @@ class Course:
         told = {"other_versions": list(chosen.other), "missing_packages": list(chosen.missing)}
         if chosen.other or chosen.missing:
             note(self.host, Result({name: found for name, found in told.items() if found}))
+
+    def place(self) -> None:
+        """See that home gives this host what the lost one saved: who enrols anew has a repository of its own."""
+        words = ["snapshots", "--json", "--host", self.wanted.saved_by]
+        said = self._hostward(words, failing="the repository at home cannot be read", none=NO_REPOSITORY)
+        if said.strip() not in ("", "[]"):
+            return
+        progress = self.progress()
+        repository = f"[backups.repositories.{progress.lost or 'ID'}]"
+        known = "" if progress.lost else ", with the lost host's id"
+        raise StepError(
+            f"home gives this host a repository that has no snapshot of {self.wanted.saved_by}: let collector.toml "
+            f'say {repository} hosts = ["{progress.name}"]{known}, restart home, and run this again',
+            "broken",
+        )
 
     def files(self, job: str, paths: Sequence[str]) -> None:
         """Bring files back to where they were, with their owners, and read them again."""
@@ -255,8 +272,10 @@ class Course:
         unit += ["--repo", self.wanted.repository, "--password-file", f"{FOLDER}/password"]
         return f"while systemctl is-active --quiet {UNIT}; do sleep 0.5; done; {join(unit)}"
 
-    def _hostward(self, words: Sequence[str], *, failing: str) -> str:
-        return run(self.host, self._unit(words), failing=failing, outcome="broken", timeout=self.wanted.timeout)
+    def _hostward(self, words: Sequence[str], *, failing: str, none: int = 0) -> str:
+        """What it prints; `none` is an exit code beside 0 with which it prints nothing, and that is no failure."""
+        script = f"{self._unit(words)} || test $? = {none}"
+        return run(self.host, script, failing=failing, outcome="broken", timeout=self.wanted.timeout)
 
     def _pipe(self, job: str, file: str, into: str) -> None:
         first, *rest = self._snapshot(job)

@@ -31,6 +31,7 @@ from tests.fleet.test_backups import postgresql
 from tests.kit.test_homefile import written
 from wire.packages import Package, Packages
 
+COLLECTOR = [sys.executable, "-c", "import sys; from collector.cli import main; sys.exit(main())"]
 PASSWORD = "kept elsewhere, too"
 CONFIG = """\
 [home]
@@ -67,7 +68,6 @@ def test_a_destroyed_host_is_built_again_and_serves_the_same_data(
     secret = tmp_path / "password"
     secret.write_text(PASSWORD)
     at_home = BridgeHome(fleet, tmp_path)
-    collector = [sys.executable, "-c", "import sys; from collector.cli import main; sys.exit(main())"]
     with at_home.serving() as home:
         data: dict[str, Any] = {
             "agent": {
@@ -76,7 +76,7 @@ def test_a_destroyed_host_is_built_again_and_serves_the_same_data(
                 "home": {
                     "url": home.url,
                     "ca": str(at_home.folder / "ca.pem"),
-                    "token": {"command": [*collector, "token", "create", "--data-dir", str(at_home.folder)]},
+                    "token": {"command": [*COLLECTOR, "token", "create", "--data-dir", str(at_home.folder)]},
                 },
             },
             "recover": {
@@ -90,7 +90,7 @@ def test_a_destroyed_host_is_built_again_and_serves_the_same_data(
             },
         }
         with fleet.hosts(1, layers.layers(repository, layers.SERVERS)) as [lost]:
-            free = [*collector, "host", "revoke", lost.name, "--data-dir", str(at_home.folder)]
+            free = [*COLLECTOR, "host", "revoke", lost.name, "--data-dir", str(at_home.folder)]
             data["recover"] |= {"name": lost.name, "free_name": free}
             serve(lost, packages, home)
             token = run("api-token", "create", "--data-dir", str(at_home.folder)).stdout.strip()
@@ -128,6 +128,84 @@ def test_a_destroyed_host_is_built_again_and_serves_the_same_data(
             assert [row["name"] for row in asked(home, "/api/v1/hosts")["hosts"]] == [lost.name]
 
 
+AT_HOME = """\
+[home]
+interval = "1s"
+
+[backups.files]
+repository = "home"
+init = true
+password_file = "/etc/hostward/backup.password"
+paths = ["/srv/shop"]
+every = "2s"
+privileged = { capabilities = ["CAP_DAC_READ_SEARCH"], network = true }
+"""
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_repository_at_home_is_given_to_the_host_that_takes_the_lost_ones_place(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Home gives who enrols a repository of its own. So the run says which is to be given to the host, and the same
+    command brings all back once that is so.
+    """
+    secret = tmp_path / "password"
+    secret.write_text(PASSWORD)
+    settings = tmp_path / "collector.toml"
+    settings.write_text('[backups]\nkeep_free = "1MiB"\n')
+    at_home = BridgeHome(fleet, tmp_path)
+    at_home.options = ("--config", str(settings))
+    with at_home.serving() as home, fleet.hosts(1) as [lost]:
+        name = lost.name
+        lost.write("/srv/shop/prices.csv", "tea,3\n", 0o640)
+        lost.run("chown -R www-data: /srv/shop")
+        lost.write("/etc/hostward/backup.password", PASSWORD, 0o600)
+        enroll(lost, home, AT_HOME)
+        lost.run("hostward backup run files")
+        start(lost)
+        until_packages(home, lost)
+        [row] = asked(home, "/api/v1/hosts")["hosts"]
+        token = run("api-token", "create", "--data-dir", str(home.folder)).stdout.strip()
+        file = written(tmp_path, home.url, ca=str(at_home.folder / "ca.pem"), token=token)
+        monkeypatch.setenv(VARIABLE, str(file))
+        url = home.url
+    data = {
+        "agent": {
+            "config": tomllib.loads(AT_HOME),
+            "patience": 240,
+            "home": {
+                "url": url,
+                "ca": str(at_home.folder / "ca.pem"),
+                "token": {"command": [*COLLECTOR, "token", "create", "--data-dir", str(at_home.folder)]},
+            },
+        },
+        "recover": {
+            "name": name,
+            "repository": "home",
+            "password": {"file": str(secret)},
+            "free_name": [*COLLECTOR, "host", "revoke", name, "--data-dir", str(at_home.folder)],
+            "files": {"files": ["/srv/shop"]},
+            "checks": ["disk"],
+            "patience": 240,
+        },
+    }
+    with fleet.hosts(1, fleet.blank) as [blank]:
+        hosts = inventory(tmp_path / "hosts.py", [blank], data=data)
+        with at_home.serving():
+            refused = plain(deploy(hosts, "recover", check=False))
+            assert f'[backups.repositories.{row["id"]}] hosts = ["{name}"]' in refused
+            assert "Traceback" not in refused
+            assert blank.run("ls /srv").stdout == ""
+        settings.write_text(f'{settings.read_text()}[backups.repositories.{row["id"]}]\nhosts = ["{name}"]\n')
+        with at_home.serving() as home:
+            deploy(hosts, "recover")
+            assert (
+                blank.run("cat /srv/shop/prices.csv; stat -c '%a %U' /srv/shop/*").stdout == "tea,3\n640 www-data\n"
+            )
+            assert changes(deploy(hosts, "recover")) == 0
+            assert [found["name"] for found in asked(home, "/api/v1/hosts")["hosts"]] == [name]
+
+
 def serve(host: Host, packages: apt.Repository, home: RealHome) -> None:
     """A host with a service, files and a database, which it saves, and whose packages home knows."""
     packages.give(host)
@@ -146,6 +224,11 @@ def serve(host: Host, packages: apt.Repository, home: RealHome) -> None:
     enroll(host, home, CONFIG)
     host.run("hostward backup run files orders")
     start(host)
+    until_packages(home, host)
+
+
+def until_packages(home: RealHome, host: Host) -> None:
+    """Wait until home knows the packages of the host."""
     with home.client() as client:
         token = run("api-token", "create", "--data-dir", str(home.folder)).stdout.strip()
         path, words = f"/api/v1/hosts/{host.name}/packages", {"Authorization": f"Bearer {token}"}
