@@ -112,7 +112,7 @@ def _chosen(given: PatchOptions, manager: Manager, offered: Offer) -> list[str]:
     """What to ask the manager for."""
     if given.packages:
         return [name for name in given.packages if name not in offered.held and not _excluded(name, given)]
-    updates = offered.changes if given.select == "all" else offered.for_security()
+    updates = offered.newest() if given.select == "all" else offered.for_security()
     return [
         manager.exact(change) for change in updates if change.before is not None and not _excluded(change.name, given)
     ]

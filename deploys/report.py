@@ -58,7 +58,7 @@ def _found(given: ReportOptions) -> Waiting:
     if given.refresh:
         run(host, manager.refresh(), failing="the lists of packages could not be fetched")
     offer = manager.parse_offered(ran(host, manager.offered()).output)
-    pending = [change for change in offer.changes if change.before is not None]
+    pending = [change for change in offer.newest() if change.before is not None]
     security = {change.name for change in offer.for_security()}
     seen = since(ran(host, _SEEN).output) if survey.installed else {}
     known = [seen[one.name] for one in pending if one.name in seen]

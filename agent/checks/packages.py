@@ -1,6 +1,6 @@
 """What package managers and the kernel's files say of updates. Pure: text in, facts out.
 
-apt: the lines of `apt-get -s dist-upgrade`. dnf: `check-update` and `updateinfo list` (version 4).
+apt: what kit.apt has it simulate. dnf: `check-update` and `updateinfo list` (version 4).
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-_INST = re.compile(r"Inst (?P<name>\S+) \[(?P<old>[^\]]+)\] \((?P<new>\S+) (?P<origins>[^\[\)]*)")
-"""`Inst openssl [1.0] (1.1 Debian-Security:12/stable-security [amd64])`: one without `[…]` before is new."""
-_SECURITY = re.compile(r"(?:^|[\s,])(?:Debian-Security:|\S*-security(?:$|[\s,]))")
-"""Debian's label, and the suites that Debian, Ubuntu and Ubuntu's extended maintenance keep for security."""
+from kit import apt
+
 _RPM = re.compile(r"(?P<name>[A-Za-z0-9][\w.+-]*)\.(?P<arch>[a-z0-9_]+)\s+(?P<version>\S+)\s+(?P<repository>\S+)")
 _ADVISORY = re.compile(r"\S+\s+(?:(?:\S+/)?Sec\.|security)\s+(?P<package>\S+)")
 """`FEDORA-2023-1 Important/Sec. openssl-3.0-2.x86_64`."""
@@ -49,11 +47,12 @@ class UpdatesMemory(msgspec.Struct, array_like=True):
 
 
 def parse_apt(output: str) -> Pending:
-    """What `apt-get -s dist-upgrade` would upgrade."""
-    found = [match for line in output.splitlines() if (match := _INST.match(line))]
+    """What the lines of kit.apt printed: what would be upgraded, and what that hides which is for security."""
+    found = [update for update in apt.updates(output) if update.before is not None]
+    hidden = apt.hidden(output)
     return Pending(
-        {match["name"]: match["new"] for match in found},
-        frozenset(match["name"] for match in found if _SECURITY.search(match["origins"])),
+        {update.name: update.after for update in (*hidden, *found)},
+        frozenset(update.name for update in (*hidden, *found) if update.security),
     )
 
 

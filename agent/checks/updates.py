@@ -40,14 +40,11 @@ from agent.checks.packages import (
     unit_of,
 )
 from agent.paths import System
+from kit import apt
 from kit.units import Duration, format_duration
 
 DAY = 86400
-# Without a lock, and so without anybody having to wait; nothing is fetched.
-APT = (
-    *("apt-get", "-qq", "--simulate", "-o", "Debug::NoLocking=1"),
-    *("-o", "APT::Get::Show-User-Simulation-Note=0", "dist-upgrade"),
-)
+APT = f"{apt.asking('dist-upgrade')}\nexit $code"
 _DNF = "dnf -q --cacheonly --setopt=cachedir=/var/cache/dnf"
 # Whoever is not root has a cache of their own, which is empty: so the system's is named.
 DNF = (
@@ -141,7 +138,7 @@ class Updates(CommandCheck[UpdatesOptions]):
     def command(self, context: Context) -> Command:
         """Ask the package manager, which takes no lock for it and fetches nothing."""
         if self.manager(context.system) == "apt":
-            return Command(APT)
+            return Command(["sh", "-c", APT])
         return Command(["sh", "-c", DNF])
 
     def manager(self, system: System) -> Literal["apt", "dnf"]:

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from deploys.operations.packages.contract import Change, Offer, PackagesError
+from kit import apt
 
-_INST = re.compile(r"Inst (?P<name>\S+) (?:\[(?P<before>[^\]]+)\] )?\((?P<after>\S+) (?P<origins>[^\[\)]*)")
-"""`Inst openssl [1.0] (1.1 Debian-Security:12/stable-security [amd64])`; without the first `[…]` it is new."""
-_SECURITY = re.compile(r"(?:^|[\s,])(?:Debian-Security:|\S*-security(?:$|[\s,]))")
-"""Debian's label, and the suites that Debian, Ubuntu and Ubuntu's extended maintenance keep for security."""
-_SIMULATE = "apt-get -s -o Debug::NoLocking=1 -o APT::Get::Show-User-Simulation-Note=0"
 _QUIETLY = """\
 export DEBIAN_FRONTEND=noninteractive DEBIAN_PRIORITY=critical APT_LISTCHANGES_FRONTEND=none
 export APT_LISTBUGS_FRONTEND=none NEEDRESTART_SUSPEND=1 NEEDRESTART_MODE=l UCF_FORCE_CONFFOLD=1 LC_ALL=C.UTF-8
 """
 """Nothing asks a question, nothing restarts services behind our back, files that were changed stay."""
 _KEPT = "-o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold"
-
-
-_OLDER_MARK = "Older "
-_OLDER = f"""\
-printf '%s\\n' "$simulated" | sed -n 's/^Inst \\([^ ]*\\) \\[\\([^]]*\\)\\] (\\([^ ]*\\) .*/\\1 \\2 \\3/p' |
-while read -r name before after; do
-    apt-cache policy "$name" | sed -n 's/^     \\([^ ]*\\) [0-9].*/\\1/p' | while read -r version; do
-        dpkg --compare-versions "$version" gt "$before" && dpkg --compare-versions "$version" lt "$after" || continue
-        {_SIMULATE} install --only-upgrade "$name=$version" 2>/dev/null </dev/null |
-            grep -F "Inst $name [" | sed 's/^/{_OLDER_MARK}/'
-    done
-done"""
-"""`Older Inst …` for each version between the installed and the newest one that no pin forbids, newest first."""
 
 
 class Apt:
@@ -51,10 +33,7 @@ class Apt:
 
     def offered(self) -> str:
         """As `apt-get upgrade` sees it, which takes no package away, and defers what is rolled out in phases."""
-        return (
-            f"export LC_ALL=C.UTF-8; simulated=$({_SIMULATE} upgrade --with-new-pkgs 2>&1); code=$?\n"
-            f"printf '%s\\n' \"$simulated\"\n{_OLDER}\necho exit $code; apt-mark showhold"
-        )
+        return f"{apt.asking('upgrade --with-new-pkgs')}\necho exit $code; apt-mark showhold"
 
     def parse_offered(self, output: str) -> Offer:
         """The simulation, and what is on hold."""
@@ -62,18 +41,18 @@ class Apt:
         code, _, names = held.partition("\n")
         found = _simulated(simulated, code)
         holds = tuple(sorted(names.split()))
-        kept = _kept_back(simulated)
+        kept = apt.kept_back(simulated)
         return Offer(
             found.changes,
             tuple(name for name in holds if name in kept),
             tuple(name for name in kept if name not in holds),
             found.removed,
-            _hidden(simulated, found.changes),
+            _changes(apt.hidden(simulated)),
         )
 
     def chosen(self, names: Sequence[str]) -> str:
         """With what they depend on."""
-        return f"export LC_ALL=C.UTF-8; {_SIMULATE} install --only-upgrade {shlex.join(names)} 2>&1; echo exit $?"
+        return f"export LC_ALL=C.UTF-8; {apt.SIMULATE} install --only-upgrade {shlex.join(names)} 2>&1; echo exit $?"
 
     def parse_chosen(self, output: str) -> Offer:
         """The simulation."""
@@ -143,38 +122,12 @@ def _simulated(output: str, code: str) -> Offer:
     lines = output.splitlines()
     if code.strip() != "0":
         raise PackagesError(next((line for line in lines if line.startswith("E:")), "apt-get did not say why"))
-    return Offer(_changes(lines), removed=tuple(line.split()[1] for line in lines if line.startswith("Remv ")))
+    gone = tuple(line.split()[1] for line in lines if line.startswith("Remv "))
+    return Offer(_changes(apt.updates(output)), removed=gone)
 
 
-def _changes(lines: Iterable[str]) -> tuple[Change, ...]:
-    return tuple(
-        Change(match["name"], match["before"], match["after"], bool(_SECURITY.search(match["origins"])))
-        for line in lines
-        if (match := _INST.match(line))
-    )
-
-
-def _hidden(output: str, changes: Iterable[Change]) -> tuple[Change, ...]:
-    """For the packages of `changes` that are not for security in their newest version, what _OLDER found."""
-    lines = (line.removeprefix(_OLDER_MARK) for line in output.splitlines() if line.startswith(_OLDER_MARK))
-    newest: dict[str, Change] = {}
-    for change in _changes(lines):
-        if change.security:
-            newest.setdefault(change.name, change)
-    shown = {change.name for change in changes if not change.security}
-    return tuple(change for name, change in newest.items() if name in shown)
-
-
-def _kept_back(output: str) -> list[str]:
-    """The names below the headings of what stays as it is; Ubuntu has one of its own for phases."""
-    names: list[str] = []
-    listed = False
-    for line in output.splitlines():
-        if line.startswith("  "):
-            names += line.split() if listed else []
-        else:
-            listed = "have been kept back" in line or "deferred due to phasing" in line
-    return sorted(names)
+def _changes(updates: Sequence[apt.Update]) -> tuple[Change, ...]:
+    return tuple(Change(*update) for update in updates)
 
 
 APT = Apt()

@@ -39,7 +39,14 @@ class Offer(msgspec.Struct, frozen=True):
     removed: tuple[str, ...] = ()
     """Packages that would go."""
     hidden: tuple[Change, ...] = ()
-    """Of packages whose newest version comes from elsewhere, the newest one for security that is an update, too."""
+    """Of packages whose newest version comes from elsewhere, or cannot be had, the newest one for security that is an
+    update, too.
+    """
+
+    def newest(self) -> tuple[Change, ...]:
+        """All updates, each at the newest version that this host may have."""
+        shown = {change.name for change in self.changes}
+        return (*self.changes, *(change for change in self.hidden if change.name not in shown))
 
     def for_security(self) -> tuple[Change, ...]:
         """The updates that security asks for, each at the newest version that is offered for security."""

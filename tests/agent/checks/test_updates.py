@@ -15,6 +15,7 @@ from agent.checks.contract import CheckError, Context, Finished, Sample
 from agent.checks.packages import Pending, UpdatesMemory
 from agent.checks.runner import Plan, judge
 from agent.checks.updates import (
+    APT,
     DNF,
     Host,
     Updates,
@@ -52,10 +53,18 @@ def parsed(check: Updates, system: System, done: subprocess.CompletedProcess[str
 
 
 CONTROL = "Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: Test <t@example.com>\nDescription: x\n"
-INSTALLED = {"editor": "install", "library": "install", "kept": "hold", "current": "install"}
+MORE = {("stable", "phased"): "Phased-Update-Percentage: 0\n", ("stable", "blocked"): "Depends: nowhere\n"}
+"""Why a version is not to be had: it is for other hosts first, or needs what there is not."""
+INSTALLED = {
+    **dict.fromkeys(("editor", "library", "current", "hiding", "phased", "blocked"), "install"),
+    "kept": "hold",
+}
 SUITES: Mapping[str, tuple[str, Mapping[str, str]]] = {
-    "stable": ("Debian", {"editor": "1.1", "current": "1.0", "kept": "2.0"}),
-    "stable-security": ("Debian-Security", {"library": "1.1"}),
+    "stable": (
+        "Debian",
+        {"editor": "1.1", "current": "1.0", "kept": "2.0", "hiding": "1.2", "phased": "1.2", "blocked": "1.2"},
+    ),
+    "stable-security": ("Debian-Security", {"library": "1.1", "hiding": "1.1", "blocked": "1.1", "kept": "1.1"}),
 }
 
 
@@ -70,7 +79,8 @@ def apt_root(place: Path) -> Path:
         folder = place / "repository" / suite
         for name, version in packages.items():
             (folder / name / "DEBIAN").mkdir(parents=True)
-            (folder / name / "DEBIAN/control").write_text(CONTROL.format(name=name, version=version))
+            control = CONTROL.format(name=name, version=version) + MORE.get((suite, name), "")
+            (folder / name / "DEBIAN/control").write_text(control)
             assert run("dpkg-deb", "-b", name, f"{name}.deb", cwd=folder).returncode == 0
         (folder / "Packages").write_text(run("apt-ftparchive", "packages", ".", cwd=folder).stdout)
         options = {"Origin": label, "Label": label, "Suite": suite, "Version": "12"}
@@ -86,7 +96,12 @@ def apt_root(place: Path) -> Path:
         (place / name).mkdir(parents=True)
     tree(
         place,
-        {"etc/apt/sources.list": "\n".join(sources), "var/lib/dpkg/status": status, "usr/bin/apt-get": "x"},
+        {
+            "etc/apt/sources.list": "\n".join(sources),
+            "var/lib/dpkg/status": status,
+            "usr/bin/apt-get": "x",
+            "etc/machine-id": "b" * 32,
+        },
     )
     (place / "proc").mkdir()
     (place / "apt.conf").write_text(
@@ -107,8 +122,16 @@ def test_a_real_apt_is_asked_by_a_user_without_rights(apt_root: Path) -> None:
     assert done.returncode == 0, done.stderr
     sample = parsed(check, system, done)
     found = values(sample)
-    assert (found["updates_pending"], found["updates_security"], found["updates_held"]) == (2, 1, 1)
-    assert sample.summary == "2 updates, 1 of them for security: library, held: kept"
+    assert (found["updates_pending"], found["updates_security"], found["updates_held"]) == (4, 3, 1)
+    # Also what hides below a newer version that is not for security, or that cannot be had.
+    assert sample.summary == "4 updates, 3 of them for security: blocked, hiding, library, held: kept"
+    assert isinstance(sample.memory, UpdatesMemory)
+    assert {name: version for name, (version, _) in sample.memory.pending.items()} == {
+        "blocked": "1.1",
+        "editor": "1.1",
+        "hiding": "1.2",
+        "library": "1.1",
+    }
     assert found["updates_lists_age_seconds"] >= 0
     assert {path: path.stat().st_mtime_ns for path in apt_root.rglob("*")} == before
     for file in (apt_root / "var/lib/apt/lists").glob("*Packages*"):
@@ -219,9 +242,9 @@ def test_the_hosts_own_manager_is_asked(tmp_path: Path) -> None:
     assert Updates.default(system) == UpdatesOptions()
     context = Context(system=system, now=NOW)
     assert Updates(UpdatesOptions()).command(context).argv[:2] == ["sh", "-c"]
-    assert Updates(UpdatesOptions(manager="apt")).command(context).argv[0] == "apt-get"
+    assert Updates(UpdatesOptions(manager="apt")).command(context).argv == ["sh", "-c", APT]
     tree(tmp_path, {"var/lib/dpkg/status": "Package: x\n"})
-    assert Updates(UpdatesOptions()).command(context).argv[0] == "apt-get"
+    assert Updates(UpdatesOptions()).command(context).argv == ["sh", "-c", APT]
     assert Updates(UpdatesOptions(manager="dnf")).command(context).argv[0] == "sh"
 
 

@@ -55,6 +55,14 @@ def test_a_security_update_that_a_newer_version_hides_is_told() -> None:
     found = APT.parse_offered(hidden)
     assert found.changes == (Change("shop", "1.0", "1.4"), Change("whole", "1.0", "1.2", security=True))
     assert found.hidden == (Change("shop", "1.0", "1.2", security=True),)
+    assert found.newest() == found.changes
+    deferred = (
+        "The following upgrades have been deferred due to phasing:\n  shop\n"
+        "Older Inst shop [1.0] (1.2 Debian-Security:12/stable-security [all])\nexit 0\n"
+    )
+    found = APT.parse_offered(deferred)
+    assert (found.changes, found.deferred) == ((), ("shop",))
+    assert found.newest() == found.for_security() == (Change("shop", "1.0", "1.2", security=True),)
 
 
 def test_what_would_go_is_told() -> None:
