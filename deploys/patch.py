@@ -20,10 +20,9 @@ from deploys.operations.packages import MANAGERS
 from deploys.operations.packages.contract import Change, Manager, Offer, PackagesError
 from deploys.operations.patching import asking
 from deploys.operations.patching.before import prepare, refusals
-from deploys.operations.patching.course import begin, go_on
+from deploys.operations.patching.course import begin, go_on, reboot_alone
 from deploys.operations.patching.options import PatchOptions
 from deploys.operations.patching.record import Record, parse
-from deploys.operations.reboot import reboot
 from deploys.operations.run import ran, run
 from deploys.rules import preconditions
 
@@ -72,11 +71,10 @@ def _decide(given: PatchOptions) -> None:
         host.log(f"held, and stays as it is: {name}")
     for name in offer.deferred:
         host.log(f"not yet for this host: {name}")
-    if not offer.changes:
-        if survey.reboot and given.reboot:
-            attempt(work=lambda it: _reboot(it, given, who), name="Reboot: packages ask for it")
-        elif survey.reboot:
-            host.log("a reboot is needed, and not allowed here")
+    rebooting = not offer.changes and survey.reboot
+    if rebooting and not given.reboot:
+        host.log("a reboot is needed, and not allowed here")
+    if not offer.changes and not (rebooting and given.reboot):
         return
     sane = ran(host, manager.sane())
     reasons = [
@@ -86,6 +84,9 @@ def _decide(given: PatchOptions) -> None:
     ]
     if reasons:
         raise StepError("; ".join(reasons), "left_alone")
+    if rebooting:
+        attempt(work=lambda it: reboot_alone(it, given, who), name="Reboot: packages ask for it")
+        return
     host.log(f"to update: {_named(offer.changes)}")
     attempt(work=lambda it: _patch(it, given, manager, offer.changes), name=f"Update {_named(offer.changes)}")
 
@@ -141,12 +142,6 @@ def _finish(it: Host, given: PatchOptions, record: Record) -> None:
     mine = msgspec.structs.replace(record, who=holder("patch"))
     take(it, mine.who, given.limit)
     go_on(it, given, mine)
-
-
-def _reboot(it: Host, given: PatchOptions, who: str) -> None:
-    take(it, who, given.reboot_limit)
-    reboot(it, given.reboot_limit)
-    give_back(it, who)
 
 
 run_alone(globals(), patch)

@@ -97,6 +97,12 @@ CASES: dict[str, tuple[Mapping[str, Any], Mapping[str, object], Mapping[str, Any
         "verify = true in its table",
     ),
     "going": ({"going": True}, {}, {}, "packages are being changed there, and nothing is on record of it"),
+    "reboot": (
+        {"reboot": True, "status": CRITICAL},
+        {"--with-new-pkgs": "exit 0\n"},
+        {"reboot": True},
+        "the agent's check web is critical",
+    ),
     "gone": ({}, {}, {}, "could not be put back, for no repository has them any more: shop 1.0"),
 }
 

@@ -20,7 +20,7 @@ from deploys.operations.patching import after, asking, before, course
 from deploys.operations.patching.options import PatchOptions
 from deploys.operations.patching.record import Record
 from deploys.operations.run import run
-from tests.deploys.test_patch_refusals import STATUS, SURVEY
+from tests.deploys.test_patch_refusals import STATUS, SURVEY, WELL
 from wire.report import State
 
 HOST = cast(Host, SimpleNamespace(name="one"))
@@ -120,3 +120,27 @@ def test_a_soak_waits_until_checks_have_run_after_the_change(
     record = msgspec.structs.replace(record, problem="it does not keep up")
     assert after.soak(HOST, PatchOptions(), record) == expected
     assert clock[0] == (1060 if expected is None else 1300)
+
+
+@pytest.mark.parametrize("worse", [None, "web: ok to critical"])
+def test_a_reboot_alone_is_followed_by_a_soak(monkeypatch: pytest.MonkeyPatch, worse: str | None) -> None:
+    """Against how the host stood before it; nobody is held off afterwards, whatever came of it."""
+    did: list[object] = []
+
+    def soak(_: Host, __: PatchOptions, before: Record) -> str | None:
+        did.append(before.checks)
+        return worse
+
+    monkeypatch.setattr(asking, "survey", lambda _: msgspec.convert({**SURVEY, "status": WELL["status"]}, Survey))
+    monkeypatch.setattr(asking, "services", lambda _: {})
+    monkeypatch.setattr(course, "take", lambda *_: did.append("taken"))
+    monkeypatch.setattr(course, "reboot", lambda *_: did.append("rebooted"))
+    monkeypatch.setattr(course, "soak", soak)
+    monkeypatch.setattr(course, "give_back", lambda *_: did.append("given back"))
+    if worse is None:
+        course.reboot_alone(HOST, PatchOptions(), "me")
+    else:
+        with pytest.raises(StepError, match=f"after its reboot: {worse}") as failed:
+            course.reboot_alone(HOST, PatchOptions(), "me")
+        assert failed.value.outcome == "broken"
+    assert did == ["taken", "rebooted", {"web": "ok"}, "given back"]

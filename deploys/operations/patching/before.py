@@ -64,7 +64,7 @@ def prepare(host: Host, given: PatchOptions, manager: Manager, changes: tuple[Ch
     take(host, who, _MOMENT)
     if given.peers is not None:
         note(host, Phase("looks at its peers"))
-        _require_peers(host, given.peers)
+        require_peers(host, given.peers)
     survey = _back_up(host, given.backup, who)
     take(host, who, _SAVING + _MOMENT)
     note(host, Phase("saves packages"))
@@ -73,6 +73,13 @@ def prepare(host: Host, given: PatchOptions, manager: Manager, changes: tuple[Ch
     if lost and given.require_rollback:
         named = ", ".join(f"{change.name} {change.before}" for change in lost)
         raise StepError(f"could not be put back, for no repository has them any more: {named}", "left_alone")
+    return standing(host, survey, who, changes, saved)
+
+
+def standing(
+    host: Host, survey: Survey, who: str, changes: tuple[Change, ...] = (), saved: tuple[str, ...] = ()
+) -> Record:
+    """How the host stands before anything is done, for whoever judges it afterwards. Raises StepError."""
     services = asking.services(host)
     return Record(
         phase="installing",
@@ -120,7 +127,8 @@ def _back_up(host: Host, given: BackupOptions, who: str) -> Survey:
     return survey
 
 
-def _require_peers(host: Host, given: PeersOptions) -> None:
+def require_peers(host: Host, given: PeersOptions) -> None:
+    """Raises StepError where too few of the group are well."""
     found = 0
     for peer in host.inventory.get_group(given.group, []):
         if peer.name != host.name and _is_healthy(peer):

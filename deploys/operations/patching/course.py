@@ -15,8 +15,10 @@ from deploys.operations.packages import MANAGERS
 from deploys.operations.packages.contract import Manager
 from deploys.operations.patching import asking
 from deploys.operations.patching.after import renew, soak
+from deploys.operations.patching.before import require_peers, standing
 from deploys.operations.patching.options import PatchOptions
 from deploys.operations.patching.record import SAVED, Last, Record, close, forget, keep
+from deploys.operations.reboot import reboot
 from deploys.operations.run import ran
 from deploys.operations.transaction import complaint, start, wait
 
@@ -37,6 +39,24 @@ def begin(host: Host, given: PatchOptions, record: Record) -> None:
         give_back(host, record.who)
         raise StepError(str(error), "left_alone") from None
     go_on(host, given, record)
+
+
+def reboot_alone(host: Host, given: PatchOptions, who: str) -> None:
+    """Reboot for what was updated before, and see that the host is no worse for it. Raises StepError."""
+    take(host, who, given.reboot_limit + _MOMENT)
+    try:
+        if given.peers is not None:
+            note(host, Phase("looks at its peers"))
+            require_peers(host, given.peers)
+        before = standing(host, asking.survey(host), who)
+    except StepError as error:
+        give_back(host, who)
+        raise StepError(str(error), "left_alone") from None
+    reboot(host, given.reboot_limit)
+    reason = soak(host, given, before)
+    give_back(host, who)
+    if reason is not None:
+        raise StepError(f"after its reboot: {reason}", "broken")
 
 
 def go_on(host: Host, given: PatchOptions, record: Record) -> None:
