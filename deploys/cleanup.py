@@ -23,7 +23,8 @@ from deploys.kit.alone import run_alone
 from deploys.kit.notes import Phase, Result, note
 from deploys.kit.options import options
 from deploys.operations.fail import StepError, attempt, fail
-from deploys.operations.run import run
+from deploys.operations.lease import held
+from deploys.operations.run import TIMEOUT, run
 from deploys.rules.litter import old_kernels, too_much_journal, unused_images
 from kit.units import Duration, Size, format_size
 
@@ -131,8 +132,9 @@ def _parts(wanted: CleanupOptions, found: Litter, ages: dict[str, float]) -> lis
 
 
 def _remove(host: Host, *, part: Part) -> None:
-    note(host, Phase(f"removes {part.what}"))
-    part.remove(host)
+    with held(host, "cleanup", 2 * TIMEOUT):
+        note(host, Phase(f"removes {part.what}"))
+        part.remove(host)
     note(host, Result({"removed": part.what, "freed": part.size}))
 
 

@@ -24,7 +24,8 @@ from deploys.kit.alone import run_alone
 from deploys.kit.notes import Phase, note
 from deploys.kit.options import options
 from deploys.operations.fail import StepError, attempt, fail
-from deploys.operations.run import run
+from deploys.operations.lease import held
+from deploys.operations.run import TIMEOUT, run
 from deploys.operations.write import write
 from deploys.rules.logstate import lost, parse_state
 
@@ -67,12 +68,17 @@ def logs(given: LogsOptions | None = None) -> None:
         return
     if seen.drop_in != text:
         attempt(
-            work=partial(_switch, wanted=wanted, text=text, before=seen.drop_in),
+            work=partial(_switch_alone, wanted=wanted, text=text, before=seen.drop_in),
             name=f"Have {wanted.rotated_by} rotate in logrotate.service",
         )
     if wanted.watch is not None and (seen.watching != wanted.watch or (seen.runs and not wanted.watch)):
         verb = "enable" if wanted.watch else "disable"
         attempt(work=partial(_watch, verb=verb), name=f"{verb.capitalize()} {WATCHER}")
+
+
+def _switch_alone(host: Host, *, wanted: LogsOptions, text: str | None, before: str | None) -> None:
+    with held(host, "logs", 3 * wanted.timeout + TIMEOUT):
+        _switch(host, wanted=wanted, text=text, before=before)
 
 
 def _switch(host: Host, *, wanted: LogsOptions, text: str | None, before: str | None) -> None:

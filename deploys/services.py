@@ -23,7 +23,8 @@ from deploys.kit.notes import Phase, note
 from deploys.kit.options import options
 from deploys.kit.permits import permit
 from deploys.operations.fail import StepError, attempt
-from deploys.operations.run import ran, run
+from deploys.operations.lease import held
+from deploys.operations.run import TIMEOUT, ran, run
 from deploys.operations.turns import turn
 from deploys.rules.service_health import failing, stands
 from wire.status import Status
@@ -63,7 +64,11 @@ def services(given: ServicesOptions | None = None) -> None:
 
 
 def _restart(host: Host, *, unit: str, wanted: ServicesOptions) -> None:
-    with turn(host, unit, at_once=not wanted.rolling), permit(host, f"service {unit}") as holds:
+    with (
+        turn(host, unit, at_once=not wanted.rolling),
+        permit(host, f"service {unit}") as holds,
+        held(host, "services", 2 * wanted.timeout + TIMEOUT),
+    ):
         known = run(
             host, f"systemctl show --property=LoadState --value {quote(unit)}", failing=f"{unit} is not known"
         )

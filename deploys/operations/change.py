@@ -6,20 +6,16 @@ The program is one of deploys/onhost; the plan and what became of it are files i
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from shlex import quote
 
 import msgspec
 from pyinfra.api.host import Host
 
 from deploys.facts.agent import Python
-from deploys.kit.holder import holder
 from deploys.kit.notes import Outcome
 from deploys.kit.source import CHECKOUT
 from deploys.operations.connection import LOST, reconnect
 from deploys.operations.fail import StepError
-from deploys.operations.lease import give_back, take
 from deploys.operations.run import ran, run
 from deploys.operations.write import write
 
@@ -39,18 +35,6 @@ class _Result(msgspec.Struct):
     ok: bool
     reason: str
     outcome: Outcome | str
-
-
-@contextmanager
-def held(host: Host, kind: Changes, duration: float) -> Iterator[None]:
-    """Not while the host is being patched, and nobody patches it meanwhile."""
-    who = holder(kind.what)
-    take(host, who, duration)
-    try:
-        yield
-    finally:
-        with suppress(*LOST):
-            give_back(host, who)
 
 
 def start(host: Host, kind: Changes, python: Python, plan: msgspec.Struct | None) -> None:

@@ -10,7 +10,8 @@ from pyinfra.api.host import Host
 from deploys.facts.agent import Python
 from deploys.facts.home import DATA, FOLDER
 from deploys.kit.notes import Phase, note
-from deploys.operations.change import Changes, held, judge, start
+from deploys.operations.change import Changes, judge, start
+from deploys.operations.lease import held
 from deploys.operations.release import PlannedFile
 from deploys.operations.run import run
 
@@ -64,7 +65,7 @@ def bring(host: Host, plan: Plan | None, python: Python) -> None:
     Raises StepError, with how it left the host.
     """
     limit = (plan.patience if plan else 0.0) + MARGIN
-    with held(host, _KIND, limit):
+    with held(host, _KIND.what, limit):
         start(host, _KIND, python, plan)
         note(host, Phase("wait for home"))
         judge(host, _KIND, limit)

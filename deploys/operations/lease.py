@@ -7,12 +7,15 @@ work holds the host no longer than what was asked for.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import msgspec
 from pyinfra.api.host import Host
 
 from deploys.facts.survey import LEASE, Survey
-from deploys.kit.holder import follows
+from deploys.kit.holder import follows, holder
+from deploys.operations.connection import LOST
 from deploys.operations.fail import StepError
 from deploys.operations.run import Ran, ran
 
@@ -32,6 +35,21 @@ def take(host: Host, who: str, duration: float) -> None:
         said = _ask(host, who, duration, said.output)
     if not said.ok:
         raise StepError(f"somebody else is at work on it: {said.complaint}", "left_alone")
+
+
+@contextmanager
+def held(host: Host, what: str, duration: float) -> Iterator[None]:
+    """Not while somebody else is at work on the host, and nobody else begins meanwhile. Raises StepError.
+
+    `duration` is what it may take in seconds, after which a run that is dead holds nothing.
+    """
+    who = holder(what)
+    take(host, who, duration)
+    try:
+        yield
+    finally:
+        with suppress(*LOST):
+            give_back(host, who)
 
 
 def _ask(host: Host, who: str, duration: float, former: str) -> Ran:

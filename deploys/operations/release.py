@@ -14,9 +14,10 @@ from pyinfra.api.host import Host
 from deploys.facts.agent import FOLDER, WHEELS, Installed, Python
 from deploys.kit.notes import Phase, note
 from deploys.kit.source import Release
-from deploys.operations.change import Changes, held, judge, start
+from deploys.operations.change import Changes, judge, start
 from deploys.operations.connection import LOST
 from deploys.operations.fail import StepError
+from deploys.operations.lease import held
 from deploys.operations.run import run
 from deploys.operations.write import write
 
@@ -129,7 +130,7 @@ sync -f {building}
 def bring(host: Host, plan: Plan, python: Python) -> None:
     """Have the host do what the plan says, and watch. Raises StepError, with how it left the host."""
     limit = plan.patience + MARGIN
-    with held(host, _KIND, limit):
+    with held(host, _KIND.what, limit):
         start(host, _KIND, python, plan)
         note(host, Phase("watch the agent"))
         judge(host, _KIND, limit)
@@ -138,7 +139,7 @@ def bring(host: Host, plan: Plan, python: Python) -> None:
 def settle(host: Host, python: Python) -> None:
     """Put back what a change that was cut down left behind. Raises StepError."""
     note(host, Phase("put back what was left half done"))
-    with held(host, _KIND, MARGIN):
+    with held(host, _KIND.what, MARGIN):
         start(host, _KIND, python, None)
         judge(host, _KIND, MARGIN)
 

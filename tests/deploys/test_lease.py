@@ -67,6 +67,18 @@ def test_two_runs_of_one_person_exclude_each_other_until_one_is_gone(file: Path)
     assert not file.exists()
 
 
+def test_what_holds_a_host_gives_it_back_however_it_ends(file: Path) -> None:
+    """And does not begin where somebody else is at work."""
+    with pytest.raises(ValueError, match="broken"), lease.held(HOST, "cleanup", 600):
+        assert held(file).holder == holder("cleanup")
+        raise ValueError("broken")
+    assert not file.exists()
+    lease.take(HOST, "patch by somebody@else", 600)
+    with pytest.raises(StepError, match="somebody else"), lease.held(HOST, "cleanup", 600):
+        raise AssertionError("it began")
+    assert held(file).holder == "patch by somebody@else"
+
+
 def test_a_lease_whose_time_is_over_is_nobodys(file: Path) -> None:
     """Whoever took it."""
     lease.take(HOST, "patch by somebody@else", -10)

@@ -51,8 +51,15 @@ def test_units_are_restarted_in_order_until_one_fails(served: Host, on_served: R
         assert "first.service is active, but the agent has no check nothing (broken)" in done.stdout + done.stderr
         done = on_served("services", {"units": ["none.service", "second.service"]}, check=False)
         assert "none.service is not-found here (left alone)" in done.stdout + done.stderr
+        host.run(
+            "cd /run/hostward-deploys; echo '99999999 patch by ann@desk' >holder; "
+            'echo \'{"holder": "patch by ann@desk", "until": 99999999, "boot": ""}\' >lease.json'
+        )
+        done = on_served("services", {"units": ["second.service"], **QUICK}, check=False)
+        assert "somebody else is at work on it: patch by ann@desk (left alone)" in done.stdout + done.stderr
         assert started(host, "second") == before[1]
     finally:
+        host.run("rm -f /run/hostward-deploys/lease.json /run/hostward-deploys/holder")
         host.run("rm /etc/hostward/agent.d/services.toml; systemctl stop hostward-agent first second")
 
 
