@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -196,15 +197,48 @@ def test_a_host_is_put_back_as_it_was(host: Host, packages: Repository, tmp_path
     assert host.run(["test", "-e", f"{FOLDER}/record.json"], check=False).returncode == 1
 
 
-def start(hosts: Path) -> subprocess.Popen[bytes]:
+def test_a_lock_that_is_held_and_connections_that_are_lost(host: Host, packages: Repository, tmp_path: Path) -> None:
+    """Another package manager is waited for, and then left to its work; what was begun goes on without us."""
+    install(host, packages)
+    before = versions(host)
+    wanted = {**PATCH, "backup": {"jobs": []}, "lock_wait": 3}
+    hosts = inventory(tmp_path / "hosts.py", [host], data={"patch": wanted})
+    packages.add(Package("library", "1.1", postinst="while [ ! -e /run/go-on ]; do sleep 0.1; done"))
+    packages.give(host)
+    host.run(f"systemd-run --quiet --unit=another python3 -c {shlex.quote(HOLDS_LOCK)}; sleep 1")
+    held = deploy(hosts, "patch", check=False)
+    assert "is another process using it? (left alone)" in held.stderr
+    assert versions(host) == before
+    host.run("systemctl stop another")
+    lost = tmp_path / "said"
+    with lost.open("wb") as log, start(hosts, log) as going:
+        until(host, "systemctl is-active hostward-patch")
+        host.run("systemd-run --quiet sh -c 'sleep 0.3; pkill -f \"sshd: root@\"'", check=False)
+        assert going.wait(120) == 1
+    assert "the connection was lost: " in lost.read_text()
+    until(host, "touch /run/go-on")
+    again = deploy(hosts, "patch")
+    assert "finds a patch that is installing" in again.stderr
+    assert versions(host) == {**before, "library": "1.1"}
+
+
+HOLDS_LOCK = """
+import fcntl, time
+lock = open("/var/lib/dpkg/lock-frontend", "w")
+fcntl.lockf(lock, fcntl.LOCK_EX)
+time.sleep(600)
+"""
+
+
+def start(hosts: Path, log: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
     """Patch the hosts in a process of its own, with all that it starts."""
     return subprocess.Popen(
         [str(BIN / "pyinfra"), str(hosts), "deploys/patch.py", "-y"],
         cwd=REPOSITORY,
         env=environment(),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=log or subprocess.DEVNULL,
+        stderr=log or subprocess.DEVNULL,
         start_new_session=True,
     )
 
