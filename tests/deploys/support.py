@@ -26,6 +26,16 @@ def connection(host: Host) -> dict[str, Any]:
     }
 
 
+def by_sudo(host: Host) -> dict[str, Any]:
+    """Make a user who is not root, and give the data with which pyinfra becomes root by that user's password."""
+    host.run(
+        "useradd --create-home --shell /bin/bash admin && echo 'admin:a-pass-word' | chpasswd && "
+        "echo 'admin ALL=(ALL) ALL' >/etc/sudoers.d/admin && install -d -o admin -m 700 ~admin/.ssh && "
+        "install -o admin -m 600 ~/.ssh/authorized_keys ~admin/.ssh/authorized_keys"
+    )
+    return {"ssh_user": "admin", "_sudo": True, "_sudo_password": "a-pass-word"}
+
+
 def inventory(
     path: Path,
     hosts: Sequence[Host],

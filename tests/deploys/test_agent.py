@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploys.support import changes, deploy, inventory
+from tests.deploys.support import by_sudo, changes, deploy, inventory
 from tests.fleet import layers
 from tests.fleet.fleet import Fleet
 from tests.fleet.homes import BridgeHome, asked, at_home, until
@@ -49,7 +49,10 @@ def status(host: Host) -> dict[str, Any]:
 
 
 def test_an_agent_from_nothing_to_its_end(fleet: Fleet, tmp_path: Path, repository: Path, cache: None) -> None:
-    """Installed, enrolled, upgraded, put back where it is broken or cut down, and removed; no rerun changes more."""
+    """Installed, enrolled, upgraded, put back where it is broken or cut down, and removed; no rerun changes more.
+
+    All of it by a user who becomes root by sudo.
+    """
     home = BridgeHome(fleet, tmp_path)
     secret = tmp_path / "secret"
     secret.write_text(SECRET)
@@ -63,8 +66,10 @@ def test_an_agent_from_nothing_to_its_end(fleet: Fleet, tmp_path: Path, reposito
             "home": {"url": served.url, "ca": str(home.folder / "ca.pem"), "token": {"command": token}},
         }
 
+        admin = {host.name: by_sudo(host)}
+
         def run(changed: Mapping[str, Any], *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-            hosts = inventory(tmp_path / "hosts.py", [host], data={"agent": {**options, **changed}})
+            hosts = inventory(tmp_path / "hosts.py", [host], data={"agent": {**options, **changed}}, each=admin)
             done = deploy(hosts, "agent", *words, check=check)
             assert SECRET not in done.stdout + done.stderr
             return done

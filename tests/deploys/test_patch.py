@@ -15,7 +15,7 @@ from typing import IO, Any
 import pytest
 
 from tests.deploys.apt import STARTS_NOT, WORKS, Package, Repository
-from tests.deploys.support import BIN, REPOSITORY, changes, connection, deploy, environment, inventory
+from tests.deploys.support import BIN, REPOSITORY, by_sudo, changes, connection, deploy, environment, inventory
 from tests.fleet.fleet import Fleet
 from tests.fleet.host import Host
 
@@ -198,11 +198,12 @@ def test_a_host_is_put_back_as_it_was(host: Host, packages: Repository, tmp_path
 
 
 def test_a_lock_that_is_held_and_connections_that_are_lost(host: Host, packages: Repository, tmp_path: Path) -> None:
-    """Another package manager is waited for, and then left to its work; what was begun goes on without us."""
+    """Another package manager is waited for, and then left to its work; what was begun goes on without us.
+    By a user who becomes root by sudo, twice."""
     install(host, packages)
     before = versions(host)
     wanted = {**PATCH, "backup": {"jobs": []}, "lock_wait": 3}
-    hosts = inventory(tmp_path / "hosts.py", [host], data={"patch": wanted})
+    hosts = inventory(tmp_path / "hosts.py", [host], data={"patch": wanted}, each={host.name: by_sudo(host)})
     packages.add(Package("library", "1.1", postinst="while [ ! -e /run/go-on ]; do sleep 0.1; done"))
     packages.give(host)
     host.run(f"systemd-run --quiet --unit=another python3 -c {shlex.quote(HOLDS_LOCK)}; sleep 1")
@@ -213,13 +214,14 @@ def test_a_lock_that_is_held_and_connections_that_are_lost(host: Host, packages:
     lost = tmp_path / "said"
     with lost.open("wb") as log, start(hosts, log) as going:
         until(host, "systemctl is-active hostward-patch")
-        host.run("systemd-run --quiet sh -c 'sleep 0.3; pkill -f \"sshd: root@\"'", check=False)
+        host.run("systemd-run --quiet sh -c 'sleep 0.3; pkill -f \"sshd: admin@\"'", check=False)
         assert going.wait(120) == 1
     assert "the connection was lost: " in lost.read_text()
     until(host, "touch /run/go-on")
     again = deploy(hosts, "patch")
     assert "finds a patch that is installing" in again.stderr
     assert versions(host) == {**before, "library": "1.1"}
+    assert changes(deploy(hosts, "patch")) == 0
 
 
 HOLDS_LOCK = """
