@@ -9,6 +9,6 @@ from tests.collector.conftest import initialised as initialised
 from tests.faults.logs.conftest import memory as memory
 from tests.faults.logs.conftest import trials as trials
 from tests.web.conftest import browser as browser
-from tests.web.conftest import place as place
+from tests.web.conftest import db_place as db_place
 from tests.web.conftest import site as site
 from tests.web.conftest import visit as visit

@@ -30,7 +30,7 @@ def server(servers: made_servers.Servers) -> Iterator[Server]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+def db_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """A database of each kind, with home's tables; it is that of the data folder `tmp_path`."""
     if request.param == "sqlite":
         return support.new_file(tmp_path)
@@ -40,9 +40,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 
 @pytest.fixture
-def home(tmp_path: Path, place: Place) -> Iterator[support.Home]:
+def home(tmp_path: Path, db_place: Place) -> Iterator[support.Home]:
     """A home in this process."""
-    with support.home(tmp_path, place=place) as made:
+    with support.home(tmp_path, place=db_place) as made:
         yield made
 
 

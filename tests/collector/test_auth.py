@@ -29,9 +29,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def database(place: Place) -> Iterator[Database]:
+def database(db_place: Place) -> Iterator[Database]:
     """With the user anna."""
-    made = open_database(place)
+    made = open_database(db_place)
     with made.write() as connection:
         accounts.add_account(connection, "anna", hash_password(PASSWORD), "operator", NOW)
     yield made

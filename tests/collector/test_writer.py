@@ -24,9 +24,9 @@ from wire.report import Reading, Reply, Report
 
 
 @pytest.fixture
-def database(place: Place) -> Iterator[Database]:
+def database(db_place: Place) -> Iterator[Database]:
     """With eight hosts."""
-    made = open_database(place)
+    made = open_database(db_place)
     with made.write() as connection:
         for number in range(8):
             hosts.add_host(connection, record(number, f"web{number}"), bytes([number]) * 32)
@@ -124,12 +124,12 @@ def test_a_writer_that_is_stopped_writes_what_it_took(database: Database) -> Non
 
 
 def test_a_database_that_cannot_be_written_makes_home_busy(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    db_place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process holds it: the agent keeps the report, is told when to come back, and then it is taken."""
     for module in (sqlite, postgresql):
         monkeypatch.setattr(module, "LOCK_TIMEOUT", 2.0)  # more than a commit takes on a busy machine
-    with support.home(tmp_path, place=place) as home, closing(open_database(place)) as other:
+    with support.home(tmp_path, place=db_place) as home, closing(open_database(db_place)) as other:
         host = Host(home.client, home.clock)
         host.enroll(home.token())
         host.send()

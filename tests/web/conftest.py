@@ -35,7 +35,7 @@ new PerformanceObserver((list) => { for (const entry of list.getEntries()) windo
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def db_place(tmp_path: Path) -> Path:
     """SQLite's file: what these tests look at does not depend on the database."""
     return support.new_file(tmp_path)
 

@@ -15,9 +15,9 @@ from tests.collector.backups.support import Guest, guest
 
 
 @pytest.fixture
-def keeper(tmp_path: Path, place: Place) -> Iterator[support.Home]:
+def keeper(tmp_path: Path, db_place: Place) -> Iterator[support.Home]:
     """One in this process, in a folder."""
-    with support.home(tmp_path, BackupOptions(keep_free=Size(0)), place=place) as made:
+    with support.home(tmp_path, BackupOptions(keep_free=Size(0)), place=db_place) as made:
         yield made
 
 

@@ -17,9 +17,9 @@ from wire.report import BackupRun, Drill
 
 
 @pytest.fixture
-def database(place: Place) -> Iterator[Database]:
+def database(db_place: Place) -> Iterator[Database]:
     """With the hosts a and b."""
-    found = open_database(place)
+    found = open_database(db_place)
     with found.write() as connection:
         for name in "ab":
             record = HostRecord(id=name, name=name, enrolled=1.0, agent="0.1.0", facts={}, since=1.0)

@@ -26,9 +26,9 @@ def record(number: int = 1, name: str = "web1") -> HostRecord:
 
 
 @pytest.fixture
-def database(place: Place) -> Iterator[Database]:
+def database(db_place: Place) -> Iterator[Database]:
     """An empty one of each kind."""
-    made = open_database(place)
+    made = open_database(db_place)
     yield made
     made.close()
 

@@ -12,9 +12,9 @@ from collector.store.place import Place
 from tests.wire.reports import LOGS
 
 
-def test_pruning_keeps_the_newest_days_of_each_host(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pruning_keeps_the_newest_days_of_each_host(db_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "KEPT_DAYS", 2)
-    database = open_database(place)
+    database = open_database(db_place)
     with database.write() as connection:
         for host in ("a", "b"):
             hosts.add_host(

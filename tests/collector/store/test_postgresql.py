@@ -58,13 +58,13 @@ def test_who_reads_sees_one_moment_and_changes_nothing(server: Server) -> None:
             connection.execute(text("DELETE FROM leases"))
 
 
-def test_of_many_who_ask_for_the_last_place_at_once_one_gets_it(place: Place) -> None:
+def test_of_many_who_ask_for_the_last_place_at_once_one_gets_it(db_place: Place) -> None:
     """Each with connections of its own, as from another process."""
     together = threading.Barrier(ASKERS)
     got: list[float | None] = []
 
     def ask(number: int) -> None:
-        with closing(open_database(place)) as database:
+        with closing(open_database(db_place)) as database:
             together.wait()
             with database.write() as connection:
                 got.append(leases.take(connection, "reboot", f"host{number}", 1, now=100.0, duration=60.0))
