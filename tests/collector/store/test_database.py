@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, func, select, text
+from sqlalchemy import Connection, create_engine, func, select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -19,7 +19,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 import collector.backups.keeping.tables
 import collector.backups.tables
 import collector.metrics.tables  # noqa: F401 - these add their tables to the metadata
-from collector.store import database as module
+from collector.store import schema
 from collector.store.database import open_database
 from collector.store.tables import REVISION, metadata, users
 from kit.errors import HostwardError
@@ -28,7 +28,7 @@ from kit.errors import HostwardError
 def config() -> Config:
     """Where the migrations are."""
     found = Config()
-    found.set_main_option("script_location", str(Path(module.__file__).parent / "migrations"))
+    found.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
     found.set_main_option("path_separator", "os")
     return found
 
@@ -133,13 +133,13 @@ def test_an_emptied_database_is_not_begun_anew(tmp_path: Path) -> None:
 
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It runs in one transaction."""
-    real = module._migrate
+    real = schema.migrate
 
-    def broken(connection: object) -> None:
-        real(connection)  # type: ignore[arg-type]
+    def broken(connection: Connection) -> None:
+        real(connection)
         raise HostwardError("the disk is full")
 
-    monkeypatch.setattr(module, "_migrate", broken)
+    monkeypatch.setattr(schema, "migrate", broken)
     with pytest.raises(HostwardError, match="the disk is full"):
         open_database(tmp_path / "db", create=True)
     with sqlite3.connect(tmp_path / "db") as connection:
