@@ -15,6 +15,7 @@ from kit.version import __version__
 from wire.report import Refusal
 
 REF = "#/components/schemas/{name}"
+NO_NUL = r"^[^\x00]*$"
 COMMON = {
     401: "`unauthorized`: neither a session nor a valid API token.",
     403: "`forbidden`: the role is not enough.",
@@ -45,7 +46,7 @@ def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
         },
         "paths": paths,
         "components": {
-            "schemas": components,
+            "schemas": _without_nul(components),
             "securitySchemes": {
                 "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "A person's session."},
                 "token": {
@@ -62,6 +63,20 @@ def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
             },
         },
     }
+
+
+def _without_nul(schema: Any) -> Any:
+    """The same, where no text and no name has a NUL character: home takes none."""
+    if isinstance(schema, list):
+        return [_without_nul(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: _without_nul(value) for key, value in schema.items()}
+    if found.get("type") == "string" and not found.keys() & {"pattern", "format", "enum", "contentEncoding"}:
+        found["pattern"] = NO_NUL
+    if isinstance(found.get("additionalProperties"), dict):
+        found["propertyNames"] = {"pattern": NO_NUL, **found.get("propertyNames", {})}
+    return found
 
 
 def _operation(endpoint: Endpoint, schema_of: dict[Any, Any]) -> dict[str, Any]:
@@ -93,7 +108,7 @@ def _operation(endpoint: Endpoint, schema_of: dict[Any, Any]) -> dict[str, Any]:
                 "in": parameter.where,
                 "required": parameter.required or parameter.where == "path",
                 "description": parameter.description,
-                "schema": parameter.schema,
+                "schema": _without_nul(parameter.schema),
                 **parameter.style,
             }
             for parameter in endpoint.parameters

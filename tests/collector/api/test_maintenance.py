@@ -34,7 +34,8 @@ def acts(home: Home) -> list[tuple[str, str]]:
 
 def test_a_window_is_for_its_hosts_until_it_is_closed_or_its_time_is_over(home: Home, host: Host) -> None:
     """The host hears of it with its next report, pages and API show it, and the audit log has who did what."""
-    window = asked(home, "POST", "/api/v1/windows", WINDOW)
+    asked(home, "POST", "/api/v1/windows", {**WINDOW, "reason": "a NUL \0 here"}, status=422)
+    window = asked(home, "POST", "/api/v1/windows", {**WINDOW, "unasked": "\0"})
     assert (window["opened"], window["until"], window["closed"]) == (NOW, NOW + 600, None)
     assert host.send().json()["window"] == {"until": NOW + 600, "reason": "patching"}
     assert asked(home, "GET", "/api/v1/hosts")["hosts"][0]["window"]["reason"] == "patching"
