@@ -149,7 +149,8 @@ def test_no_connection_left_is_critical(server: Mariadb, password_file: str) -> 
     def emptied() -> bool:
         return values(collect(check(server, password_file))).get("mysql_connections") == 1
 
-    until(emptied, "the room")
+    # What a test before left running on the server may take its minute.
+    until(emptied, "the room", patience=150)
 
 
 def test_a_password_that_is_refused_is_never_shown(server: Mariadb, tmp_path: Path) -> None:
