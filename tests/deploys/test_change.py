@@ -10,7 +10,7 @@ import pytest
 from pyinfra.api.host import Host
 
 from deploys.facts.agent import Python
-from deploys.operations import change, home, release
+from deploys.operations import change, home, lease, release
 from deploys.operations.run import Ran
 
 HOST = cast(Host, SimpleNamespace(name="one"))
@@ -43,9 +43,9 @@ def test_a_change_holds_the_host_and_is_judged_over_a_lost_connection(
     for name in ("run", "write"):
         monkeypatch.setattr(change, name, lambda *_, **__: "")
     monkeypatch.setattr(kind, "note", lambda *_: None)
-    monkeypatch.setattr(change, "take", lambda *_: said.append("taken"))
+    monkeypatch.setattr(lease, "take", lambda *_: said.append("taken"))
     monkeypatch.setattr(change, "reconnect", again)
-    monkeypatch.setattr(change, "give_back", lambda *_: said.append("given back"))
+    monkeypatch.setattr(lease, "give_back", lambda *_: said.append("given back"))
     python = Python("/usr/bin/python3", (3, 11))
     if kind is home:
         home.bring(HOST, None, python)
