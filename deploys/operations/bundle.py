@@ -66,7 +66,8 @@ def fetch_bundle(
 
     Raises StepError, and what deploys.operations.run raises.
     """
-    span = [_moment(host, moment) for moment in (since, until)]
+    # Of whole seconds: what happened in the last one belongs to the span.
+    span = [_moment(host, since), _moment(host, until) + 1]
     place = _place(host, size)
     try:
         made = _collect(host, place, prefix=prefix, span=span, size=size, logs=logs)
