@@ -84,9 +84,10 @@ class Visit:
         self.page.goto(self.site.real.url + path)
 
     def sticking_out(self) -> list[str]:
-        """The elements that make the page wider than the window; none is right."""
+        """The elements that make the page wider than the window, once it is drawn at that width; none is right."""
         found: list[str] = self.page.evaluate(
-            """() => {
+            """async () => {
+                for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
                 if (document.documentElement.scrollWidth <= innerWidth) return [];
                 return [...document.querySelectorAll("body *")]
                     .filter((element) => element.getBoundingClientRect().right > innerWidth)

@@ -181,6 +181,27 @@ def test_the_fleet_lives_without_a_reload_and_without_losing_the_readers_place(
     assert page.evaluate("window.sameAsBefore")
 
 
+def test_a_click_that_a_live_update_falls_into_is_not_lost(visit: Open, site: Site) -> None:
+    """What is pressed is not replaced before it is let go; the news shows afterwards."""
+    host = site.host("pressed")
+    say(host, 33.0)
+    one = visit()
+    page = one.page
+    one.open("/?q=pressed")
+    link = row(page, host).get_by_role("link")
+    link.hover()
+    page.mouse.down()
+    say(host, 44.0)
+    for _ in range(2):
+        with page.expect_response(lambda response: "q=pressed" in response.url):
+            pass
+    expect(row(page, host)).to_contain_text("33 %")
+    page.mouse.up()
+    expect(page).to_have_url(re.compile(f"/hosts/{host.id}$"))
+    page.go_back()
+    expect(row(page, host)).to_contain_text("44 %")
+
+
 def test_a_host_that_goes_quiet_turns_down_on_both_pages_by_itself(visit: Open, site: Site) -> None:
     """And its figures, which are old now, turn gray."""
     host = site.host("quiet")

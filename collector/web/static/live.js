@@ -4,6 +4,7 @@ import { moment, showTimes, takeServerClock } from "./times.js";
 const PERIOD = 5000; // milliseconds
 
 let lastHeard = new Date();
+let pressed = false; // a mouse button or a finger is down
 const lastReply = new Map(); // of each fragment, by its id
 
 /** Start polling. Everything that asks home, charts too, reports to `heard` or `missed`. */
@@ -17,7 +18,11 @@ export function follow() {
   window.addEventListener("offline", missed);
   window.addEventListener("online", poll);
 
+  window.addEventListener("pointerdown", () => (pressed = true));
+  for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, () => (pressed = false));
+
   const body = document.body;
+  body.addEventListener("htmx:beforeSwap", waitForTheClick);
   body.addEventListener("htmx:beforeSwap", skipWhatIsTheSame);
   body.addEventListener("htmx:afterSwap", () => showTimes(document));
   body.addEventListener("htmx:oobAfterSwap", () => showTimes(document));
@@ -34,6 +39,15 @@ export function follow() {
 function poll() {
   for (const element of document.querySelectorAll("[data-live]")) htmx.trigger(element, "live");
   document.dispatchEvent(new CustomEvent("hostward:live"));
+}
+
+/** What is pressed stays until it is let go: there is no click on what was replaced in between. The next poll shows the news. */
+function waitForTheClick(event) {
+  const { requestConfig, target } = event.detail;
+  if (!pressed || requestConfig.triggeringEvent?.type !== "live") return;
+  event.detail.shouldSwap = false;
+  lastReply.delete(target.id);
+  event.stopImmediatePropagation();
 }
 
 /** An unchanged fragment stays as it is, with whatever the reader has selected in it. */
