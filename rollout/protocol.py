@@ -1,9 +1,9 @@
-"""What the runner and the process of one wave say to each other: JSON, one message a line.
+"""What the runner and the engine's process say to each other: JSON, one message a line.
 
-The runner writes one `Order` to the process's standard input as its first line, and after it the answers to what the
-process asks; its end means that the runner is gone, and the process ends too. The process writes `Message`s to its
-standard output. It moves both elsewhere before it loads any library: nothing can wait for a person, and what
-libraries print goes to standard error, which is the wave's log.
+The runner writes an `Order` to the process's standard input, and after it the answers to what is asked. What comes
+of it are `Message`s on its standard output, and `Told` when there are no more; then the next order may follow. The
+input's end means that the runner is gone, and everything ends too. The process moves both elsewhere before it loads
+any library: nothing can wait for a person, and what libraries print goes to standard error, or the order's log.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Outcome = Literal["left_alone", "rolled_back", "broken"]
 """As deploys.kit.notes has it."""
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class Order(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
     """What the process shall do, once.
 
     `describe`: read the inventory and tell of each host. `deploy`: run the deploy on the hosts. `dry`: what it would
@@ -49,7 +49,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     silence: float = 30.0
     """Seconds without a sign of life of a host after which its connection is lost."""
     log: str = ""
-    """A file to which it appends what libraries print, instead of the one that it was started with."""
+    """A file to which is appended what libraries print. Whoever sends the order names it."""
     diff: bool = False
     """Whether `dry` tells what files would become."""
 
@@ -150,10 +150,14 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
     message: str
 
 
+class Told(msgspec.Struct, frozen=True, kw_only=True, tag="told"):
+    """Nothing more comes of the order."""
+
+
 Message = Described | Began | Phase | Versions | Planned | Ended | Spared | Health | Ask | GiveBack | Refused
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
     """To an Ask; and again each time the leave is kept for longer, or is lost to somebody else."""
 
     number: int

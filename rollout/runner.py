@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from kit.errors import HostwardError
-from rollout.child import Spare, Wave, WaveError
+from rollout.child import Engine, Wave, WaveError
 from rollout.events import (
     Before,
     Ended,
@@ -67,6 +67,7 @@ class Runner:
     def __init__(
         self,
         journal: Journal,
+        engine: Engine,
         show: Show,
         store: Store,
         home: AtHome | None,
@@ -74,11 +75,11 @@ class Runner:
     ) -> None:
         self._journal = journal
         self._settings = journal.state.settings
+        self._engine = engine
         self._show = show
         self._store = store
         self._home = home
         self._clock = clock
-        self._spare = Spare()
         self._interrupts = 0
         self._pausing = False
         self._lost: str | None = None
@@ -98,12 +99,6 @@ class Runner:
         Raises HostwardError when the journal cannot be written or the order is refused; what was done stays in the
         journal.
         """
-        try:
-            return self._run()
-        finally:
-            self._spare.close()
-
-    def _run(self) -> str:
         state = self._journal.state
         try:
             for wave in state.left():
@@ -359,13 +354,9 @@ class Runner:
         except HomeAwayError as error:
             self._lost = str(error)
 
-    def _process(self, order: Order, wave: int) -> Wave:
-        """The process of a wave, and meanwhile the next one made ready. Raises WaveError."""
-        log = self._journal.log(wave)
-        process = Wave(order, log, self._spare)
-        if self._settings.samples or wave + 1 < len(self._journal.state.waves):
-            self._spare.make(log)
-        return process
+    def _process(self, order: Order, wave: int) -> AbstractContextManager[Wave]:
+        """What carries out an order of a wave. Raises WaveError."""
+        return self._engine.wave(order, self._journal.log(wave))
 
     def _order(self, task: str, hosts: Sequence[str]) -> Order:
         settings = self._settings

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kit.errors import HostwardError
 from kit.terminal import clean
+from rollout.child import Engine
 from rollout.cli.aside import aside, nobody
 from rollout.home import AtHome
 from rollout.journal import Journal, rollouts, untold
@@ -28,7 +29,7 @@ PARTLY = 3
 INTERRUPTIBLE = "Ctrl-C pauses after this wave; a second one stops at once"
 
 
-def go(journal: Journal, *, as_json: bool) -> int:
+def go(journal: Journal, engine: Engine, *, as_json: bool) -> int:
     """Run it to its end. Returns 0 when all hosts are done, 1 when it failed or was aborted, 3 when it was paused or
     some hosts failed that were allowed to. Raises HostwardError."""
     show = watching(as_json=as_json)
@@ -37,7 +38,7 @@ def go(journal: Journal, *, as_json: bool) -> int:
     if settings.home is not None:
         home = AtHome(Path(settings.home), required=settings.home_required, complain=show.say)
     file = FileStore(rollouts() / "leases.json")
-    runner = Runner(journal, show, file if home is None else HomeStore(home, file), home)
+    runner = Runner(journal, engine, show, file if home is None else HomeStore(home, file), home)
     show.event(journal.state.started, journal.state)
     try:
         with _interrupting(runner, show):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kit.errors import ConfigurationError, HostwardError
 from kit.units import format_duration
-from rollout.child import Wave, WaveError
+from rollout.child import Engine, WaveError
 from rollout.protocol import Described, Message, Order, Planned, Refused
 from rollout.protocol import Ended as HostEnded
 
@@ -22,7 +22,7 @@ class _LateError(Exception):
     """The process did not come to its end within its time."""
 
 
-def described(order: Order, log: Path) -> list[Described]:
+def described(engine: Engine, order: Order, log: Path) -> list[Described]:
     """The hosts of the inventory, in its order. Raises ConfigurationError."""
     found: list[Described] = []
 
@@ -31,7 +31,7 @@ def described(order: Order, log: Path) -> list[Described]:
             found.append(message)
 
     try:
-        died = _heard(order, log, READING, hear)
+        died = _heard(engine, order, log, READING, hear)
     except _LateError:
         raise ConfigurationError(
             f"the inventory {order.inventory} was not read within {format_duration(READING)}: what it asks does not "
@@ -44,7 +44,7 @@ def described(order: Order, log: Path) -> list[Described]:
     return found
 
 
-def dry(order: Order, log: Path) -> tuple[list[Planned], list[HostEnded]]:
+def dry(engine: Engine, order: Order, log: Path) -> tuple[list[Planned], list[HostEnded]]:
     """What the deploy would change, and how each host was left by the asking. Raises ConfigurationError."""
     planned: list[Planned] = []
     ended: list[HostEnded] = []
@@ -58,7 +58,7 @@ def dry(order: Order, log: Path) -> tuple[list[Planned], list[HostEnded]]:
     turns = math.ceil(len(order.hosts) / order.parallel) if order.parallel else 1
     limit = READING + order.timeout * turns
     try:
-        died = _heard(order, log, limit, hear)
+        died = _heard(engine, order, log, limit, hear)
     except _LateError:
         said = f"what would change was not known within {format_duration(limit)}; nothing was done"
         raise HostwardError(said) from None
@@ -67,14 +67,14 @@ def dry(order: Order, log: Path) -> tuple[list[Planned], list[HostEnded]]:
     return planned, ended
 
 
-def _heard(order: Order, log: Path, limit: float, hear: Callable[[Message], None]) -> str | None:
+def _heard(engine: Engine, order: Order, log: Path, limit: float, hear: Callable[[Message], None]) -> str | None:
     """Have an order carried out. Returns why its process died, where it did.
 
     Raises _LateError after `limit` seconds, ConfigurationError when it is refused.
     """
     end = time.monotonic() + limit
     try:
-        with Wave(order, log) as process:
+        with engine.wave(order, log) as process:
             for message in process.messages(tick=min(TICK, limit)):
                 if isinstance(message, Refused):
                     raise ConfigurationError(message.message)

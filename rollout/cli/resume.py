@@ -8,6 +8,7 @@ import platform
 import time
 
 from kit.commands import Command
+from rollout.child import Engine
 from rollout.cli import options as shared
 from rollout.cli.aside import aside
 from rollout.cli.go import go
@@ -30,7 +31,8 @@ def _run(options: argparse.Namespace) -> int:
         tell_missed(aside)
         return 0
     journal.add(Resumed(time=time.time(), who=f"{getpass.getuser()}@{platform.node()}"))
-    return go(journal, as_json=options.json)
+    with Engine() as engine:
+        return go(journal, engine, as_json=options.json)
 
 
 RESUME = Command(

@@ -19,6 +19,7 @@ from kit.homefile import home_file, open_home
 from kit.terminal import bounded, clean, paint, table
 from kit.units import Duration, format_duration
 from kit.version import __version__
+from rollout.child import Engine
 from rollout.cli import options as shared
 from rollout.cli.go import go
 from rollout.cli.inventory import described, dry
@@ -82,17 +83,22 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    with Engine() as engine:
+        return _with(engine, options)
+
+
+def _with(engine: Engine, options: argparse.Namespace) -> int:
     settings = _settings(options)
     order = Order(task="describe", inventory=settings.inventory, folder=settings.folder, data=settings.data)
     with tempfile.TemporaryDirectory(prefix="hostward-rollout-") as folder:
         log = Path(folder) / "log"
-        hosts = described(order, log)
+        hosts = described(engine, order, log)
         planned = _plan(options, hosts)
         if options.dry:
             order = msgspec.structs.replace(
                 order, task="dry", deploy=settings.file, parallel=settings.parallel, timeout=settings.timeout
             )
-            return _dry(options, order, planned, log)
+            return _dry(engine, options, order, planned, log)
     if options.plan:
         _show_plan(options, planned, hosts)
         return 0
@@ -109,7 +115,7 @@ def _run(options: argparse.Namespace) -> int:
         waves=[(wave.name, list(wave.hosts)) for wave in planned.waves],
         known_as={host.host: host.known_as for host in hosts if host.known_as != host.host},
     )
-    return go(Journal.create(started), as_json=options.json)
+    return go(Journal.create(started), engine, as_json=options.json)
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -230,9 +236,9 @@ def _ask(planned: Plan) -> None:
         raise HostwardError("nothing was done")
 
 
-def _dry(options: argparse.Namespace, order: Order, planned: Plan, log: Path) -> int:
+def _dry(engine: Engine, options: argparse.Namespace, order: Order, planned: Plan, log: Path) -> int:
     hosts = [host for wave in planned.waves for host in wave.hosts]
-    changes, ended = dry(msgspec.structs.replace(order, hosts=hosts, diff=options.diff), log)
+    changes, ended = dry(engine, msgspec.structs.replace(order, hosts=hosts, diff=options.diff), log)
     failed = [end for end in ended if end.state != "done"]
     if options.json:
         for message in [*changes, *ended]:

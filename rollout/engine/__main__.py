@@ -1,4 +1,4 @@
-"""`python -m rollout.engine`: the process of one wave. rollout/protocol.py has what it reads and writes."""
+"""`python -m rollout.engine`: carries out orders. rollout/protocol.py has what it reads and writes."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ def _own(descriptor: int, instead: int) -> int:
 
 
 def main() -> int:
-    """Carry out one order. 0 when everything was told, whatever became of the hosts."""
+    """0 when everything was told, whatever became of the hosts."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     reading, writing = _own(0, nothing), _own(1, 2)
     os.close(nothing)
     # Everything that waits must wait by gevent's leave, which is decided when a module is loaded.
     monkey.patch_all()
-    from rollout.engine.work import work
+    from rollout.engine.serve import serve
+    from rollout.engine.work import prepare, work
 
-    return work(reading, writing)
+    prepare()
+    return serve(reading, writing, work)
 
 
 if __name__ == "__main__":

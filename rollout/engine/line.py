@@ -16,7 +16,7 @@ from pyinfra.api.exceptions import PyinfraError
 
 from deploys.kit.permits import Holds
 from rollout.engine.masks import Masks
-from rollout.protocol import Answer, Ask, GiveBack, Message, Order
+from rollout.protocol import Answer, Ask, GiveBack, Message
 from rollout.uptime import uptime
 
 LOST = 70
@@ -57,17 +57,7 @@ class Line:
         self._asked: dict[int, _Leave] = {}
         self._numbers = count(1)
         self._writer = gevent.spawn(self._write)
-
-    def order(self) -> Order:
-        """The first line. From here on answers are listened for. Raises EOFError where none comes any more, and
-        msgspec.DecodeError.
-        """
-        first = self._in.readline()
-        if not first:
-            raise EOFError
-        order = msgspec.json.decode(first, type=Order)
         gevent.spawn(self._listen)
-        return order
 
     def say(self, message: Message) -> None:
         """Tell it, without waiting for anybody."""

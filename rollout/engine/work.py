@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-import msgspec
 import pyinfra
 from gevent.pool import Pool
 from pyinfra.api.config import Config
@@ -32,26 +31,30 @@ from rollout.engine.state import WaveState
 from rollout.engine.watch import ask_nobody
 from rollout.protocol import Order, Refused, Spared
 
-MISUSED = 2
+
+def prepare() -> None:
+    """What is the same for every order: be as pyinfra's command line is, with nobody to ask."""
+    sys.dont_write_bytecode = True
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    pyinfra.is_cli = True
+    ask_nobody()
+    quicken()
+    output.bound()
 
 
-def work(reading: int, writing: int) -> int:
-    """Read the order, carry it out, tell of it. Returns the exit code."""
+def work(order: Order, reading: int, writing: int) -> None:
+    """Carry it out, and tell of it."""
     masks = Masks()
     line = Line(reading, writing, masks)
-    try:
-        order = line.order()
-    except EOFError:
-        return 0  # a spare one that nobody needed
-    except msgspec.MsgspecError as error:
-        print(f"rollout.engine: no order: {error}", file=sys.stderr)
-        return MISUSED
     try:
         _carry_out(order, line, masks)
     except OrderError as error:
         line.say(Refused(message=str(error)))
     line.close()
-    return 0
 
 
 def _carry_out(order: Order, line: Line, masks: Masks) -> None:
@@ -107,30 +110,19 @@ def _each(hosts: list[Host], parallel: int, call: Callable[[Host], None]) -> Non
 
 
 def _settle(order: Order) -> None:
-    """Be as pyinfra's command line is, in the order's folder, with nobody to ask."""
-    if order.log:
-        try:
-            log = os.open(order.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise OrderError(f"the log {order.log} cannot be written: {error.strerror}") from None
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        os.close(log)
+    """Be in the order's folder, and print into its log."""
+    try:
+        log = os.open(order.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise OrderError(f"the log {order.log} cannot be written: {error.strerror}") from None
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
     try:
         os.chdir(order.folder)
     except OSError as error:
         raise OrderError(f"the folder {order.folder} cannot be entered: {error.strerror}") from None
     sys.path.append(order.folder)
-    sys.dont_write_bytecode = True
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")
-    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    pyinfra.is_cli = True
-    ask_nobody()
-    quicken()
-    output.bound()
 
 
 def _state(order: Order, masks: Masks) -> tuple[WaveState, list[Host]]:

@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 failures = 0
 
@@ -83,10 +84,16 @@ def refuses(folder: Path, hosts: list[str]) -> bool:
 
 
 def main() -> None:
-    first = sys.stdin.readline()
-    if not first:
-        return  # a spare one
-    order = json.loads(first)
+    for line in sys.stdin:
+        order = json.loads(line)
+        if order["type"] == "order":
+            carry_out(order)
+            say("told")
+
+
+def carry_out(order: dict[str, Any]) -> None:
+    global failures
+    failures = 0
     os.dup2(os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
     folder = Path(order["folder"])
     print("what libraries print", file=sys.stderr)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rollout.child import Wave
+from rollout.child import Engine
 from rollout.protocol import Answer, Ask, Ended, Message, Order, Phase
 
 AT_ONCE = {"fake_delay": 0, "fake_delay_jitter": 0}
@@ -35,7 +35,7 @@ def carried_out(
     given = {"task": "deploy", "inventory": "inventory.py", "deploy": "deploy.py", "folder": str(folder), **order}
     said: list[Message] = []
     open_: list[Ask] = []
-    with Wave(Order(**given), folder / "log") as wave:
+    with Engine() as engine, engine.wave(Order(**given), folder / "log") as wave:
         for message in wave.messages():
             assert message is not None
             said.append(message)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import psutil
 
-from rollout.child import Wave
+from rollout.child import Engine
 from rollout.protocol import Answer, Ask, Began, Ended, GiveBack, Order, Phase, Planned, Spared, Versions
 from rollout.uptime import uptime
 from tests.rollout.engine.support import carried_out, ended, of, write
@@ -251,7 +251,9 @@ def test_a_wave_does_not_outlive_its_runner(tmp_path: Path) -> None:
     write(
         tmp_path, "from pyinfra.operations import server\nserver.shell(['true'])", {"@fake/a": {"fake_delay": 1000}}
     )
-    order = Order(task="deploy", inventory="inventory.py", deploy="deploy.py", folder=str(tmp_path))
+    order = Order(
+        task="deploy", inventory="inventory.py", deploy="deploy.py", folder=str(tmp_path), log=str(tmp_path / "log")
+    )
     words = [sys.executable, "-m", "rollout.engine"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdin is not None
@@ -285,14 +287,17 @@ def test_a_wave_that_is_killed_says_so(tmp_path: Path) -> None:
     order = Order(task="deploy", inventory="inventory.py", deploy="deploy.py", folder=str(tmp_path))
     mine = psutil.Process()
     others = mine.children()
-    with Wave(order, tmp_path / "log") as wave:
+    with Engine() as engine, engine.wave(order, tmp_path / "log") as wave:
         told = wave.messages(tick=0.05)
         assert next(told) is None
         wave.kill()
         assert [message for message in told if message is not None] == []
         assert wave.died() == "the process of the wave was ended by the runner"
-    with Wave(order, tmp_path / "log") as wave:
-        [child] = [child for child in mine.children() if child not in others]
+    with Engine() as engine, engine.wave(order, tmp_path / "log") as wave:
+        messages = wave.messages()
+        assert isinstance(next(messages), Began)
+        [process] = [child for child in mine.children() if child not in others]
+        [child] = process.children()
         child.send_signal(signal.SIGKILL)
-        assert list(wave.messages()) == []
+        assert ended([message for message in messages if message is not None]) == {}
         assert wave.died() == f"the process of the wave was killed by signal 9; what it printed is in {tmp_path}/log"
