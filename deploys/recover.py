@@ -28,7 +28,9 @@ from deploys.kit.options import options
 from deploys.kit.secret import Secret
 from deploys.kit.source import PREFIX
 from deploys.operations.fail import StepError, attempt, fail
+from deploys.operations.lease import held
 from deploys.operations.recovery import Course
+from deploys.operations.run import TIMEOUT
 from deploys.rules.recorded_packages import read
 from kit.errors import HostwardError
 from kit.homefile import home_file, open_home
@@ -107,23 +109,24 @@ def recover(given: RecoverOptions | None = None) -> None:
     course = Course(here, wanted, PREFIX)
     if found.progress is None:
         attempt(work=partial(_begin, course, wanted), outcome="left_alone", name=f"Begin to recover {wanted.name}")
-    _step(course, "packages", course.packages)
+    step = partial(_step, course, wanted.timeout)
+    step("packages", course.packages)
     if wanted.free_name:
-        _step(course, "name", partial(_free, wanted.free_name))
+        step("name", partial(_free, wanted.free_name))
     asked = options(here, "agent", AgentOptions)
     if asked.home is not None:
         home = msgspec.structs.replace(asked.home, name=asked.home.name or wanted.name)
         asked = msgspec.structs.replace(asked, home=home)
     agent(given=asked)
     if wanted.repository == HOME:
-        _step(course, "place at home", course.place)
+        step("place at home", course.place)
     for job, paths in wanted.files.items():
-        _step(course, f"files of {job}", partial(course.files, job, paths))
+        step(f"files of {job}", partial(course.files, job, paths))
     for job in wanted.databases:
-        _step(course, f"databases of {job}", partial(course.databases, job, wanted.postgresql_port))
+        step(f"databases of {job}", partial(course.databases, job, wanted.postgresql_port))
     for unit in wanted.services:
-        _step(course, unit, partial(course.service, unit, wanted.patience))
-    _step(course, "checks", partial(course.check, wanted.checks, wanted.ignore_checks, wanted.patience))
+        step(unit, partial(course.service, unit, wanted.patience))
+    step("checks", partial(course.check, wanted.checks, wanted.ignore_checks, wanted.patience))
     attempt(work=lambda _: course.finish(), name=f"Tell how long it took to recover {wanted.name}")
 
 
@@ -135,14 +138,22 @@ def _other(progress: Progress | None, wanted: RecoverOptions) -> str:
     return f"this host was begun to be recovered as {progress.name} with {moment}; expected the same name and at"
 
 
-def _step(course: Course, name: str, work: Callable[[], None]) -> None:
-    attempt(work=lambda _: course.once(name, work), name=f"Recover {name}")
+def _step(course: Course, timeout: int, name: str, work: Callable[[], None]) -> None:
+    def alone(host: Host) -> None:
+        with held(host, "recover", timeout + TIMEOUT):
+            course.once(name, work)
+
+    attempt(work=alone, name=f"Recover {name}")
 
 
-def _begin(course: Course, wanted: RecoverOptions, _host: Host) -> None:
+def _begin(course: Course, wanted: RecoverOptions, host: Host) -> None:
     record = _record(wanted)
     environment = wanted.environment.read().decode() if wanted.environment is not None else ""
-    course.begin(wanted.name, wanted.at, record, wanted.password.read().decode(), environment, _lost(wanted))
+    password, lost = wanted.password.read().decode(), _lost(wanted)
+    with held(host, "recover", TIMEOUT):
+        if course.begun():
+            raise StepError("somebody else has begun to recover it meanwhile", "left_alone")
+        course.begin(wanted.name, wanted.at, record, password, environment, lost)
 
 
 def _record(wanted: RecoverOptions) -> bytes:

@@ -23,7 +23,7 @@ from backup.stores.contract import (
     is_name,
 )
 from backup.stores.layout import FOLDERS, is_inner, not_a_folder, path_of, require_dropped
-from backup.stores.spool import clean_spool, open_spool
+from backup.stores.spool import clean_spool, make_folder, open_spool
 from kit import mountinfo
 from kit.errors import UsageError
 from kit.files import fsync_folder
@@ -151,9 +151,9 @@ class LocalStore(Store):
         folder = self._root / SPOOL
         with _told(str(folder)):
             self._require_root()
-            folder.mkdir(mode=self._folder_mode(), exist_ok=True)
             if folder.is_symlink():
                 raise PermanentStoreError(f"{folder}: is a symbolic link, expected a folder")
+            make_folder(folder, self._folder_mode())
         if not self._spool_is_clean:
             self._spool_is_clean = True
             clean_spool(folder)

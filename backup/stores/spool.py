@@ -37,12 +37,24 @@ def open_spool(folder: Path | None) -> tuple[BinaryIO, Path]:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
-            folder.mkdir(mode=0o700, exist_ok=True)  # who closed the store last has removed it
+            make_folder(folder, 0o700)  # who closed the store last has removed it
             continue
         file = os.fdopen(descriptor, "w+b")
         with contextlib.suppress(OSError):  # some network file systems have no locks: then its age protects it
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return file, path
+
+
+def make_folder(folder: Path, mode: int) -> None:
+    """Make it where it is missing. It may come and go meanwhile, over which `Path.mkdir(exist_ok=True)` stumbles.
+
+    Raises OSError, for a link in its place too.
+    """
+    try:
+        folder.mkdir(mode)
+    except FileExistsError:
+        if folder.is_symlink():
+            raise
 
 
 def clean_spool(folder: Path, *, now: float | None = None, shared: bool = False) -> None:

@@ -15,7 +15,7 @@ from pyinfra.api.host import Host
 from deploys.facts.recovery import FOLDER, Progress
 from deploys.kit.notes import Phase, Result, note
 from deploys.operations.fail import StepError
-from deploys.operations.run import run
+from deploys.operations.run import ran, run
 from deploys.operations.write import write
 from deploys.rules.recorded_packages import choose, offers, read
 
@@ -65,6 +65,10 @@ class Course:
         began, _, now = run(self.host, "date '+%s %F %T'", failing="the time is not known").strip().partition(" ")
         # Else what the new host saves before its data is back would be the newest.
         self._keep(Progress(name=name, at=asked or now, asked=asked, began=float(began), lost=lost))
+
+    def begun(self) -> bool:
+        """Whether a recovery of this host was begun."""
+        return ran(self.host, f"test -e {FOLDER}/progress.json").ok
 
     def once(self, step: str, work: Callable[[], None]) -> None:
         """Do a step, unless a run before did."""

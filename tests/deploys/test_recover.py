@@ -114,6 +114,10 @@ def test_a_destroyed_host_is_built_again_and_serves_the_same_data(
             subprocess.run(["cp", "-a", str(saved), str(blank.root / "srv/backup")], check=True)
             hosts = inventory(tmp_path / "hosts.py", [blank], data=data)
             killed(hosts, blank)
+            blank.run(TAKEN)
+            refused = deploy(hosts, "recover", check=False)
+            assert "somebody else is at work on it: patch by ann@desk (left alone)" in plain(refused)
+            blank.run("rm /run/hostward-deploys/lease.json")
             done = plain(deploy(hosts, "recover"))
             assert blank.run(ASKS).stdout == before
             assert postgresql(blank, COUNTS, database="orders") == orders
@@ -128,6 +132,8 @@ def test_a_destroyed_host_is_built_again_and_serves_the_same_data(
             assert [row["name"] for row in asked(home, "/api/v1/hosts")["hosts"]] == [lost.name]
 
 
+TAKEN = """cd /run/hostward-deploys; echo '99999999 patch by ann@desk' >holder
+echo '{"holder": "patch by ann@desk", "until": 99999999, "boot": ""}' >lease.json"""
 AT_HOME = """\
 [home]
 interval = "1s"

@@ -29,6 +29,8 @@ from pwd import getpwuid
 from typing import TypedDict
 
 LOGS = Path("/var/log")
+SYSTEMS = ("wtmp", "btmp")
+"""Logs that the system itself writes to, at times of its own: what is in them is not looked at."""
 STATE = Path("/var/lib/logrotate/status")
 SITE = Path("/etc/nginx/conf.d/month.conf")
 """Debian's own site says nothing of pages that are not there."""
@@ -94,7 +96,7 @@ class File(TypedDict):
     lines: list[str]
     """Ours: `web-000001..000040`, and more than one range where one is missing, double or misplaced."""
     when: int
-    """When it was last written to: 1 for the first day, 2 for the night after it, 0 for before."""
+    """When it was last written to: 1 for the first day, 2 for the night after it, 0 for before. Not of SYSTEMS."""
 
 
 class Night(TypedDict):
@@ -282,13 +284,14 @@ def files(marks: list[float]) -> dict[str, File]:
         for name in [*folders, *names]:
             path = Path(folder, name)
             about = path.lstat()
-            content = contents(path) if stat.S_ISREG(about.st_mode) else b""
+            ours = name not in SYSTEMS
+            content = contents(path) if ours and stat.S_ISREG(about.st_mode) else b""
             found[str(path.relative_to(LOGS))] = File(
                 mode=stat.filemode(about.st_mode),
                 owner=f"{getpwuid(about.st_uid).pw_name}:{getgrgid(about.st_gid).gr_name}",
                 count=content.count(b"\n"),
                 lines=ranges(content),
-                when=sum(about.st_mtime >= mark for mark in marks),
+                when=sum(about.st_mtime >= mark for mark in marks) if ours else 0,
             )
     return found
 

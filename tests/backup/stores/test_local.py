@@ -6,6 +6,8 @@ import errno
 import hashlib
 import os
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -343,6 +345,27 @@ def test_what_a_dead_process_spooled_is_removed_by_a_later_one(store: LocalStore
         assert alive.exists()
     clean_spool(folder, now=now + ABANDONED + 1)
     assert [path.name for path in folder.iterdir()] == ["somebody's"]
+
+
+def test_one_begins_while_another_ends(store: LocalStore, root: Path) -> None:
+    """Who ends removes the spool folder, at any moment of who begins."""
+    ended = threading.Event()
+
+    def end_often() -> None:
+        other = LocalStore(root)
+        while not ended.is_set():
+            other.close()
+
+    with ThreadPoolExecutor() as pool:
+        at_work = pool.submit(end_often)
+        try:
+            for _ in range(1000):
+                file, path = open_spool(store.spool_folder())
+                file.close()
+                path.unlink()
+        finally:
+            ended.set()
+        at_work.result()
 
 
 def test_the_spool_folder_goes_when_the_store_is_closed(store: LocalStore, root: Path) -> None:
