@@ -18,11 +18,15 @@ Outcome = Literal["left_alone", "rolled_back", "broken"]
 """As deploys.kit.notes has it."""
 
 
+LOOKED = 0
+"""In place of the number of an Ask; those begin with 1."""
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
     """What the process shall do, once.
 
-    `describe`: read the inventory and tell of each host. `deploy`: run the deploy on the hosts. `dry`: what it would
-    change. `gate`: ask each host's agent how it is.
+    `describe`: read the inventory and tell of each host. `deploy`: run the deploy on the hosts, after a look at some.
+    `dry`: what it would change. `gate`: ask each host's agent how it is.
     """
 
     task: Literal["describe", "deploy", "dry", "gate"]
@@ -38,6 +42,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
     """Names of the wave's hosts; all when empty, for `describe`."""
     deploy: str = ""
     """A file."""
+    look: list[str] = []
+    """Those of the hosts whose agent is asked how it is before `deploy` begins on any."""
     parallel: int = 0
     """Hosts at one time; 0 for all of them."""
     failures: int | None = None
@@ -116,7 +122,7 @@ class Spared(msgspec.Struct, frozen=True, kw_only=True, tag="spared"):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True, tag="health"):
-    """For `gate`: what `hostward status --json` says on a host."""
+    """For `gate` and `look`: what `hostward status --json` says on a host."""
 
     host: str
     reachable: bool
@@ -128,6 +134,10 @@ class Health(msgspec.Struct, frozen=True, kw_only=True, tag="health"):
     checks: list[Check] = []
     problem: str = ""
     """Why it is not known, where it is not."""
+
+
+class Looked(msgspec.Struct, frozen=True, kw_only=True, tag="looked"):
+    """All of `look` were told of. The deploy begins with the runner's `Answer` to the number LOOKED."""
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
@@ -154,11 +164,11 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, tag="told"):
     """Nothing more comes of the order."""
 
 
-Message = Described | Began | Phase | Versions | Planned | Ended | Spared | Health | Ask | GiveBack | Refused
+Message = Described | Began | Phase | Versions | Planned | Ended | Spared | Health | Looked | Ask | GiveBack | Refused
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
-    """To an Ask; and again each time the leave is kept for longer, or is lost to somebody else."""
+    """To an Ask or Looked; and again each time the leave is kept for longer, or is lost to somebody else."""
 
     number: int
     granted: bool

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from typing import Literal
 
 from kit.errors import HostwardError
 from rollout.child import Engine, Wave, WaveError
@@ -28,10 +29,13 @@ from rollout.home import AtHome, HomeAwayError
 from rollout.journal import Journal
 from rollout.leases import Leases, Store
 from rollout.protocol import (
+    LOOKED,
+    Answer,
     Ask,
     Began,
     GiveBack,
     Health,
+    Looked,
     Message,
     Order,
     Phase,
@@ -59,6 +63,18 @@ class RefusedError(HostwardError):
 
 class AbortedError(Exception):
     """Somebody does not want to wait for the wave's end."""
+
+
+class _Deadline:
+    """When a process that still says nothing of its end is taken for hung."""
+
+    def __init__(self, seconds: float) -> None:
+        self.allow(seconds)
+
+    def allow(self, seconds: float) -> None:
+        """So many from now on."""
+        self.seconds = seconds
+        self.end = time.monotonic() + seconds
 
 
 class Runner:
@@ -134,7 +150,6 @@ class Runner:
         with self._window(wave):
             self._tell()
             if undone:
-                self._look_before(wave, undone)
                 self._deploy(wave, undone)
             well = [host for host in state.waves[wave].hosts if state.hosts[host].state == "done"]
             # Of what nobody touched, nothing is worse for it.
@@ -149,16 +164,31 @@ class Runner:
         return ok
 
     def _deploy(self, wave: int, hosts: Sequence[str]) -> None:
-        """Run the deploy on the hosts; each has ended when this returns. Raises RefusedError, AbortedError."""
-        settings = self._settings
-        order = self._order("deploy", hosts)
-        leases = Leases(self._store, self._journal.state.started.id, {"reboot": settings.reboots})
+        """See how the hosts are, and run the deploy on them; each has ended when this returns.
+
+        Raises RefusedError, AbortedError, HomeAwayError.
+        """
+        unknown = self._unknown(hosts)
+        at_home = self._at_home(unknown)
+        order = self._order("deploy", hosts, look=unknown)
+        leases = Leases(self._store, self._journal.state.started.id, {"reboot": self._settings.reboots})
+        working = self._settings.timeout * self._turns(hosts) + REFUSAL
+        deadline = _Deadline(REFUSAL * self._turns(unknown) if unknown else working)
+        before: list[Health] = []
         ended: set[str] = set()
-        why, heard = "", False
+        why, begun = "", False
         try:
             with self._process(order, wave) as process:
-                for message in self._messages(process, settings.timeout * self._turns(hosts) + REFUSAL, leases):
-                    heard = True
+                for message in self._messages(process, deadline, leases):
+                    if isinstance(message, Health):
+                        before.append(message)
+                        continue
+                    if isinstance(message, Looked):
+                        self._add(Before(health=before, at_home=at_home))
+                        process.answer(Answer(number=LOOKED, granted=True))
+                        deadline.allow(working)
+                        continue
+                    begun = True
                     if isinstance(message, (HostDone, Spared)):
                         ended.add(message.host)
                     self._heard(message, leases)
@@ -167,12 +197,25 @@ class Runner:
             why = str(error)
         finally:
             leases.end()
-        if why and not heard:
-            # As of an inventory that hangs or ends its process: no host was so much as connected to.
+        if why and not begun:
+            # As of an inventory that hangs or ends its process: nothing was so much as tried on a host.
             raise RefusedError(f"nothing was begun on the hosts: {why}")
         for host in hosts:
             if host not in ended:
                 self._fail(host, why or "the process of the wave ended without a word of it")
+
+    def _unknown(self, hosts: Sequence[str]) -> list[str]:
+        """Those that have to be looked at before the deploy, for it is not known from before a kill how they were."""
+        if not self._settings.samples:
+            return []
+        state = self._journal.state
+        # Of one that could not be asked then, and that nothing was done to since, it can still be known.
+        return [
+            host
+            for host in hosts
+            if (known := state.before.get(host)) is None
+            or (not known.reachable and state.hosts[host].started is None)
+        ]
 
     def _heard(self, message: Message, leases: Leases) -> None:
         match message:
@@ -209,45 +252,30 @@ class Runner:
         """How many hosts the wave's process has one after another."""
         return math.ceil(len(hosts) / self._settings.parallel) if self._settings.parallel else 1
 
-    def _messages(self, process: Wave, limit: float, leases: Leases | None) -> Iterator[Message]:
+    def _messages(self, process: Wave, deadline: _Deadline, leases: Leases | None) -> Iterator[Message]:
         """What the process says. What is wanted from elsewhere, and leave to be given, is seen to meanwhile.
 
-        Raises WaveError after `limit` seconds, of which those do not count in which leave is waited for.
+        Raises WaveError after the deadline, before which time does not count in which leave is waited for.
         """
-        end = time.monotonic() + limit
         before = time.monotonic()
         for message in process.messages(tick=TICK):
             now = time.monotonic()
             if leases is not None and leases.waiting():
-                end += now - before
+                deadline.end += now - before
             before = now
             if message is not None:
                 yield message
             if self._wanted() == "abort":
                 process.kill()
                 raise AbortedError
-            if now > end:
+            if now > deadline.end:
                 process.kill()
-                raise WaveError(f"the wave did not come to its end within {limit:.0f} s")
+                raise WaveError(f"the wave did not come to its end within {deadline.seconds:.0f} s")
             if leases is not None:
                 for answer in leases.answers():
                     process.answer(answer)
             self._renew()
             self._show.tick()
-
-    def _look_before(self, wave: int, hosts: Sequence[str]) -> None:
-        """How the agents are before the deploy, unless that is known from before a kill."""
-        state = self._journal.state
-        # Of one that could not be asked then, and that nothing was done to since, it can still be known.
-        unknown = [
-            host
-            for host in hosts
-            if (known := state.before.get(host)) is None
-            or (not known.reachable and state.hosts[host].started is None)
-        ]
-        if unknown and self._settings.samples:
-            at_home = self._at_home(unknown)
-            self._add(Before(health=list(self._look(wave, unknown).values()), at_home=at_home))
 
     def _gate(self, wave: int, hosts: Sequence[str]) -> dict[str, str]:
         """Look until all are as well as before, often enough in a row. Returns those that are not, and why."""
@@ -288,7 +316,7 @@ class Runner:
         why = "its agent could not be asked"
         try:
             with self._process(self._order("gate", hosts), wave) as process:
-                for message in self._messages(process, REFUSAL * self._turns(hosts), None):
+                for message in self._messages(process, _Deadline(REFUSAL * self._turns(hosts)), None):
                     if isinstance(message, Health):
                         found[message.host] = message
                     elif isinstance(message, Refused):
@@ -358,16 +386,17 @@ class Runner:
         """What carries out an order of a wave. Raises WaveError."""
         return self._engine.wave(order, self._journal.log(wave))
 
-    def _order(self, task: str, hosts: Sequence[str]) -> Order:
+    def _order(self, task: Literal["deploy", "gate"], hosts: Sequence[str], look: Sequence[str] = ()) -> Order:
         settings = self._settings
         return Order(
-            task="deploy" if task == "deploy" else "gate",
+            task=task,
             inventory=settings.inventory,
             folder=settings.folder,
             rollout=self._journal.state.started.id,
             data=settings.data,
             hosts=list(hosts),
             deploy=settings.file,
+            look=list(look),
             parallel=settings.parallel,
             failures=self._journal.state.may_fail(),
             timeout=settings.timeout,

@@ -12,7 +12,6 @@ from pyinfra.context import ctx_host
 from deploys.operations.run import ran
 from rollout.engine import sentences
 from rollout.engine.run import HANDSHAKE, SHAKING
-from rollout.engine.state import WaveState
 from rollout.engine.watch import Watch
 from rollout.protocol import Health, Order
 from wire.status import Status
@@ -27,17 +26,13 @@ SCRIPT = (
 )
 
 
-def health(state: WaveState, host: Host, order: Order) -> Health:
-    """Ask it, whatever it takes, within a bounded time."""
-    watch = state.watches[host] = Watch(host, order.silence)
-    try:
-        with ctx_host.use(host):
-            return _asked(state, host, order)
-    finally:
-        watch.close()
+def health(host: Host, watch: Watch, order: Order) -> Health:
+    """Ask it, whatever it takes, within a bounded time. A connection that could be had stays."""
+    with ctx_host.use(host):
+        return _asked(host, watch, order)
 
 
-def _asked(state: WaveState, host: Host, order: Order) -> Health:
+def _asked(host: Host, watch: Watch, order: Order) -> Health:
     try:
         with SHAKING, gevent.Timeout(order.connect_timeout + HANDSHAKE, TimeoutError("timed out")):
             host.connect(raise_exceptions=True, show_errors=False)
@@ -57,7 +52,7 @@ def _asked(state: WaveState, host: Host, order: Order) -> Health:
     try:
         status = msgspec.json.decode(said.output, type=Status)
     except (msgspec.DecodeError, UnicodeError):
-        complaint = state.watches[host].complaint or said.complaint
+        complaint = watch.complaint or said.complaint
         problem = f"{host.name}: its agent cannot be asked: {complaint}"
         return Health(host=host.name, reachable=True, installed=said.ok, problem=problem)
     return Health(

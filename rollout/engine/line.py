@@ -16,7 +16,7 @@ from pyinfra.api.exceptions import PyinfraError
 
 from deploys.kit.permits import Holds
 from rollout.engine.masks import Masks
-from rollout.protocol import Answer, Ask, GiveBack, Message
+from rollout.protocol import LOOKED, Answer, Ask, GiveBack, Looked, Message
 from rollout.uptime import uptime
 
 LOST = 70
@@ -77,6 +77,13 @@ class Line:
         finally:
             del self._asked[number]
             self.say(GiveBack(number=number))
+
+    def looked(self) -> None:
+        """Tell that all were looked at, and wait until that is kept."""
+        leave = self._asked[LOOKED] = _Leave()
+        self.say(Looked())
+        leave.answered.get()
+        del self._asked[LOOKED]
 
     def close(self) -> None:
         """Return when everything was written."""

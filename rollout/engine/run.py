@@ -19,7 +19,7 @@ from deploys.kit.permits import Holds
 from rollout.engine import sentences
 from rollout.engine.line import Line
 from rollout.engine.state import HostFailedError, WaveState
-from rollout.engine.watch import LostConnectionError, Watch
+from rollout.engine.watch import LostConnectionError
 from rollout.protocol import Began, Ended, Order, Outcome, Phase, Planned, Versions
 
 SHAKING = BoundedSemaphore(40)
@@ -43,7 +43,7 @@ class Run:
 
     def __init__(self, state: WaveState, host: Host, order: Order, line: Line) -> None:
         self.host = host
-        self.watch = state.watches[host] = Watch(host, order.silence)
+        self.watch = state.watch(host, order.silence)
         self.diffs: dict[str, list[str]] = {}
         """By operation, what it logged of what files would become."""
         self._state = state
@@ -125,6 +125,10 @@ class Run:
             ) or self._ended("done")  # fmt: skip
 
     def _connect(self) -> None:
+        """Unless a look has left a connection that still is one."""
+        self.watch.complaint = ""
+        if self.watch.lost:
+            self.host.connected = False
         with SHAKING:
             try:
                 with gevent.Timeout(self._order.connect_timeout + HANDSHAKE, TimeoutError("timed out")):

@@ -38,6 +38,12 @@ class WaveState(State):
         self._failed_at: dict[str, Host] = {}
         self._once: dict[str, AsyncResult[bool]] = {}
 
+    def watch(self, host: Host, silence: float) -> Watch:
+        """The one of this host; `silence` in seconds, as Watch has it."""
+        if host not in self.watches:
+            self.watches[host] = Watch(host, silence)
+        return self.watches[host]
+
     @property
     def is_executing(self) -> bool:  # type: ignore[override]
         """Whether the host that asks is past its preparation."""

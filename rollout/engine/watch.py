@@ -71,6 +71,7 @@ class Watch:
         client = self._client
         if client is not None:
             client.close()
+        self.host.connected = False
 
     @property
     def _client(self) -> Any:

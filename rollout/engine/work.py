@@ -73,7 +73,7 @@ def _carry_out(order: Order, line: Line, masks: Masks) -> None:
             line.say(one)
         return
     if order.task == "gate":
-        _each(hosts, order.parallel, lambda host: line.say(health(state, host, order)))
+        _look(state, hosts, order, line, stay=False)
         return
     _compile(order)
     state.current_deploy_filename = order.deploy
@@ -85,6 +85,11 @@ def _carry_out(order: Order, line: Line, masks: Masks) -> None:
     holder.belong(order.rollout)
     notes.listen(lambda host, note: runs[_real(state, host)].heard(note))
     permits.ask(leave)
+    if order.look:
+        # Whoever is not worked on at once is not connected to meanwhile.
+        stay = not 0 < order.parallel < len(hosts)
+        _look(state, [host for host in hosts if host.name in order.look], order, line, stay=stay)
+        line.looked()
     failed = 0
 
     def run(host: Host) -> None:
@@ -95,6 +100,16 @@ def _carry_out(order: Order, line: Line, masks: Masks) -> None:
             failed += 1
 
     _each(hosts, order.parallel, run)
+
+
+def _look(state: WaveState, hosts: list[Host], order: Order, line: Line, *, stay: bool) -> None:
+    def look(host: Host) -> None:
+        watch = state.watch(host, order.silence)
+        line.say(health(host, watch, order))
+        if not stay:
+            watch.close()
+
+    _each(hosts, order.parallel, look)
 
 
 def _real(state: WaveState, host: Host) -> Host:

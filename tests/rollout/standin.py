@@ -116,6 +116,12 @@ def carry_out(order: dict[str, Any]) -> None:
         for name, groups, zone in known:
             say("described", host=name, groups=groups, zone=zone, known_as=f"{name}.example.net")
         return
+    if order["task"] == "deploy" and order["look"]:
+        for host in order["look"]:
+            gate(folder, host)
+        say("looked")
+        if not sys.stdin.readline():
+            os._exit(70)
     for host in order["hosts"]:
         match order["task"]:
             case "deploy" if order["parallel"] and failures > order["failures"]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rollout.child import Engine
-from rollout.protocol import Answer, Ask, Ended, Message, Order, Phase
+from rollout.protocol import LOOKED, Answer, Ask, Ended, Looked, Message, Order, Phase
 
 AT_ONCE = {"fake_delay": 0, "fake_delay_jitter": 0}
 M = TypeVar("M")
@@ -27,10 +27,11 @@ def carried_out(
     answer: Callable[[Ask], Answer] | None = None,
     meanwhile: Callable[[Message], None] | None = None,
     later: Callable[[Ask, list[str]], Answer | None] | None = None,
+    between: Callable[[], object] | None = None,
     **order: Any,
 ) -> list[Message]:
     """Everything that a wave of the folder's deploy says. `meanwhile` sees each message when it comes; `later` may
-    say one thing more to each who asked, by what its host has told since.
+    say one thing more to each who asked, by what its host has told since. `between` is called after the look.
     """
     given = {"task": "deploy", "inventory": "inventory.py", "deploy": "deploy.py", "folder": str(folder), **order}
     said: list[Message] = []
@@ -39,6 +40,10 @@ def carried_out(
         for message in wave.messages():
             assert message is not None
             said.append(message)
+            if isinstance(message, Looked):
+                if between is not None:
+                    between()
+                wave.answer(Answer(number=LOOKED, granted=True))
             if isinstance(message, Ask) and answer is not None:
                 wave.answer(answer(message))
                 open_.append(message)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rollout.protocol import Health, Message, Phase
+from rollout.protocol import Began, Health, Looked, Message, Phase
 from tests.deploys.support import connection
 from tests.fleet.fleet import Fleet
 from tests.fleet.host import Host
@@ -66,6 +66,11 @@ def ways(host: Host, folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
+def logins(host: Host) -> int:
+    """How often somebody was let in by ssh."""
+    return int(host.run("journalctl --quiet --unit=ssh.service --grep='^Accepted ' | wc -l").stdout)
+
+
 def test_hosts_fail_with_one_sentence_each_and_never_hang(
     fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,6 +105,16 @@ def test_hosts_fail_with_one_sentence_each_and_never_hang(
         assert (health.reachable, health.installed, health.running) == (True, True, True), health
         assert health.version
         assert {check.state for check in health.checks} <= {"ok", "warning", "critical", "unknown"}
+
+        for parallel, connections in ((0, 1), (1, 2)):
+            before = logins(host)
+            said = carried_out(tmp_path, look=["good"], hosts=["good", "sudo"], parallel=parallel)
+            assert [type(one) for one in said[:3]] == [Health, Looked, Began]
+            assert {end.state for end in ended(said).values()} == {"done"}
+            assert logins(host) - before == connections + 1  # and the other host's
+        # A connection that is closed meanwhile, as by a firewall that forgets it, is made anew.
+        said = carried_out(tmp_path, look=["sudo"], hosts=["sudo"], between=lambda: host.run("pkill -u admin"))
+        assert ended(said)["sudo"].state == "done", said
 
         def cut(message: Message) -> None:
             if isinstance(message, Phase) and message.text == "long":

@@ -10,7 +10,7 @@ import msgspec
 import psutil
 
 from rollout.child import Engine, Wave
-from rollout.protocol import Answer, Described, Ended, Message, Order, Refused
+from rollout.protocol import LOOKED, Answer, Described, Ended, Health, Looked, Message, Order, Refused
 from tests.rollout.engine.support import ended, of, write
 
 ONE_OF_TWO = """
@@ -106,6 +106,23 @@ def test_an_answer_that_comes_too_late_is_nobodys(tmp_path: Path) -> None:
                 wave.answer(Answer(number=number, granted=True))
         with engine.wave(order(tmp_path), tmp_path / "log") as wave:
             assert ended(said_by(wave))["@fake/a"].state == "done"
+
+
+def test_nothing_begins_before_it_is_kept_how_the_hosts_were(tmp_path: Path) -> None:
+    """The deploy waits for the runner, and without one there is none."""
+    write(tmp_path, "", {"@fake/a": {}, "@fake/b": {}})
+    with Engine() as engine:
+        with engine.wave(order(tmp_path, look=["@fake/b"]), tmp_path / "log") as wave:
+            messages = wave.messages(tick=0.5)
+            said = [message for message in iter(lambda: next(messages), Looked()) if message is not None]
+            assert [type(one) for one in said] == [Health]
+            assert next(messages) is None
+            wave.answer(Answer(number=LOOKED, granted=True))
+            assert set(ended([message for message in messages if message is not None])) == {"@fake/a", "@fake/b"}
+        with engine.wave(order(tmp_path, look=["@fake/a"]), tmp_path / "log") as wave:
+            while not isinstance(next(wave.messages()), Looked):
+                pass
+    assert (tmp_path / "log").read_text().count("[@fake/a] Connected") == 2
 
 
 def test_what_is_no_order_ends_it() -> None:
