@@ -62,6 +62,8 @@ class Engine:
 
         What libraries print is appended to `log`, which nobody else may read. Raises WaveError.
         """
+        if self._process is not None and self._process.poll() is not None:
+            self._end()  # it died since
         if self._process is None:
             self._process = _start(log)
         wave = Wave(self._process, msgspec.structs.replace(order, log=str(log)))

@@ -414,10 +414,8 @@ class Runner:
 
     def _wanted(self) -> str | None:
         """What was asked for: `pause` after this wave, `abort` at once, or nothing."""
-        if self._interrupts:
-            wanted: str | None = "abort" if self._interrupts > 1 else "pause"
-        else:
-            wanted = self._journal.wanted()
+        asked = self._journal.wanted()
+        wanted = "abort" if self._interrupts > 1 or asked == "abort" else "pause" if self._interrupts else asked
         if wanted == "pause" and not self._pausing:
             self._pausing = True
             self._show.say("pausing after this wave; a second Ctrl-C, or hostward-rollout abort, stops at once")
