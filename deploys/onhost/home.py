@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import sqlite3
 import ssl
@@ -23,7 +22,20 @@ from pathlib import Path
 from typing import Any
 
 from deploys.onhost.course import Steps, carry_out
-from deploys.onhost.parts import ApplyError, kept, link, owner, put, quiet, run, succeeds, sync, target_of, write
+from deploys.onhost.parts import (
+    ApplyError,
+    copy,
+    kept,
+    link,
+    owner,
+    put,
+    quiet,
+    run,
+    succeeds,
+    sync,
+    target_of,
+    write,
+)
 
 DATA = Path("/var/lib/hostward-collector")
 DATABASE = DATA / "collector.db"
@@ -160,7 +172,10 @@ def remember(plan: dict[str, Any], folder: Path) -> None:
         "release": plan["release"],
         "current": target_of(prefix / "current"),
         "replaces": (prefix / plan["version"]).exists() and plan["built"],
-        "files": [kept(path) for path in [*(file["path"] for file in plan["files"]), *map(str, OWN)]],
+        "files": [
+            *(kept(file["path"]) for file in plan["files"]),
+            *(kept(str(path), links=False) for path in OWN),
+        ],
         "links": {path: target_of(Path(path)) for path in plan["links"]},
         "active": [unit for unit in (HOME, AGENT) if succeeds(["systemctl", "is-active", "--quiet", unit])],
         "enabled": succeeds(["systemctl", "is-enabled", "--quiet", HOME]),
@@ -192,14 +207,7 @@ def move(source: Path, target: Path) -> None:
     for name in (beside().name, f"{DATABASE.name}-shm"):
         (target / name).unlink(missing_ok=True)
     for name in (DATABASE.name, beside().name):
-        if not (source / name).exists():
-            continue
-        copied = target / f".{name}.hostward"
-        shutil.copy2(source / name, copied)
-        with copied.open("rb") as stream:
-            os.fsync(stream.fileno())
-        os.chown(copied, (source / name).stat().st_uid, (source / name).stat().st_gid)
-        copied.replace(target / name)
+        copy(source / name, target / name)
     sync(target)
 
 

@@ -7,25 +7,71 @@ import contextlib
 import grp
 import os
 import pwd
+import shutil
 import sqlite3
+import stat
 import subprocess  # noqa: TID251 -- this runs on hosts, beside nothing else of ours
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
 class ApplyError(Exception):
     """It cannot be as it was to be; the text is one sentence."""
 
 
-def kept(path: str) -> dict[str, Any]:
-    """A file as it is, so that `put` makes it again."""
-    place = Path(path)
-    if not place.exists():
+def kept(path: str, *, links: bool = True) -> dict[str, Any]:
+    """A file as it is, so that `put` makes it again. Raises ApplyError, for a link too where there shall be none."""
+    try:
+        stream = opened(Path(path), links=links)
+    except FileNotFoundError:
         return {"path": path, "text": None, "mode": "", "owner": ""}
-    status = place.stat()
-    text = base64.b64encode(place.read_bytes()).decode()
+    with stream:
+        status = os.fstat(stream.fileno())
+        text = base64.b64encode(stream.read()).decode()
     return {"path": path, "base64": text, "mode": f"{status.st_mode & 0o7777:o}", "owner": owner(status)}
+
+
+def opened(place: Path, *, links: bool) -> BinaryIO:
+    """A regular file, for reading. Whose folder it lies in may put a link to another's there, and change it at any
+    moment: what is asked of it is asked of what is open. `links` is for root's folders.
+
+    Raises FileNotFoundError, ApplyError.
+    """
+    follow = 0 if links else os.O_NOFOLLOW
+    try:
+        descriptor = os.open(place, os.O_RDONLY | follow | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ApplyError(f"{place} cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ApplyError(f"{place} is no regular file")
+    return open(descriptor, "rb")
+
+
+def copy(source: Path, target: Path) -> None:
+    """A file with its mode and owner, whole or not at all; nothing where there is none. Raises ApplyError."""
+    try:
+        stream = opened(source, links=False)
+    except FileNotFoundError:
+        return
+    beside = target.with_name(f".{target.name}.hostward")
+    beside.unlink(missing_ok=True)
+    with stream:
+        status = os.fstat(stream.fileno())
+        try:
+            with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as made:
+                shutil.copyfileobj(stream, made, 1 << 20)
+                made.flush()
+                os.fchown(made.fileno(), status.st_uid, status.st_gid)
+                os.fchmod(made.fileno(), status.st_mode & 0o777)
+                os.fsync(made.fileno())
+            beside.replace(target)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
 
 
 def owner(status: os.stat_result) -> str:
@@ -109,10 +155,7 @@ def copy_state(source: Path, target: Path) -> None:
     for suffix in ("-wal", "-shm"):
         (target / f"agent.db{suffix}").unlink(missing_ok=True)
     for suffix in ("", "-wal"):
-        file = source / f"agent.db{suffix}"
-        if file.exists():
-            status = file.stat()
-            write(target / file.name, file.read_bytes(), 0o600, owner(status))
+        copy(source / f"agent.db{suffix}", target / f"agent.db{suffix}")
 
 
 def has_user(name: str) -> bool:
