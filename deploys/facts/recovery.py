@@ -63,7 +63,8 @@ class Recovery(FactBase[Found]):
             if path != "/"
         )
         return (
-            f'if [ -e {FOLDER}/progress.json ]; then echo "progress $(cat {FOLDER}/progress.json)"; fi; '
+            f"if [ -e {FOLDER}/progress.json ]; then printf 'progress %s\\n' "
+            f'"$(cat {FOLDER}/progress.json)"; fi; '
             "[ ! -e /opt/hostward/current ] || echo used Hostward is installed; "
             "[ ! -e /var/lib/hostward/identity.json ] || echo used it is enrolled at home; "
             f"{looks}true"

@@ -87,7 +87,8 @@ def collect(plan: dict[str, Any], folder: Path, root: Path) -> dict[str, Any]:
         if name == SHOWN and (found := metrics(contents)) is not None:
             archive.add("metrics.txt", found, time.time())
     for path in logs(root, plan["logs"], plan["since"]):
-        name = f"logs/{path.relative_to(root)}"
+        # Whoever owns a folder of logs names the files in it, also by what is no text.
+        name = os.fsencode(f"logs/{path.relative_to(root)}").decode(errors="backslashreplace")
         try:
             contents, when = tail(path, min(MOST, 4 * max(0, archive.room)))
         except OSError as error:

@@ -16,7 +16,7 @@ from pyinfra.api.host import Host
 from deploys.facts.backup_jobs import Configured
 from deploys.kit.notes import Phase, Result, note
 from deploys.operations.fail import StepError
-from deploys.operations.run import ran, run
+from deploys.operations.run import literal, ran, run
 from deploys.rules.backup_files import CREDENTIAL, CREDENTIALS, secrets_of
 
 DUMPS = "/postgresql"
@@ -131,7 +131,7 @@ class Backups:
         dump = self._unit(["dump", *self._snapshot(name, at, of), file], [job], privileged=True)
         run(
             self.host,
-            f"cd /; {postgres} createdb {port} --template=template0 {quote(target)}",
+            f"cd /; {postgres} createdb {port} --template=template0 -- {quote(target)}",
             failing=f"the database {target} could not be made",
         )
         loaded = ran(
@@ -140,7 +140,7 @@ class Backups:
             timeout=self.timeout,
         )
         if not loaded.ok:
-            gone = ran(self.host, f"cd /; {postgres} dropdb {port} --if-exists {quote(target)}")
+            gone = ran(self.host, f"cd /; {postgres} dropdb {port} --if-exists -- {quote(target)}")
             raise StepError(
                 f"{database} could not be restored: {loaded.complaint}", "rolled_back" if gone.ok else "broken"
             )
@@ -167,7 +167,7 @@ class Backups:
             name = secret.removeprefix(CREDENTIAL)
             properties.append(f"--property=LoadCredential={name}:{CREDENTIALS}/{name}")
         unit = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", *properties]
-        return join([*unit, self.program, "backup", *words])
+        return join([*unit, self.program, "backup", *literal(words)])
 
     def _judge(self, what: str, bad: Mapping[str, _Run | _Drill]) -> None:
         if bad:

@@ -118,7 +118,10 @@ def _collect(host: Host, place: str, *, prefix: str, span: Sequence[int], size: 
         failing="what was collected could not be put together",
         input=plan,
     )
-    made = msgspec.json.decode(said, type=_Made)
+    try:
+        made = msgspec.json.decode(said, type=_Made)
+    except msgspec.DecodeError as error:
+        raise StepError(f"what was collected is not told as expected: {error}", "left_alone") from None
     # The host says how much this machine shall take.
     if not 0 <= made.size <= size:
         raise StepError(f"the bundle is of {made.size} bytes; expected at most {size}", "left_alone")

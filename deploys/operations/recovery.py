@@ -15,7 +15,7 @@ from pyinfra.api.host import Host
 from deploys.facts.recovery import FOLDER, Progress
 from deploys.kit.notes import Phase, Result, note
 from deploys.operations.fail import StepError
-from deploys.operations.run import ran, run
+from deploys.operations.run import literal, ran, run
 from deploys.operations.write import write
 from deploys.rules.recorded_packages import choose, offers, read
 
@@ -24,10 +24,11 @@ UNIT = "hostward-recover.service"
 APT = """\
 export DEBIAN_FRONTEND=noninteractive DEBIAN_PRIORITY=critical UCF_FORCE_CONFFOLD=1 LC_ALL=C.UTF-8
 apt-get -qq -y -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confdef \
--o Dpkg::Options::=--force-confold --no-install-recommends install """
+-o Dpkg::Options::=--force-confold --no-install-recommends install -- """
 """Nothing asks a question, and files that are there stay."""
 NO_REPOSITORY = 10
 """How `hostward backup` ends where there is none yet."""
+DATABASES = "SELECT json_agg(datname) FROM pg_database"
 POSTGRES = "runuser -u postgres --"
 READY = 60
 """Seconds in which a server of databases has to answer."""
@@ -110,7 +111,7 @@ class Course:
         installed = [line.split()[0] for line in there.splitlines() if line.endswith(" installed")]
         offered = run(
             self.host,
-            "xargs -r apt-cache madison",
+            "xargs -r -d '\\n' apt-cache madison --",
             input="".join(f"{row.name}\n" for row in recorded),
             failing="what packages there are is not known",
         )
@@ -187,18 +188,18 @@ class Course:
             if step in progress.begun:
                 run(
                     self.host,
-                    f"cd /; {POSTGRES} dropdb --port={port} --if-exists {quote(name)}",
+                    f"cd /; {POSTGRES} dropdb --port={port} --if-exists -- {quote(name)}",
                     failing=f"what a run before left of the database {name} cannot be removed",
                     outcome="broken",
                 )
             else:
                 known = run(
                     self.host,
-                    f"cd /; {POSTGRES} psql -XqAt --port={port} --list | cut -d '|' -f 1",
+                    f"cd /; {POSTGRES} psql -XqAt --port={port} --dbname=postgres --command={quote(DATABASES)}",
                     failing="the databases here are not known",
                     outcome="broken",
                 )
-                if name in known.splitlines():
+                if name in msgspec.json.decode(known, type=list[str]):
                     raise StepError(f"there is a database {name} here already, and it is left alone", "broken")
                 progress.begun.append(step)
                 self._keep(progress)
@@ -272,8 +273,8 @@ class Course:
     def _unit(self, words: Sequence[str]) -> str:
         """A line for the shell, which waits for one that goes on, of a connection that was lost."""
         unit = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", f"--unit={UNIT}"]
-        unit += [f"--property=EnvironmentFile={FOLDER}/environment", self.program, "backup", *words]
-        unit += ["--repo", self.wanted.repository, "--password-file", f"{FOLDER}/password"]
+        unit += [f"--property=EnvironmentFile={FOLDER}/environment", self.program, "backup", *literal(words)]
+        unit += ["--repo", *literal([self.wanted.repository]), "--password-file", f"{FOLDER}/password"]
         return f"while systemctl is-active --quiet {UNIT}; do sleep 0.5; done; {join(unit)}"
 
     def _hostward(self, words: Sequence[str], *, failing: str, none: int = 0) -> str:

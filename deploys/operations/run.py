@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -28,6 +29,11 @@ class Ran(msgspec.Struct, frozen=True):
     """Its standard output, without the end of its last line."""
     complaint: str
     """The last line of its standard error, or what it said instead."""
+
+
+def literal(words: Iterable[str]) -> list[str]:
+    """A program's words for systemd-run: systemd puts in what the unit's environment has for `${NAME}`."""
+    return [word.replace("$", "$$") for word in words]
 
 
 def ran(host: Host, script: str, *, input: str | None = None, timeout: int = TIMEOUT) -> Ran:

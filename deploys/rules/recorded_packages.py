@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from wire.limits import PACKAGE
+
 
 class Recorded(msgspec.Struct, frozen=True):
     """One that was installed."""
@@ -40,9 +42,13 @@ def read(answer: bytes) -> list[Recorded]:
         found = found.get("packages", found)
         if found.get("manager") != "apt":
             raise ValueError(f"packages of {found.get('manager')} cannot be installed again; expected apt's")
-        return [_row(row) for row in found["installed"]]
+        rows = [_row(row) for row in found["installed"]]
     except (msgspec.DecodeError, AttributeError, KeyError, TypeError, IndexError):
         raise ValueError("this is no record of packages; expected what home's API answers") from None
+    for row in rows:
+        if PACKAGE.fullmatch(row.name) is None:
+            raise ValueError(f"the record of packages has {row.name[:100]!r}, which is no package's name")
+    return rows
 
 
 def _row(row: Any) -> Recorded:

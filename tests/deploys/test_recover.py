@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -301,6 +302,13 @@ def test_a_record_is_read_in_rows_or_objects_and_another_managers_is_refused() -
     assert read(objects) == [Recorded("shop", "1.0", manual=True)]
     with pytest.raises(ValueError, match="packages of dnf cannot be installed again"):
         read(b'{"manager": "dnf", "installed": []}')
+
+
+def test_a_record_with_what_is_no_package_is_refused() -> None:
+    """A name goes to programs that take words for options."""
+    for name in ("-oDir::Bin::dpkg=/bin/sh", "a b", "a\nb", ""):
+        with pytest.raises(ValueError, match="which is no package's name"):
+            read(json.dumps({"manager": "apt", "installed": [[name, "1", "amd64", True]]}).encode())
 
 
 def test_what_homes_api_answers_is_a_record() -> None:
