@@ -51,6 +51,8 @@ class AtHome:
         self._away_since: float | None = None
         self._tried = 0.0
         self._missed: RolloutRecord | None = None
+        self._refused = ""
+        """What home said when it refused something last; it is told once."""
         self._refuses_windows = False
 
     @property
@@ -61,9 +63,10 @@ class AtHome:
     def tell(self, record: RolloutRecord) -> bool:
         """Have home know how the rollout stands. Returns whether it does. Raises HomeAwayError."""
         self._missed = record
-        if self._try(lambda: self._home.put(f"/api/v1/rollouts/{record.id}", record, Any)):
-            self._missed = None
-        return self._missed is None
+        done = self._try(lambda: self._home.put(f"/api/v1/rollouts/{record.id}", record, Any))
+        if done or self._away_since is None:
+            self._missed = None  # also where home refuses it: it would refuse it again
+        return done
 
     def tell_again(self) -> None:
         """What home missed, now and then."""
@@ -149,16 +152,25 @@ class AtHome:
         except HomeError as error:
             if self.required and required:
                 raise HomeAwayError(str(error)) from None
-            self._is_away(error)
+            if error.is_away:
+                self._is_away(error)
+            else:
+                self._refuses(error)
             return False
         self._is_back()
         return True
 
     def _is_away(self, error: HomeError) -> None:
-        if self._away_since is None or not error.is_away:
-            self._complain(f"home: {error}")
         if self._away_since is None:
+            self._complain(f"home: {error}")
             self._away_since = time.monotonic()
+
+    def _refuses(self, error: HomeError) -> None:
+        """It answers, and will say the same until somebody changes something."""
+        self._is_back()
+        if self._refused != str(error):
+            self._refused = str(error)
+            self._complain(f"home: {error}")
 
     def _is_back(self) -> None:
         if self._away_since is not None:

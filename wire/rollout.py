@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from wire import limits
 from wire.report import Count, Id, Message, Name, Time, Title, Value
 
 HostState = Literal["waiting", "running", "done", "failed", "unreachable", "skipped"]
@@ -18,6 +19,7 @@ Outcome = Literal["left_alone", "rolled_back", "broken"]
 RunState = Literal["running", "paused", "aborted", "failed", "done"]
 WaveState = Literal["waiting", "running", "gate", "done", "failed"]
 
+RolloutId = Annotated[Id, Meta(pattern=rf"\A{limits.ID.pattern}\Z")]
 MAX_HOSTS = 10_000
 MAX_WAVES = 1_000
 MAX_PACKAGES = 2_000
@@ -58,7 +60,7 @@ class WaveRecord(msgspec.Struct, frozen=True, kw_only=True):
 class RolloutRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A rollout as it stands."""
 
-    id: Id
+    id: RolloutId
     deploy: Value
     """The deploy's name or file, as it was given."""
     inventory: Value
@@ -75,6 +77,12 @@ class RolloutRecord(msgspec.Struct, frozen=True, kw_only=True):
     hosts: Annotated[dict[Title, HostRecord], Meta(max_length=MAX_HOSTS)]
 
 
-def decode_record(body: bytes) -> RolloutRecord:
-    """Raises ValueError."""
-    return msgspec.json.decode(body, type=RolloutRecord)
+def misplaced(record: RolloutRecord) -> str | None:
+    """A host that does not stand in exactly one wave as one of the rollout's; None where each does."""
+    seen: set[str] = set()
+    for wave in record.waves:
+        for host in wave.hosts:
+            if host in seen or host not in record.hosts:
+                return host
+            seen.add(host)
+    return next((host for host in record.hosts if host not in seen), None)

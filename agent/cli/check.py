@@ -22,7 +22,7 @@ from agent.paths import System, configuration_file, state_folder
 from kit.commands import Command
 from kit.errors import ConfigurationError, HostwardError
 from kit.options.decode import nearest
-from kit.terminal import clean, table
+from kit.terminal import clean, json_text, table
 from kit.units import format_duration
 from wire.report import STATES, Reading, State
 
@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
     state = worst(*(result.state.state for result in judged.values()))
     if options.json:
         results = Results(state=state, checks=[_result(one) for one in judged.values()])
-        print(msgspec.json.format(msgspec.json.encode(results)).decode())
+        print(json_text(results))
     elif len(set(options.names)) == 1:
         print(plugin_line(plans[0], judged[plans[0].name]))
     else:

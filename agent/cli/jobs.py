@@ -21,7 +21,7 @@ from agent.state import State, StateError
 from agent.timetable import in_words, next_due
 from kit.commands import Command
 from kit.errors import UsageError
-from kit.terminal import table
+from kit.terminal import json_text, table
 from kit.units import format_duration, format_size
 from wire.report import JobResult
 
@@ -101,7 +101,7 @@ def _file(given: Path | None, state: State | None) -> tuple[Path, bool]:
 
 def _print_jobs(jobs: Sequence[Job], *, as_json: bool) -> None:
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode({"jobs": jobs})).decode())
+        print(json_text({"jobs": jobs}))
         return
     if not jobs:
         print("no jobs are configured")
@@ -131,7 +131,7 @@ def _print_jobs(jobs: Sequence[Job], *, as_json: bool) -> None:
 
 def _print_runs(runs: Sequence[JobResult], *, as_json: bool) -> None:
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode({"runs": runs})).decode())
+        print(json_text({"runs": runs}))
         return
     if not runs:
         print("it never ran")

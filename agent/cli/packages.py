@@ -12,7 +12,7 @@ from agent.packages.gather import gather, remembers
 from agent.paths import System, state_folder
 from agent.state import State, StateError
 from kit.commands import Command
-from kit.terminal import clean, paint, table
+from kit.terminal import clean, json_text, paint, table
 from kit.units import format_duration
 from wire.packages import Manager, Packages
 
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
         state.close()
     found, now = gather(System(), memory), time.time()
     if options.json:
-        print(msgspec.json.format(msgspec.json.encode(listing(found, now, pending=options.pending))).decode())
+        print(json_text(listing(found, now, pending=options.pending)))
     else:
         print("\n".join(lines(found, now, pending=options.pending)))
     return 0

@@ -20,7 +20,7 @@ from agent.home.spool import Spool
 from agent.paths import state_folder
 from agent.state import State, StateError
 from kit.commands import Command
-from kit.terminal import clean, paint, table
+from kit.terminal import clean, json_text, paint, table
 from kit.units import format_duration, format_size
 from wire import report
 from wire.report import SEVERITY, CheckState, Event, Gap, MaintenanceWindow
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
     finally:
         state.close()
     if options.json:
-        print(msgspec.json.format(msgspec.json.encode(status)).decode())
+        print(json_text(status))
     else:
         print("\n".join(lines(status)))
     return 0 if status.agent.running else 1

@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 BODY_TIMEOUT = 30.0
 """Seconds in which a body must have arrived."""
+LARGE = 64 << 10
+"""Bytes of a body from which on others are not kept waiting while it is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,10 @@ async def read_body(request: Request, limit: int) -> bytes:
 async def read_json(request: Request, limit: int, type: type[T]) -> T:
     """The body as a struct. Raises WireError as `read_body` does, and ApiError 422 with what is wrong and where."""
     body = await read_body(request, limit)
+    return await asyncio.to_thread(_decoded, body, type) if len(body) >= LARGE else _decoded(body, type)
+
+
+def _decoded(body: bytes, type: type[T]) -> T:
     try:
         try:
             found = msgspec.json.decode(body, type=type)

@@ -16,7 +16,7 @@ from collector.services import services
 from collector.store import rollouts
 from collector.store.rollouts import RolloutSummary, StoredRollout
 from wire.protocol import JSON_TYPE
-from wire.rollout import RolloutRecord
+from wire.rollout import RolloutRecord, misplaced
 
 MAX_RECORD = 16 << 20
 """Bytes of a record: some thousands of hosts with the versions of what was patched."""
@@ -67,6 +67,9 @@ async def tell_rollout(request: Request) -> RolloutSummary:
     who, where = actor(request), address(request)
 
     def work() -> RolloutSummary:
+        if (host := misplaced(record)) is not None:
+            said = f"The record has the host {host} not in exactly one wave and among its hosts."
+            raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_body", said)
         now = found.clock()
         with found.database.write() as connection:
             before = rollouts.save(connection, record, who, now)

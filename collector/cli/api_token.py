@@ -6,15 +6,13 @@ import argparse
 import secrets
 import time
 
-import msgspec
-
 from collector.cli.command import duration, json_option, moment, note, opened
 from collector.credentials import new_token
 from collector.store import accounts
 from collector.store.accounts import ROLES
 from kit.commands import Command
 from kit.errors import HostwardError
-from kit.terminal import table
+from kit.terminal import json_text, table
 
 
 def _configure_create(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +46,7 @@ def _list(options: argparse.Namespace) -> int:
     with opened(options) as database, database.read() as connection:
         found = accounts.api_token_list(connection)
     if options.json:
-        print(msgspec.json.encode(found).decode())
+        print(json_text(found, indent=False))
         return 0
     rows = [
         (token.id, token.role, moment(token.created), moment(token.expires), moment(token.used), token.description)

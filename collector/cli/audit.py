@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-import msgspec
-
 from collector import audit
 from collector.audit import Head
 from collector.cli.command import json_option, moment, opened
 from kit.commands import Command
-from kit.terminal import table
+from kit.terminal import json_text, table
 
 USUAL = 100
 
@@ -39,7 +37,7 @@ def _list(options: argparse.Namespace) -> int:
     with opened(options) as database, database.read() as connection:
         found = audit.entries(connection, limit=options.last)[::-1]
     if options.json:
-        print(msgspec.json.encode(found).decode())
+        print(json_text(found, indent=False))
         return 0
     rows = [
         (str(entry.number), moment(entry.time), entry.act, entry.actor, entry.subject, entry.address, entry.detail)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import time
 
-import msgspec
-
 from collector.cli.command import json_option, note, opened
 from collector.fleet import Beside, summary
 from collector.store import hosts
 from kit.commands import Command
 from kit.errors import HostwardError
-from kit.terminal import table
+from kit.terminal import json_text, table
 from kit.units import format_duration
 
 
@@ -21,7 +19,7 @@ def _list(options: argparse.Namespace) -> int:
         beside = Beside.read(connection, time.time())
         found = [beside.add(summary(record)) for record in hosts.active_hosts(connection)]
     if options.json:
-        print(msgspec.json.encode(found).decode())
+        print(json_text(found, indent=False))
         return 0
     now = time.time()
     rows = [

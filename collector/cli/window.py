@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import time
 
-import msgspec
-
 from collector import maintenance
 from collector.cli.command import duration, json_option, moment, opened, unix_user
 from collector.store import hosts, windows
 from kit.commands import Command
 from kit.errors import HostwardError, UsageError
-from kit.terminal import table
+from kit.terminal import json_text, table
 from kit.units import format_duration
 from wire.limits import MAX_MESSAGE
 from wire.window import MAX_DURATION, WindowRequest
@@ -28,7 +26,7 @@ def _list(options: argparse.Namespace) -> int:
     with opened(options) as database, database.read() as connection:
         found = windows.listed(connection, now, ended=options.all)
     if options.json:
-        print(msgspec.json.encode(found).decode())
+        print(json_text(found, indent=False))
         return 0
     if not found:
         print("no maintenance windows")

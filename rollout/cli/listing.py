@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import time
 
-import msgspec
-
 from kit.commands import Command
-from kit.terminal import clean, table
+from kit.terminal import clean, json_text, table
 from rollout.cli import options as shared
 from rollout.cli.aside import aside, nobody
 from rollout.journal import JournalError, find, ids, read, rollouts, standing
@@ -35,16 +33,15 @@ def _listed(options: argparse.Namespace) -> int:
         rows = [
             {"id": each.id, "deploy": each.deploy, "state": each.state, "started": each.started} for each in records
         ]
-        print(msgspec.json.format(msgspec.json.encode(rows)).decode())
-        return 0
-    if records:
+        print(json_text(rows))
+    elif records:
         rows_shown = [_row(record) for record in records]
         colours = [("", "", COLOURS.get(record.state, ""), "", "", "") for record in records]
         print(table(("id", "deploy", "state", "hosts done", "started", "who"), rows_shown, colours=colours))
     else:
         print(f"no rollouts in {rollouts()}")
     for line in bad:
-        print(line)
+        aside(line)
     return 1 if bad else 0
 
 
@@ -58,7 +55,7 @@ def _shown(options: argparse.Namespace) -> int:
     folder = find(options.id)
     record = standing(folder, read(folder).record)
     if options.json:
-        print(msgspec.json.format(msgspec.json.encode(record)).decode())
+        print(json_text(record))
         return 0
     print(clean(f"{record.id}: {record.deploy} on {record.inventory}, by {record.who}"))
     print(f"{record.state}" + (f": {clean(record.message)}" if record.message else ""))

@@ -16,7 +16,7 @@ import msgspec
 from kit.commands import Command
 from kit.errors import HostwardError, UsageError
 from kit.homefile import home_file, open_home
-from kit.terminal import bounded, clean, paint, table
+from kit.terminal import bounded, clean, json_text, paint, table
 from kit.units import Duration, format_duration
 from kit.version import __version__
 from rollout.child import Engine
@@ -94,6 +94,7 @@ def _with(engine: Engine, options: argparse.Namespace) -> int:
         log = Path(folder) / "log"
         hosts = described(engine, order, log)
         planned = _plan(options, hosts)
+        known_as = _known_as(planned, hosts)
         if options.dry:
             order = msgspec.structs.replace(
                 order, task="dry", deploy=settings.file, parallel=settings.parallel, timeout=settings.timeout
@@ -113,7 +114,7 @@ def _with(engine: Engine, options: argparse.Namespace) -> int:
         hostward=__version__,
         settings=settings,
         waves=[(wave.name, list(wave.hosts)) for wave in planned.waves],
-        known_as={host.host: host.known_as for host in hosts if host.known_as != host.host},
+        known_as=known_as,
     )
     return go(Journal.create(started), engine, as_json=options.json)
 
@@ -186,6 +187,16 @@ def _plan(options: argparse.Namespace, hosts: list[Described]) -> Plan:
         raise UsageError(str(error)) from None
 
 
+def _known_as(planned: Plan, hosts: list[Described]) -> dict[str, str]:
+    """The names at home of those in the plan that are called otherwise there. Raises UsageError."""
+    chosen = {host for wave in planned.waves for host in wave.hosts}
+    owners: dict[str, str] = {}
+    for host in hosts:
+        if host.host in chosen and (other := owners.setdefault(host.known_as, host.host)) != host.host:
+            raise UsageError(f"{other} and {host.host} are both {host.known_as} at home; expected one host of a name")
+    return {host: name for name, host in owners.items() if name != host}
+
+
 def _groups(host: Described) -> tuple[str, ...]:
     """Without those that are a connector's."""
     return tuple(group for group in host.groups if not group.startswith("@"))
@@ -193,7 +204,7 @@ def _groups(host: Described) -> tuple[str, ...]:
 
 def _show_plan(options: argparse.Namespace, planned: Plan, hosts: list[Described]) -> None:
     if options.json:
-        print(msgspec.json.encode(planned).decode())
+        print(json_text(planned, indent=False))
         return
     by_name = {host.host: host for host in hosts}
     everybody = set.intersection(*(set(host.groups) for host in hosts))
@@ -242,7 +253,7 @@ def _dry(engine: Engine, options: argparse.Namespace, order: Order, planned: Pla
     failed = [end for end in ended if end.state != "done"]
     if options.json:
         for message in [*changes, *ended]:
-            print(msgspec.json.encode(message).decode())
+            print(json_text(message, indent=False))
         return HostwardError.exit_code if failed else 0
     for host in hosts:
         own = [change for change in changes if change.host == host]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from deploys.kit.secret import known
 COVER = "*****"
 SHORTEST = 4
 """Characters. What is shorter is found in any text, and covering it would tell where it is."""
+_ASSIGNED = re.compile(r"\s*(?:export\s+)?[A-Za-z_][A-Za-z0-9_]*=(?P<value>[^\n]*)")
 _PLAIN = frozenset({"type", "host", "state", "outcome"})
 """Fields of messages whose values are words of ours."""
 
@@ -56,4 +58,6 @@ class Masks:
         words = self._given | {secret.decode(errors="replace") for secret in secrets}
         # Of a key of many lines, a difference or a complaint shows single ones.
         words |= {line for word in words for line in word.splitlines()}
+        # Of a file with an environment, a program shows the value.
+        words |= {match["value"].strip().strip("\"'") for word in words if (match := _ASSIGNED.fullmatch(word))}
         self._words = sorted((word for word in words if len(word) >= SHORTEST), key=len, reverse=True)

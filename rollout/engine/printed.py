@@ -11,6 +11,7 @@ import pyinfra
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
 
+from kit.terminal import clean
 from rollout.engine.masks import Masks
 
 _TRACE = re.compile(r"^Traceback ")
@@ -30,7 +31,7 @@ class Printer(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print it, and tell of it."""
         text = self._masks.cover(record.getMessage())
-        print(text, file=sys.stderr, flush=True)
+        print("\n".join(map(clean, text.split("\n"))), file=sys.stderr, flush=True)
         host = ctx_host.get()
         if host is not None and not _TRACE.match(text):
             self._hear(host, record.levelno, _PREFIX.sub("", text))

@@ -23,7 +23,8 @@ from rollout.events import (
 )
 from rollout.protocol import Health
 from rollout.rules.amount import Amount
-from wire.rollout import HostRecord, RolloutRecord, WaveRecord
+from wire.limits import MAX_NAME, MAX_VALUE
+from wire.rollout import MAX_PACKAGES, HostRecord, RolloutRecord, WaveRecord
 
 FAILED = ("failed", "unreachable")
 
@@ -99,15 +100,19 @@ class State:
 
     @property
     def record_for_home(self) -> RolloutRecord:
-        """As home is told it, with hosts by their names there."""
+        """As home is told it: with hosts by their names there, and texts as long as it takes them."""
         record, known = self.record, self.started.known_as
         return msgspec.structs.replace(
             record,
+            deploy=record.deploy[-MAX_VALUE:],
+            inventory=record.inventory[-MAX_VALUE:],
             waves=[
-                msgspec.structs.replace(wave, hosts=[known.get(host, host) for host in wave.hosts])
+                msgspec.structs.replace(
+                    wave, name=wave.name[:MAX_NAME], hosts=[known.get(host, host) for host in wave.hosts]
+                )
                 for wave in record.waves
             ],
-            hosts={known.get(host, host): one for host, one in record.hosts.items()},
+            hosts={known.get(host, host): _for_home(one) for host, one in record.hosts.items()},
         )
 
     @property
@@ -145,6 +150,18 @@ class State:
 
     def _wave(self, wave: int, **values: Any) -> None:
         self._waves[wave] = msgspec.structs.replace(self._waves[wave], **values)
+
+
+def _for_home(host: HostRecord) -> HostRecord:
+    """With the versions of as many packages as home takes: the first by name."""
+    if max(len(host.before), len(host.after)) <= MAX_PACKAGES:
+        return host
+    names = set(sorted({*host.before, *host.after})[:MAX_PACKAGES])
+    before, after = (
+        {name: version for name, version in versions.items() if name in names}
+        for versions in (host.before, host.after)
+    )
+    return msgspec.structs.replace(host, before=before, after=after)
 
 
 def limit(amount: Amount, hosts: int) -> int:

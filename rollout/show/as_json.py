@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
+from kit.terminal import json_text
 from rollout.events import Event
 from rollout.rules.state import State
 from rollout.show.output import put
@@ -41,4 +40,4 @@ class AsJson:
         """Nothing."""
 
     def _print(self, what: object) -> None:
-        put(msgspec.json.encode(what).decode() + "\n")
+        put(json_text(what, indent=False) + "\n")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.terminal import clean, paint, table
+from kit.terminal import clean, json_text, paint, table
 
 
 class Terminal(io.StringIO):
@@ -57,3 +58,12 @@ def test_nothing_steers_the_terminal(text: str) -> None:
     assert len(shown) == len(text)
     assert not any((ord(character) < 32 and character != "\t") or 127 <= ord(character) < 160 for character in shown)
     assert clean("a\x1b[31mb\u202e\n") == "a�[31mb��"
+
+
+@given(st.text() | st.lists(st.text(alphabet="\x7f\x9b\u200e\u202e\ufeff\U000e0001a")))
+def test_json_is_the_same_and_steers_nothing(value: object) -> None:
+    """Programs read what was given; a terminal gets no control character."""
+    for indent in (True, False):
+        text = json_text({"a": value}, indent=indent)
+        assert json.loads(text) == {"a": value}
+        assert not any(127 <= ord(character) < 160 or character in "\u202e\u200e\ufeff" for character in text)

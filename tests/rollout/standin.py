@@ -114,7 +114,8 @@ def carry_out(order: dict[str, Any]) -> None:
         return
     if order["task"] == "describe":
         for name, groups, zone in known:
-            say("described", host=name, groups=groups, zone=zone, known_as=f"{name}.example.net")
+            known_as = "shop" if (folder / "alike").exists() else f"{name}.example.net"
+            say("described", host=name, groups=groups, zone=zone, known_as=known_as)
         return
     if order["task"] == "deploy" and order["look"]:
         for host in order["look"]:

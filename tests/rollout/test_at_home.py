@@ -201,6 +201,29 @@ def test_a_window_that_home_was_away_for_is_opened_once_it_answers(
     assert (len(tried), opened(bench)) == (3, None)
 
 
+def test_what_home_refuses_is_told_once_and_leases_are_still_asked_for_there(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers: two rollouts that count their places elsewhere would have two hosts reboot at a time."""
+    monkeypatch.setattr("rollout.home.RETRY", 0.0)
+    real = Home.put
+    tried: list[str] = []
+
+    def put(self: Home, path: str, *rest: Any) -> Any:
+        tried.append(path.split("/")[3])
+        if path.startswith("/api/v1/rollouts/"):
+            raise HomeError("this record is none", status=422)
+        return real(self, path, *rest)
+
+    monkeypatch.setattr(Home, "put", put)
+    (bench.folder / "reboots").touch()
+    said = bench.rollout("--limit", "web1", "--no-window").stdout
+    assert (said.count("home: this record is none"), "home answers again" in said) == (1, False)
+    assert tried.count("rollouts") == 3  # as it began, after its wave, and at its end
+    assert "leases" in tried
+    assert not (rollouts() / "leases.json").exists()
+
+
 def opened(bench: Bench) -> str | None:
     """The window of the newest rollout's one wave."""
     [wave] = bench.shown()["waves"]

@@ -17,7 +17,7 @@ import pytest
 from kit.errors import HostwardError
 from rollout.child import Engine
 from rollout.cli.inventory import dry
-from rollout.journal import rollouts
+from rollout.journal import ids, rollouts
 from rollout.leases import FileStore
 from rollout.protocol import Order
 from tests.rollout.support import Bench, ended, until
@@ -403,6 +403,30 @@ def test_what_cannot_be_is_said_in_a_sentence_and_nothing_is_done(
     assert said in done.stderr
     assert bench.ran() == []
     assert "no rollouts" in bench.run("list").stdout
+
+
+def test_a_list_with_a_journal_that_cannot_be_read_says_so_and_ends_with_1(bench: Bench) -> None:
+    """The others are in it, and a script hears of it too."""
+    bench.rollout()
+    good = bench.shown()["id"]
+    bench.rollout()
+    [bad] = [name for name in ids() if name != good]
+    (rollouts() / bad / "journal.jsonl").write_text("{}\n")
+    for words in (("list",), ("list", "--json")):
+        done = bench.run(*words, code=1)
+        assert f"{bad}/journal.jsonl is no journal of a rollout" in done.stderr
+        assert good in done.stdout
+        assert bad not in done.stdout
+    assert [row["id"] for row in json.loads(done.stdout)] == [good]
+
+
+def test_two_hosts_of_an_inventory_are_not_one_at_home(bench: Bench) -> None:
+    """One would stand for both in what home is told, and in its window; those of other rollouts may be called so."""
+    (bench.folder / "alike").touch()
+    said = bench.run("deploy.py", "-i", "inventory.py", "--yes", code=2).stderr
+    assert "web1 and web2 are both shop at home; expected one host of a name" in said
+    assert bench.ran() == []
+    bench.rollout("--limit", "web1")
 
 
 def test_dry_tells_what_would_change_and_changes_nothing(bench: Bench) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from collector.auth import COOKIE
+from collector.web.rollouts import ROWS, shown_waves
 from tests.collector.support import NOW, Home, Host
 from tests.web.test_pages import HOSTILE, Markup, log_in, session
 from wire.rollout import HostRecord, RolloutRecord, WaveRecord
@@ -75,3 +76,39 @@ def test_a_rollout_is_shown_wave_by_wave_with_what_changed_where(home: Home) -> 
     fragment = home.client.get(path, headers={**reader, "HX-Request": "true"}).text
     assert "<html" not in fragment
     assert RECORD.id in fragment
+
+
+def test_of_thousands_of_hosts_those_that_failed_are_shown_and_the_rest_is_counted() -> None:
+    """Failed ones first, then those at work, in the order of their wave."""
+    names = [f"web{number}" for number in range(6)]
+    states = dict(zip(names, ("done", "done", "done", "running", "waiting", "failed"), strict=True))
+    record = msgspec.structs.replace(
+        RECORD,
+        waves=[
+            WaveRecord(name="canary", state="done", hosts=names[:3]),
+            WaveRecord(name="batch 1", state="failed", hosts=names[3:]),
+        ],
+        hosts={name: HostRecord(state=state, wave=0) for name, state in states.items()},
+    )
+    canary, batch = shown_waves(record, rows=3)
+    assert [name for name, _ in canary.hosts] == ["web0"]
+    assert [name for name, _ in batch.hosts] == ["web3", "web5"]
+    assert (canary.others, batch.others) == ({"done": 2}, {"waiting": 1})
+    assert [(len(wave.hosts), wave.others) for wave in shown_waves(record)] == [(3, {}), (3, {})]
+
+
+def test_the_page_of_a_rollout_of_thousands_of_hosts_counts_most_of_them(home: Home) -> None:
+    """It says where the others are."""
+    reader = {"Cookie": f"{COOKIE}={session(log_in(home))}"}
+    names = [f"web{number}" for number in range(ROWS + 1200)]
+    record = msgspec.structs.replace(
+        RECORD,
+        waves=[WaveRecord(name="all", state="running", hosts=names)],
+        hosts={name: HostRecord(state="waiting" if name == names[-1] else "done", wave=0) for name in names},
+    )
+    body, path = msgspec.to_builtins(record), f"/rollouts/{RECORD.id}"
+    assert home.client.request("PUT", f"/api/v1{path}", json=body, headers=home.bearer("operator")).status_code == 200
+    one = Markup(home.client.get(path, headers=reader).text)
+    assert f"And 1,200 more hosts: 1,199 done, 1 waiting. /api/v1{path} has them all." in one.words
+    assert "web999" in one.words
+    assert "web1000" not in one.words

@@ -41,6 +41,7 @@ from backup.repository.repository import CONFIG, Repository
 from backup.stores.caches import is_own
 from backup.stores.contract import FileKind, FileMissingError
 from kit.errors import HostwardError
+from kit.terminal import json_text
 from wire.report import BackupRun
 
 
@@ -312,7 +313,7 @@ def _put_on_record(
 
 def _tell(run: BackupRun, steps: _Steps, options: argparse.Namespace) -> None:
     if options.for_agent:
-        print(msgspec.json.encode(run).decode())
+        print(json_text(run, indent=False))
         return
     if steps.outcome is not None:
         tell(steps.outcome, steps.elapsed, options)

@@ -20,7 +20,7 @@ from agent.paths import state_folder
 from agent.timetable import in_words
 from kit.commands import Command
 from kit.errors import HostwardError, UsageError
-from kit.terminal import clean, table
+from kit.terminal import clean, json_text, table
 from kit.units import format_duration, format_roughly, format_size
 from wire.report import BackupRun
 
@@ -103,7 +103,7 @@ def _job(name: str, job: BackupOptions, book: Book[BackupRun], *, alive: bool, n
 
 def _print_jobs(jobs: Sequence[Job], *, alive: bool, as_json: bool) -> None:
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode({"jobs": jobs})).decode())
+        print(json_text({"jobs": jobs}))
         return
     if not jobs:
         print("no backup jobs are configured")
@@ -144,7 +144,7 @@ def _next(job: Job, now: float) -> str:
 
 def _print_runs(job: Job | None, records: Sequence[Record[BackupRun]], *, as_json: bool) -> None:
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode({"runs": [record.run for record in records]})).decode())
+        print(json_text({"runs": [record.run for record in records]}))
         return
     if job is not None:
         due = f"; next run {local_time(job.next_run)}" if job.next_run is not None else ""

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from pathlib import Path
 
-import msgspec
-
 from agent.cli.backup.progress import progress
 from agent.cli.logs.analysis import render
 from agent.logs.analyse.analysis import NEVER, STANDARD_INPUT, Analyser, Origin, usual
@@ -21,7 +19,7 @@ from agent.paths import state_folder
 from kit.commands import Command
 from kit.errors import UsageError
 from kit.progress import Status
-from kit.terminal import clean
+from kit.terminal import clean, json_text
 from kit.units import Duration
 from kit.zones import zone_of
 
@@ -69,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     for error in analysis.errors:
         print(f"hostward: {clean(error)}", file=sys.stderr)
     if options.json:
-        print(msgspec.json.encode(analysis).decode())
+        print(json_text(analysis, indent=False))
     else:
         print(render(analysis, zone, sys.stdout))
     if not analysis.errors:

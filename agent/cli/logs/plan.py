@@ -15,7 +15,7 @@ from agent.logs.rules.lasts import last_rotations
 from agent.logs.rules.preview import Preview, previews
 from agent.logs.rules.sections import owners_of
 from kit.commands import Command
-from kit.terminal import clean, paint
+from kit.terminal import clean, json_text, paint
 from kit.units import format_size
 
 
@@ -43,7 +43,7 @@ def print_plan(chosen: Chosen, options: argparse.Namespace, *, force: bool) -> N
             print(f"hostward logs: {rule.name}: {lack.option}: {lack.text}", file=sys.stderr)
     if options.json:
         logs = [log for logs in found.values() for log in logs]
-        print(msgspec.json.format(msgspec.json.encode({"logs": logs}, enc_hook=str)).decode())
+        print(json_text(msgspec.to_builtins({"logs": logs}, enc_hook=str)))
         return
     if not found:
         print("no rules for logs are configured")

@@ -22,7 +22,7 @@ from agent.logs.rules.turn import Outcome, known_logs, turn
 from agent.logs.watch import status
 from agent.paths import state_folder
 from kit.commands import Command
-from kit.terminal import clean
+from kit.terminal import clean, json_text
 from kit.units import format_size
 
 FAILED = 1
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     finally:
         hooks.close()
     if options.json:
-        print(msgspec.json.format(msgspec.json.encode({"rules": [_shown(one) for one in outcomes]})).decode())
+        print(json_text({"rules": [_shown(one) for one in outcomes]}))
     else:
         _tell(rules, outcomes, hooks.left, quiet=options.quiet)
     return FAILED if any(outcome.errors for outcome in outcomes) else 0

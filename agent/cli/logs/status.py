@@ -18,7 +18,7 @@ from agent.logs.rules.memory import Memory
 from agent.logs.rules.preview import previews
 from agent.logs.rules.sections import owners_of
 from kit.commands import Command
-from kit.terminal import bounded, clean, table
+from kit.terminal import bounded, clean, json_text, table
 from kit.units import format_size
 
 
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
                 )
             )
     if options.json:
-        print(msgspec.json.format(msgspec.json.encode({"logs": found})).decode())
+        print(json_text({"logs": found}))
     elif not chosen.rules:
         print("no rules for logs are configured")
     else:

@@ -17,7 +17,7 @@ from agent.logs.rules.sections import all_old, logs_of, rule_of
 from agent.logs.rules.sweep import used_by
 from agent.logs.watch.work import read_weights
 from kit.commands import Command
-from kit.terminal import clean, table
+from kit.terminal import clean, json_text, table
 from kit.units import format_size
 
 PARTLY = 3
@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
             units = journal_usage.shares(weights.by_unit(), size)
     usage = Usage(rules=[_of(rule, units, not error) for rule in rules], journal=size, units=units, error=error)
     if options.json:
-        print(msgspec.json.format(msgspec.json.encode(usage)).decode())
+        print(json_text(usage))
     else:
         _show(usage)
     return PARTLY if error else 0

@@ -12,7 +12,7 @@ from collector.backups.keeping.records import Known
 from collector.cli.backup.ground import configure_choice, ground
 from collector.cli.command import moment
 from kit.commands import Command
-from kit.terminal import clean
+from kit.terminal import clean, json_text
 
 
 class _Flagged(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ def _run(options: argparse.Namespace) -> int:
                 if alert.repository in titles and (options.all or alert.acknowledged is None)
             ]
     if options.json:
-        print(msgspec.json.encode(_Found(flagged, alerts)).decode())
+        print(json_text(_Found(flagged, alerts), indent=False))
         return 0
     if not flagged:
         print("no snapshot is flagged")

@@ -12,7 +12,7 @@ from collector.cli.backup.ground import by, configure_choice, ground
 from collector.cli.backup.plan import show
 from kit.commands import Command
 from kit.errors import HostwardError
-from kit.terminal import clean
+from kit.terminal import clean, json_text
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,7 @@ def _run(options: argparse.Namespace) -> int:
             if not options.json:
                 print(f"{clean(target.title)}: {clean(result.message)}")
     if options.json:
-        print(msgspec.json.encode(results).decode())
+        print(json_text(results, indent=False))
     outcomes = {one["outcome"] for one in results}
     if "failed" in outcomes:
         return HostwardError.exit_code

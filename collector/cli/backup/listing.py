@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import time
 
-import msgspec
-
 from collector.backups.keeping.figures import RepositoryFigure, WorkFigure, overview
 from collector.cli.backup.ground import configure, ground
 from collector.cli.command import ago, json_option
 from kit.commands import Command
-from kit.terminal import clean, table
+from kit.terminal import clean, json_text, table
 from kit.units import format_size
 from kit.zones import zone_of
 
@@ -25,7 +23,7 @@ def _run(options: argparse.Namespace) -> int:
     with ground(options) as home, home.database.read() as connection:
         found = overview(connection, home.options, now=time.time(), zone=zone_of(""))
     if options.json:
-        print(msgspec.json.encode(found).decode())
+        print(json_text(found, indent=False))
         return 0
     if not found:
         print("no host has a repository here yet")

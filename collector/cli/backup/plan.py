@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-import msgspec
-
 from collector.backups.keeping.figures import GroupFigure, PlanFigure, SnapshotFigure, plan_figure
 from collector.cli.backup.ground import Ground, by, configure_choice, ground
 from collector.cli.command import moment
 from kit.commands import Command
-from kit.terminal import clean, table
+from kit.terminal import clean, json_text, table
 from kit.units import format_size
 
 
@@ -28,7 +26,7 @@ def show(home: Ground, word: str | None, *, as_json: bool) -> None:
         plan_figure(target, asyncio.run(home.keeper.plan(target, by=by())), names) for target in home.targets(word)
     ]
     if as_json:
-        print(msgspec.json.encode(plans).decode())
+        print(json_text(plans, indent=False))
         return
     for plan in plans:
         _print(plan)

@@ -11,7 +11,7 @@ from collector.cli.backup.ground import configure, ground
 from collector.cli.command import json_option
 from kit.commands import Command
 from kit.errors import HostwardError
-from kit.terminal import clean
+from kit.terminal import clean, json_text
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def _run(options: argparse.Namespace) -> int:
             if not options.json:
                 print("\n  ".join(clean(line) for line in (f"{target.title}: {result.message}", *result.problems)))
     if options.json:
-        print(msgspec.json.encode(results).decode())
+        print(json_text(results, indent=False))
     return 0 if all(one["outcome"] == "done" for one in results) else HostwardError.exit_code
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import msgspec
 import pytest
+from starlette.requests import Request
 
+from collector.api import endpoint
 from collector.audit import Strangers
 from collector.auth import COOKIE, Auth
 from collector.credentials import hash_password
 from collector.store import accounts
 from tests.collector.support import NOW, Home, Host
 from wire.packages import Package, Packages, PendingUpdate
-from wire.rollout import HostRecord, RolloutRecord, WaveRecord
+from wire.rollout import HostRecord, RolloutRecord, WaveRecord, misplaced
 
 WINDOW = {"hosts": ["web1", "new1"], "reason": "patching", "duration": 600}
 
@@ -156,7 +159,10 @@ def test_a_rollout_is_told_whole_each_time_and_kept(home: Home) -> None:
         hostward="0.1.0",
         state="running",
         started=NOW,
-        waves=[WaveRecord(name="canary", state="running", hosts=["web1"])],
+        waves=[
+            WaveRecord(name="canary", state="running", hosts=["web1"]),
+            WaveRecord(name="batch 1", state="waiting", hosts=["web2"]),
+        ],
         hosts={
             "web1": HostRecord(state="running", wave=0, before={"shop": "1.0"}),
             "web2": HostRecord(state="waiting", wave=1),
@@ -175,3 +181,63 @@ def test_a_rollout_is_told_whole_each_time_and_kept(home: Home) -> None:
     assert len([act for act, _ in acts(home) if act == "rollout.told"]) == 3
     asked(home, "PUT", "/api/v1/rollouts/other", msgspec.to_builtins(record), status=409)
     asked(home, "PUT", path, {"id": 3}, status=422)
+
+
+def test_a_record_of_a_rollout_has_each_host_in_one_wave_and_an_id_that_stands_in_an_address(home: Home) -> None:
+    """A page of one that names a host in each of a thousand waves would take all memory there is."""
+    one, two = HostRecord(state="done", wave=0), HostRecord(state="done", wave=1)
+    canary, batch = (
+        WaveRecord(name=name, state="done", hosts=hosts) for name, hosts in (("a", ["web1"]), ("b", ["web2"]))
+    )
+    record = RolloutRecord(
+        id="one",
+        deploy="patch",
+        inventory="inventory/example.py",
+        who="ada@desk",
+        hostward="0.1.0",
+        state="done",
+        started=NOW,
+        waves=[canary, batch],
+        hosts={"web1": one, "web2": two},
+    )
+    assert misplaced(record) is None
+    for bad, host in (
+        ({"waves": [canary, canary, batch]}, "web1"),
+        ({"waves": [msgspec.structs.replace(canary, hosts=["web2", "web2", "web1"])]}, "web2"),
+        ({"hosts": {"web1": one}}, "web2"),
+        ({"waves": [canary]}, "web2"),
+    ):
+        told = msgspec.structs.replace(record, **bad)
+        refused = asked(home, "PUT", "/api/v1/rollouts/one", msgspec.to_builtins(told), status=422)
+        assert refused["error"]["message"].startswith(f"The record has the host {host} not in exactly one wave"), bad
+    for id in ("../one", "one two", "one\n", ""):
+        told = msgspec.structs.replace(record, id=id)
+        asked(home, "PUT", "/api/v1/rollouts/one", msgspec.to_builtins(told), status=422)
+    asked(home, "GET", "/api/v1/rollouts/one", status=404)
+
+
+def test_others_are_answered_while_a_large_body_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of 16 MB that does not fit its shape is looked at twice, for seconds."""
+    body = b" " * endpoint.LARGE + b"[1]"
+    begun, go_on = threading.Event(), threading.Event()
+    decoded = endpoint._decoded
+
+    def waits(body: bytes, type: type[list[int]]) -> list[int]:
+        begun.set()
+        assert go_on.wait(60)
+        return decoded(body, type)
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def main() -> None:
+        request = Request({"type": "http", "method": "PUT", "headers": []}, receive)
+        reading = asyncio.create_task(endpoint.read_json(request, 1 << 20, list[int]))
+        while not begun.is_set():
+            await asyncio.sleep(0)
+        go_on.set()
+        assert await reading == [1]
+
+    monkeypatch.setattr(endpoint, "_decoded", waits)
+    asyncio.run(main())
+

@@ -168,7 +168,7 @@ from pyinfra.operations import files, server
 from deploys.kit.secret import Secret
 
 token = Secret(file="token").read().decode()
-files.put(name="place", src=StringIO(f"a word\\nkey {token}\\n"), dest="/etc/x", create_remote_dir=False)
+files.put(name="place", src=StringIO(f"a word\\x9b2J\\nkey {token}\\n"), dest="/etc/x", create_remote_dir=False)
 server.shell(name=f"register {host.data.some_password}", commands=["true"])
 files.directory(name="nothing", path="/gone", present=False)
 """
@@ -196,13 +196,15 @@ def test_a_dry_run_says_what_would_change_and_no_secret(tmp_path: Path) -> None:
     said = carried_out(tmp_path, task="dry", diff=True)
     place, register = of(Planned, said)
     assert place.operation == "place"
-    assert place.diff.splitlines() == ["Will create /etc/x", "@@ -0,0 +1,2 @@", "+ a word", "+ key *****"]
+    assert place.diff.splitlines() == ["Will create /etc/x", "@@ -0,0 +1,2 @@", "+ a word\x9b2J", "+ key *****"]
     assert register.operation == "register *****"
     assert (ended(said)["@fake/one"].state, ended(said)["@fake/one"].changed) == ("done", 2)
     printed = (tmp_path / "log").read_text()
     assert "key *****" in printed
     assert "s3cr3t" not in printed
     assert "hunter2" not in printed
+    assert "a word\N{REPLACEMENT CHARACTER}2J" in printed
+    assert "\x9b" not in printed
 
 
 LEAVE = """\

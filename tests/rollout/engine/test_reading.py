@@ -104,4 +104,7 @@ def test_what_is_read_as_a_secret_is_covered(tmp_path: Path) -> None:
     assert masks.cover("the first line") == "the first line"
     Secret(file=str(tmp_path / "key")).read()
     assert masks.cover("the first line, ab") == "the *****, ab"
+    (tmp_path / "environment").write_text("A_KEY=abcdefgh\nexport OTHER='ijk lmn'\nX=ab\n")
+    Secret(file=str(tmp_path / "environment")).read()
+    assert masks.cover("wrong: abcdefgh, ijk lmn, ab; A_KEY=abcdefgh") == "wrong: *****, *****, ab; *****"
     assert masks.covered({"host": "first line", "rows": ["first line"]}) == {"host": "first line", "rows": ["*****"]}

@@ -25,7 +25,7 @@ from rollout.events import (
 from rollout.protocol import Health
 from rollout.rules.amount import Amount
 from rollout.rules.state import fold
-from wire.rollout import decode_record
+from wire.rollout import MAX_PACKAGES, RolloutRecord, misplaced
 
 WAVES = [("canary", ["a"]), ("batch 1", ["b", "c"])]
 
@@ -78,7 +78,8 @@ def test_a_rollout_is_told_as_home_knows_it() -> None:
         versions,
         done("a"),
     ]
-    record = decode_record(msgspec.json.encode(fold(events).record))
+    record = msgspec.json.decode(msgspec.json.encode(fold(events).record), type=RolloutRecord)
+    assert misplaced(record) is None
     assert (record.state, [one.state for one in record.waves]) == ("running", ["running", "waiting"])
     assert record.waves[0].window == "w1"
     assert (record.hosts["a"].state, record.hosts["a"].changed, record.hosts["a"].after) == ("done", 2, {"shop": "2"})
@@ -87,6 +88,25 @@ def test_a_rollout_is_told_as_home_knows_it() -> None:
         [*events, WaveEnded(time=5.0, wave=0, ok=True), *wave(1, done("b"), done("c")), Ended(time=6.0, state="done")]
     )
     assert (state.left(), state.record.state, state.record.finished) == ([], "done", 6.0)
+
+
+def test_what_home_is_told_is_no_longer_than_it_takes() -> None:
+    """It would refuse the whole record for a path, a group or an upgrade of a distribution."""
+    begun = started()
+    names = [f"p{number:05}" for number in range(MAX_PACKAGES + 100)]
+    begun = msgspec.structs.replace(
+        begun,
+        settings=msgspec.structs.replace(begun.settings, deploy="/" + "d" * 300 + "/patch.py", inventory="i" * 300),
+        waves=[("b" * 200, ["a"]), *begun.waves[1:]],
+        known_as={"a": "a.example.net"},
+    )
+    versions = HostVersions(host="a", before=dict.fromkeys(names), after=dict.fromkeys(reversed(names), "2"))
+    told = fold([begun, WaveBegan(time=2.0, wave=0), versions]).record_for_home
+    record = msgspec.json.decode(msgspec.json.encode(told), type=RolloutRecord)
+    assert misplaced(record) is None
+    assert record.deploy.endswith("d/patch.py")
+    host = record.hosts["a.example.net"]
+    assert sorted(host.before) == sorted(host.after) == names[:MAX_PACKAGES]
 
 
 def test_what_was_not_done_is_done_when_it_is_resumed() -> None:
@@ -168,4 +188,4 @@ def test_a_host_is_left_exactly_when_its_last_end_was_not_well(events: list[Even
         number = 0 if host == "a" else 1
         assert (host in state.undone(number)) == (not well)
         assert well or number in state.left()
-    assert decode_record(msgspec.json.encode(state.record)) == state.record
+    assert msgspec.json.decode(msgspec.json.encode(state.record), type=RolloutRecord) == state.record
