@@ -240,4 +240,3 @@ def test_others_are_answered_while_a_large_body_is_looked_at(monkeypatch: pytest
 
     monkeypatch.setattr(endpoint, "_decoded", waits)
     asyncio.run(main())
-
