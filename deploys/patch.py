@@ -71,7 +71,7 @@ def _decide(given: PatchOptions) -> None:
         host.log(f"held, and stays as it is: {name}")
     for name in offer.deferred:
         host.log(f"not yet for this host: {name}")
-    rebooting = not offer.changes and survey.reboot
+    rebooting = not offer.changes and survey.needs_reboot
     if rebooting and not given.reboot:
         host.log("a reboot is needed, and not allowed here")
     if not offer.changes and not (rebooting and given.reboot):
@@ -85,7 +85,7 @@ def _decide(given: PatchOptions) -> None:
     if reasons:
         raise StepError("; ".join(reasons), "left_alone")
     if rebooting:
-        attempt(work=lambda it: reboot_alone(it, given, who), name="Reboot: packages ask for it")
+        attempt(work=lambda it: reboot_alone(it, given, who), name="Reboot: a package or a new kernel asks for it")
         return
     host.log(f"to update: {_named(offer.changes)}")
     attempt(work=lambda it: _patch(it, given, manager, offer.changes), name=f"Update {_named(offer.changes)}")

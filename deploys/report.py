@@ -78,7 +78,7 @@ def _found(given: ReportOptions) -> Waiting:
         held=list(offer.held),
         deferred=list(offer.deferred),
         since=min(known, default=None),
-        reboot=survey.reboot,
+        reboot=survey.needs_reboot,
         unfinished=None if phase is None else str(phase),
     )
 

@@ -9,6 +9,7 @@ or on another host; when one fails nothing further is. It restarts each time tha
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from functools import partial
 from shlex import join, quote
 from typing import Annotated
@@ -64,9 +65,11 @@ def services(given: ServicesOptions | None = None) -> None:
 
 
 def _restart(host: Host, *, unit: str, wanted: ServicesOptions) -> None:
+    # While leave is waited for, the host's time does not run; while a turn is, it does.
+    leave = permit(host, f"service {unit}") if wanted.rolling else nullcontext(lambda: True)
     with (
+        leave as holds,
         turn(host, unit, at_once=not wanted.rolling),
-        permit(host, f"service {unit}") as holds,
         held(host, "services", 2 * wanted.timeout + TIMEOUT),
     ):
         known = run(

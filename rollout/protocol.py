@@ -22,6 +22,16 @@ LOOKED = 0
 """In place of the number of an Ask; those begin with 1."""
 
 
+SHAKING = 40
+"""Hosts that are connected to at one time: ssh's handshakes are work, and each must be done within its time."""
+HANDSHAKE = 60.0
+"""Seconds for it, beside those in which the connection itself must be made."""
+STATUS = 30
+"""Seconds for an agent to say how it is."""
+LOOK = 10.0 + HANDSHAKE + 2 * STATUS
+"""Seconds that a look at one host may take in all."""
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
     """What the process shall do, once.
 

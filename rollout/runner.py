@@ -29,7 +29,9 @@ from rollout.home import AtHome, HomeAwayError
 from rollout.journal import Journal
 from rollout.leases import Leases, Store
 from rollout.protocol import (
+    LOOK,
     LOOKED,
+    SHAKING,
     Answer,
     Ask,
     Began,
@@ -50,7 +52,8 @@ from rollout.show import Show
 TICK = 0.25
 """Seconds between two looks at what else is wanted while a wave runs."""
 REFUSAL = 120.0
-"""Seconds beyond what hosts may take after which the process of a wave is taken for hung."""
+"""Seconds beyond what hosts may take, as for the inventory, after which the process of a wave is taken for hung."""
+ABORTED = "the rollout was aborted while this host was being worked on"
 LONGEST = 500
 """Characters of a message, as the record at home has it."""
 
@@ -125,9 +128,8 @@ class Runner:
         except HomeAwayError as error:
             return self._end("paused", str(error))
         except AbortedError:
-            for host, record in state.hosts.items():
-                if record.state == "running":
-                    self._fail(host, "the rollout was aborted while this host was being worked on")
+            for host in state.running():
+                self._fail(host, ABORTED)
             return self._end("aborted", "as was asked for, in the middle of a wave")
         except RefusedError as error:
             if any(record.started is not None for record in state.hosts.values()):
@@ -173,7 +175,7 @@ class Runner:
         order = self._order("deploy", hosts, look=unknown)
         leases = Leases(self._store, self._journal.state.started.id, {"reboot": self._settings.reboots})
         working = self._settings.timeout * self._turns(hosts) + REFUSAL
-        deadline = _Deadline(REFUSAL * self._turns(unknown) if unknown else working)
+        deadline = _Deadline(self._looking(unknown) if unknown else working)
         before: list[Health] = []
         ended: set[str] = set()
         why, begun = "", False
@@ -252,6 +254,10 @@ class Runner:
         """How many hosts the wave's process has one after another."""
         return math.ceil(len(hosts) / self._settings.parallel) if self._settings.parallel else 1
 
+    def _looking(self, hosts: Sequence[str]) -> float:
+        """Seconds that a look at the hosts may take: so many at one time as are connected to, or fewer."""
+        return REFUSAL + LOOK * max(self._turns(hosts), math.ceil(len(hosts) / SHAKING))
+
     def _messages(self, process: Wave, deadline: _Deadline, leases: Leases | None) -> Iterator[Message]:
         """What the process says. What is wanted from elsewhere, and leave to be given, is seen to meanwhile.
 
@@ -316,7 +322,7 @@ class Runner:
         why = "its agent could not be asked"
         try:
             with self._process(self._order("gate", hosts), wave) as process:
-                for message in self._messages(process, _Deadline(REFUSAL * self._turns(hosts)), None):
+                for message in self._messages(process, _Deadline(self._looking(hosts)), None):
                     if isinstance(message, Health):
                         found[message.host] = message
                     elif isinstance(message, Refused):

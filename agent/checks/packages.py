@@ -16,7 +16,6 @@ from kit import apt
 _RPM = re.compile(r"(?P<name>[A-Za-z0-9][\w.+-]*)\.(?P<arch>[a-z0-9_]+)\s+(?P<version>\S+)\s+(?P<repository>\S+)")
 _ADVISORY = re.compile(r"\S+\s+(?:(?:\S+/)?Sec\.|security)\s+(?P<package>\S+)")
 """`FEDORA-2023-1 Important/Sec. openssl-3.0-2.x86_64`."""
-_RELEASE = re.compile(r"(?P<version>[0-9][0-9.+~-]*[0-9]|[0-9])(?P<flavour>.*)")
 EXIT = "== exit "
 """With which the output of each of several commands ends, followed by its exit code."""
 
@@ -99,22 +98,6 @@ def parse_held(status: Iterable[str]) -> list[str]:
     return sorted(held)
 
 
-def newer_kernel(running: str, images: Iterable[str]) -> str | None:
-    """The newest of the installed kernels of the running one's flavour, where it is newer; else None.
-
-    Each is known by its release, as `uname -r` prints it. Kernels of another flavour are passed over.
-    """
-    mine = _RELEASE.fullmatch(running)
-    if mine is None:
-        return None
-    newest, found = _version(mine["version"]), None
-    for image in images:
-        match = _RELEASE.fullmatch(image)
-        if match and _flavour(match) == _flavour(mine) and _version(match["version"]) > newest:
-            newest, found = _version(match["version"]), image
-    return found
-
-
 def deleted_libraries(maps: str) -> list[str]:
     """Of /proc/PID/maps, the program and libraries that were replaced on disk since they were loaded."""
     found = set()
@@ -145,12 +128,3 @@ def _without_version(package: str) -> tuple[str, str]:
     """`openssl-libs-3.0-2.x86_64` as openssl-libs and x86_64."""
     full, _, arch = package.rpartition(".")
     return full.rsplit("-", 2)[0], arch
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"[0-9]{1,18}", text))
-
-
-def _flavour(match: re.Match[str]) -> str:
-    """What follows the version, whatever numbers are in it: `-amd64`, `.el9_3.x86_64` as `.el9_4.x86_64`."""
-    return re.sub(r"[0-9]+", "#", match["flavour"])

@@ -32,7 +32,6 @@ from agent.checks.packages import (
     Pending,
     UpdatesMemory,
     deleted_libraries,
-    newer_kernel,
     parse_apt,
     parse_dnf,
     parse_held,
@@ -41,6 +40,7 @@ from agent.checks.packages import (
 )
 from agent.paths import System
 from kit import apt
+from kit.kernels import newer_kernel
 from kit.units import Duration, format_duration
 
 DAY = 86400

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from deploys.facts.kernels import KERNELS, waits
 from deploys.rules.services import Service
 
 MAPS = r"^[0-9a-f-]+ ..x. [^ ]+ [^ ]+ [0-9]+ +/(usr|lib[^/]*|bin|sbin|opt)/.* \(deleted\)$"
@@ -17,7 +18,8 @@ SERVICES = "systemctl show --all -p Id -p ActiveState -p SubState -p UnitFileSta
 STALE = (
     f"grep -lsE '{MAPS}' /proc/[0-9]*/maps | "
     'while read -r maps; do cat "${maps%maps}cgroup" 2>/dev/null; done; '
-    "[ ! -e /run/reboot-required ] || echo reboot"
+    "[ ! -e /run/reboot-required ] || echo reboot; "
+    f"echo kernels $({KERNELS})"
 )
 """Prints what `parse_stale` reads: it looks at the memory of all processes, some of which end meanwhile."""
 
@@ -28,7 +30,7 @@ class Stale(msgspec.Struct, frozen=True):
     units: tuple[str, ...]
     """Units whose processes run what was replaced on disk."""
     reboot: bool
-    """Whether packages ask for a reboot."""
+    """Whether packages ask for a reboot, or a newer kernel waits for one."""
 
 
 def parse_services(lines: Iterable[str]) -> dict[str, Service]:
@@ -52,9 +54,12 @@ def parse_services(lines: Iterable[str]) -> dict[str, Service]:
 
 
 def parse_stale(lines: Iterable[str]) -> Stale:
-    """Of lines of /proc/PID/cgroup, and `reboot` where one is asked for: the innermost unit of each."""
+    """Of lines of /proc/PID/cgroup, the innermost unit of each; `reboot` where one is asked for; and the kernels."""
     units, reboot = set(), False
     for line in lines:
+        if line.startswith("kernels "):
+            reboot |= waits(line.removeprefix("kernels "))
+            continue
         reboot |= line == "reboot"
         parts = line.rpartition(":")[2].split("/")
         unit = next((part for part in reversed(parts) if part.endswith((".service", ".scope"))), None)

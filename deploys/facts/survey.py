@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from deploys.facts.kernels import KERNELS, waits
 from deploys.rules.backups import Backup
 from wire.status import Status
 
@@ -27,6 +28,7 @@ fi >/dev/null
 [ "$(id -u)" != 0 ] || root=true
 ! systemctl is-active --quiet $unit || going=true
 [ ! -e /run/reboot-required ] || reboot=true
+kernels=$(set -f; echo $({KERNELS}) | tr -d '"\\\\')
 if command -v hostward >/dev/null; then
     installed=true
     status=$(hostward status --json 2>/dev/null)
@@ -39,6 +41,7 @@ cat <<END
 {{"manager":$manager,"systemd":$systemd,"root":$root,"going":$going,"reboot":$reboot,"installed":$installed,
 "boot":"$(cat /proc/sys/kernel/random/boot_id)","uptime":$(cut -d' ' -f1 /proc/uptime),
 "space":{{"/":$(free /),"/boot":$(free /boot),"/var":$(free /var)}},
+"kernels":"$kernels",
 "status":${{status:-null}},"backups":${{backups:-null}},"record":${{record:-null}},"lease":${{lease:-null}}}}
 END
 """
@@ -86,11 +89,18 @@ class Survey(msgspec.Struct, frozen=True):
     backups: Backups | None
     reboot: bool
     """Whether packages ask for one."""
+    kernels: str
+    """As `facts.kernels` prints them, on a line."""
     record: dict[str, Any] | None
     """Of a patch that did not come to its end."""
     lease: Lease | None
     going: bool
     """Whether the package manager runs in our unit."""
+
+    @property
+    def needs_reboot(self) -> bool:
+        """Whether packages ask for one, or a newer kernel is there."""
+        return self.reboot or waits(self.kernels)
 
     @property
     def free(self) -> dict[str, int]:

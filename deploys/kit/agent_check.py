@@ -7,10 +7,13 @@ import tempfile
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import msgspec
 
 from deploys.kit.local import LocalError, output
+
+_looking = Lock()
 
 
 class _Mistake(msgspec.Struct):
@@ -30,7 +33,9 @@ def mistakes(files: Mapping[str, str]) -> list[str]:
 
     Raises LocalError where this machine cannot tell.
     """
-    return list(_mistakes(tuple(sorted(files.items()))))
+    # Hosts are prepared side by side, most of them with the same files: one looks, and the others have its answer.
+    with _looking:
+        return list(_mistakes(tuple(sorted(files.items()))))
 
 
 @lru_cache(maxsize=1000)

@@ -39,6 +39,8 @@ from deploys.onhost.parts import (
 
 DATA = Path("/var/lib/hostward-collector")
 DATABASE = DATA / "collector.db"
+COPYING = 3600
+"""Seconds in which all of home's database has to be read or written, where PostgreSQL has it."""
 CHOICE = DATA / "database.toml"
 """Which database home has that is not this file."""
 HOME = "hostward-collector.service"
@@ -198,7 +200,7 @@ def save(plan: dict[str, Any], target: Path) -> None:
         return
     target.mkdir(mode=0o700, exist_ok=True)
     (target / DATABASE.name).unlink(missing_ok=True)
-    run([collector(plan), "database", "save", str(target / DATABASE.name)])
+    run([collector(plan), "database", "save", str(target / DATABASE.name)], timeout=COPYING)
 
 
 def move(source: Path, target: Path) -> None:
@@ -336,7 +338,7 @@ def put_back(folder: Path) -> None:
             link(Path(path), target_path)
     if before["copied"] and CHOICE.exists():
         copy = str(folder / "database" / DATABASE.name)
-        run([collector(before), "database", "load", "--replace", copy], failed)
+        run([collector(before), "database", "load", "--replace", copy], failed, timeout=COPYING)
     elif before["copied"]:
         move(folder / "database", DATA)
     quiet(["systemctl", "daemon-reload"])

@@ -167,11 +167,11 @@ def has_user(name: str) -> bool:
     return True
 
 
-def run(words: list[str], failed: list[str] | None = None, input: str = "") -> str:
-    """What a program prints. Raises ApplyError, or adds to `failed` where it is given."""
+def run(words: list[str], failed: list[str] | None = None, input: str = "", timeout: int = 120) -> str:
+    """What a program prints, within so many seconds. Raises ApplyError, or adds to `failed` where it is given."""
     try:
         said = subprocess.run(  # noqa: S603 -- a list of words, no shell
-            words, input=input, capture_output=True, text=True, errors="replace", timeout=120
+            words, input=input, capture_output=True, text=True, errors="replace", timeout=timeout
         )
         lines = said.stderr.strip().splitlines()
         why = (
@@ -182,7 +182,7 @@ def run(words: list[str], failed: list[str] | None = None, input: str = "") -> s
             else f"ended with {said.returncode}"
         )
     except subprocess.TimeoutExpired:
-        why = "did not end within 120 s"
+        why = f"did not end within {timeout} s"
     if why is None:
         return said.stdout
     text = f"{' '.join([Path(words[0]).name, *words[1:3]])}: {why}"

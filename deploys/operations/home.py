@@ -16,8 +16,10 @@ from deploys.operations.release import PlannedFile
 from deploys.operations.run import run
 
 UNIT = "hostward-home-release.service"
-MARGIN = 600
-"""Seconds for all that a change does beside waiting for home."""
+MARGIN = 2 * 3600 + 600
+"""Seconds for all that a change does beside waiting for home: a copy of its database, which is put back where it
+fails, and the rest.
+"""
 _KIND = Changes(program="home", folder=FOLDER, unit=UNIT, what="home")
 
 

@@ -33,8 +33,10 @@ def take(host: Host, who: str, duration: float) -> None:
     said = _ask(host, who, duration, who)
     if not said.ok and follows(who, said.output):
         said = _ask(host, who, duration, said.output)
+    if not said.ok and (other := said.output.strip()):
+        raise StepError(f"somebody else is at work on it: {other}", "left_alone")
     if not said.ok:
-        raise StepError(f"somebody else is at work on it: {said.complaint}", "left_alone")
+        raise StepError(f"the host cannot be held against others: {said.complaint}", "left_alone")
 
 
 @contextmanager
@@ -58,7 +60,7 @@ def _ask(host: Host, who: str, duration: float, former: str) -> Ran:
     return ran(
         host,
         f"""set -e; umask 077; mkdir -p {folder}; cd {folder}
-exec 9>lock; flock -w 30 9
+exec 9>lock; flock -w 30 9 || {{ echo "$PWD/lock is held by another program" >&2; exit 1; }}
 boot=$(cat /proc/sys/kernel/random/boot_id) now=$(cut -d. -f1 /proc/uptime)
 if [ -e lease.json ]; then
     read -r until other <holder

@@ -9,9 +9,10 @@ from kit.commands import Command
 from kit.errors import UsageError
 from rollout.cli import options as shared
 from rollout.cli.aside import aside
-from rollout.events import Ended
+from rollout.events import Ended, HostEnded
 from rollout.journal import Journal, ask, find, is_running
 from rollout.missed import tell_missed
+from rollout.runner import ABORTED
 
 
 def _pause(options: argparse.Namespace) -> int:
@@ -32,6 +33,8 @@ def _abort(options: argparse.Namespace) -> int:
     journal = Journal.resume(folder)
     try:
         if journal.state.record.state not in ("aborted", "done"):
+            for host in journal.state.running():
+                journal.add(HostEnded(time=time.time(), host=host, state="failed", message=ABORTED))
             journal.add(Ended(time=time.time(), state="aborted", message="as was asked for, when nobody ran it"))
         print(f"{folder.name} is {journal.state.record.state}")
     finally:

@@ -11,13 +11,11 @@ from pyinfra.context import ctx_host
 
 from deploys.operations.run import ran
 from rollout.engine import sentences
-from rollout.engine.run import HANDSHAKE, SHAKING
+from rollout.engine.run import SHAKE
 from rollout.engine.watch import Watch
-from rollout.protocol import Health, Order
+from rollout.protocol import HANDSHAKE, STATUS, Health, Order
 from wire.status import Status
 
-STATUS = 30
-"""Seconds for an agent to say how it is."""
 SCRIPT = (
     'PATH="$PATH:/usr/local/bin:/opt/hostward/current/bin"; '
     "command -v hostward >/dev/null || { echo absent; exit 0; }; "
@@ -34,7 +32,7 @@ def health(host: Host, watch: Watch, order: Order) -> Health:
 
 def _asked(host: Host, watch: Watch, order: Order) -> Health:
     try:
-        with SHAKING, gevent.Timeout(order.connect_timeout + HANDSHAKE, TimeoutError("timed out")):
+        with SHAKE, gevent.Timeout(order.connect_timeout + HANDSHAKE, TimeoutError("timed out")):
             host.connect(raise_exceptions=True, show_errors=False)
     except (
         Exception

@@ -20,12 +20,10 @@ from rollout.engine import sentences
 from rollout.engine.line import Line
 from rollout.engine.state import HostFailedError, WaveState
 from rollout.engine.watch import LostConnectionError
-from rollout.protocol import Began, Ended, Order, Outcome, Phase, Planned, Versions
+from rollout.protocol import HANDSHAKE, SHAKING, Began, Ended, Order, Outcome, Phase, Planned, Versions
 
-SHAKING = BoundedSemaphore(40)
-"""Hosts that are connected to at one time: ssh's handshakes are work, and each must be done within its time."""
-HANDSHAKE = 60.0
-"""Seconds for it, beside those in which the connection itself must be made."""
+SHAKE = BoundedSemaphore(SHAKING)
+"""Held while a host is connected to."""
 FAREWELL = 10.0
 """Seconds for what a host's part of a deploy has to tidy up when its time is over."""
 
@@ -129,7 +127,7 @@ class Run:
         self.watch.complaint = ""
         if self.watch.lost:
             self.host.connected = False
-        with SHAKING:
+        with SHAKE:
             try:
                 with gevent.Timeout(self._order.connect_timeout + HANDSHAKE, TimeoutError("timed out")):
                     self.host.connect(raise_exceptions=True, show_errors=False)

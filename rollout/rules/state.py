@@ -133,6 +133,10 @@ class State:
         """The wave's hosts on which the deploy is still to be run: all that are not done."""
         return [host for host in self._waves[wave].hosts if self._hosts[host].state != "done"]
 
+    def running(self) -> list[str]:
+        """Hosts that were begun, and of whose end nobody told."""
+        return [host for host, record in self._hosts.items() if record.state == "running"]
+
     def failures(self) -> list[str]:
         """Hosts that failed, and were not run well since."""
         return [host for host, record in self._hosts.items() if record.state in FAILED]

@@ -42,6 +42,13 @@ def held(file: Path) -> Lease:
     return msgspec.json.decode(file.read_bytes(), type=Lease)
 
 
+def test_a_host_that_cannot_be_held_is_told_apart_from_one_that_is(file: Path) -> None:
+    """Its disk is full, or what is there is no folder."""
+    file.parent.touch()
+    with pytest.raises(StepError, match=r"the host cannot be held against others: .*cannot create directory"):
+        lease.take(HOST, holder("patch"), 600)
+
+
 def test_two_runs_of_one_person_exclude_each_other_until_one_is_gone(file: Path) -> None:
     """Whoever holds it may hold it for longer, and nobody else gives it back."""
     me = holder("patch")

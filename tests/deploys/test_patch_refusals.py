@@ -28,6 +28,7 @@ SURVEY: dict[str, Any] = {
     "status": STATUS,
     "backups": {"jobs": [JOB]},
     "reboot": False,
+    "kernels": "6.1.0-18-amd64",
     "record": None,
     "lease": None,
     "going": False,

@@ -71,13 +71,15 @@ def test_a_real_host_tells_what_waits_as_its_agent_saw_it_and_is_not_changed(fle
         host.write("/etc/hostward/agent.toml", '[checks.updates]\nevery = "1s"\n')
         host.run("systemctl enable --now hostward-agent", timeout=120)
 
-        def waits() -> bool:
+        def seen() -> bool:
             said = host.run("hostward packages --pending --json", check=False).stdout
             return "shop" in since(said)
 
-        wait_for(waits)
+        wait_for(seen)
         path = inventory(tmp_path / "inventory.py", [host])
-        for _ in range(2):
+        running = host.run("uname -r").stdout.strip()
+        newer = re.sub("^[0-9]+", lambda major: str(int(major[0]) + 1), running)
+        for waits in (False, True):
             done = deploy(path, "report", "--data", "report.json=true")
             assert changes(done) == 0
             said = next(line for line in (done.stdout + done.stderr).splitlines() if "] {" in line)
@@ -85,6 +87,8 @@ def test_a_real_host_tells_what_waits_as_its_agent_saw_it_and_is_not_changed(fle
             (shop,) = found["pending"]
             assert (shop["name"], shop["installed"], shop["candidate"]) == ("shop", "1.0", "1.1")
             assert shop["since"] == found["since"] > 1.7e9
+            assert found["reboot"] is waits
+            host.run(f"touch /boot/vmlinuz-{newer}")
         done = deploy(path, "report")
         moment = time.strftime("%Y-%m-%d %H:%M", time.localtime(shop["since"]))
         said = done.stdout + done.stderr

@@ -40,7 +40,7 @@ def renew(host: Host, given: PatchOptions, record: Record) -> str | None:
             return f"{unit} did not come back from its restart"
     if restarts.left:
         host.log(f"runs what was replaced, and is kept as it is: {', '.join(restarts.left)}")
-    why = [*restarts.reboot, *(["packages ask for it"] if found.reboot else [])]
+    why = [*restarts.reboot, *(["a package or a new kernel asks for it"] if found.reboot else [])]
     if why and not given.reboot:
         host.log(f"a reboot is needed, and not allowed here ({', '.join(why)})")
     elif why:

@@ -11,7 +11,6 @@ from agent.checks.packages import (
     PackagesError,
     Pending,
     deleted_libraries,
-    newer_kernel,
     parse_apt,
     parse_dnf,
     parse_held,
@@ -112,24 +111,6 @@ def test_packages_on_hold_are_those_that_are_installed() -> None:
     assert parse_held(status) == ["apt", "vim"]
 
 
-@pytest.mark.parametrize(
-    ("running", "images", "expected"),
-    [
-        ("6.1.0-18-amd64", ["6.1.0-18-amd64", "6.1.0-9-amd64"], None),
-        ("6.1.0-9-amd64", ["6.1.0-9-amd64", "6.1.0-18-amd64", "6.1.0-13-amd64"], "6.1.0-18-amd64"),
-        ("6.1.0-9-cloud-amd64", ["6.1.0-18-amd64"], None),
-        ("5.15.0-91-generic", ["5.15.0-101-generic"], "5.15.0-101-generic"),
-        ("5.14.0-284.el9_2.x86_64", ["5.14.0-362.8.1.el9_3.x86_64"], "5.14.0-362.8.1.el9_3.x86_64"),
-        ("5.14.0-362.8.1.el9_3.x86_64", ["0-rescue-0123456789abcdef"], None),
-        ("6.18.44-custom", [], None),
-        ("strange", ["6.1.0-18-amd64"], None),
-    ],
-)
-def test_a_newer_kernel_is_one_of_the_same_flavour(running: str, images: list[str], expected: str | None) -> None:
-    """Numbers are compared as such."""
-    assert newer_kernel(running, images) == expected
-
-
 MAPS = """\
 55d0a4e00000-55d0a4e20000 r--p 00000000 fe:01 1234    /usr/sbin/nginx (deleted)
 55d0a4e20000-55d0a4f00000 r-xp 00020000 fe:01 1234    /usr/sbin/nginx (deleted)
@@ -185,4 +166,3 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     deleted_libraries(text)
     unit_of(text)
     parse_held(text.splitlines())
-    newer_kernel(text, text.split())

@@ -99,3 +99,6 @@ def test_what_systemd_and_processes_say_is_read() -> None:
     lines = ["0::/system.slice/web.service", "0::/user.slice/user-0.slice/session-1.scope", "0::/", "reboot"]
     assert parse_stale(lines) == Stale(("session-1.scope", "web.service"), reboot=True)
     assert parse_stale([]) == Stale((), reboot=False)
+    kernels = "kernels 5.14.0-284.el9_2.x86_64 vmlinuz-5.14.0-362.8.1.el9_3.x86_64"
+    assert parse_stale([kernels]) == Stale((), reboot=True)
+    assert parse_stale(["kernels", "kernels 6.1.0-18-amd64 vmlinuz-6.1.0-9-amd64"]) == Stale((), reboot=False)

@@ -248,6 +248,35 @@ def test_leave_ends_when_the_runner_says_so_and_when_its_time_is_over(tmp_path: 
     assert {end.state for end in ended(said).values()} == {"done"}
 
 
+def test_services_wait_for_leave_and_not_for_a_turn_in_a_wave(tmp_path: Path, repository: Path) -> None:
+    """A turn that was waited for would be time of the host's; and none is asked for where all may at once."""
+    answers = {
+        "LoadState": "loaded",
+        "date +": "1.0",
+        "ActiveState": "ActiveState=active\nSubState=running\nNRestarts=0\n",
+    }
+    table = {"units": ["shop.service"], "steady": 0.1}
+    write(tmp_path, "", {f"@fake/{name}": {"fake_responses": answers, "services": table} for name in "ab"})
+    order = Order(
+        task="deploy", inventory="inventory.py", deploy=str(repository / "deploys/services.py"), folder=str(tmp_path)
+    )
+    with Engine() as engine, engine.wave(order, tmp_path / "log") as wave:
+        said = []
+        for message in wave.messages():
+            assert message is not None
+            said.append(message)
+            if isinstance(message, Ask) and len(asks := of(Ask, said)) == 2:
+                for ask in asks:
+                    wave.answer(Answer(number=ask.number, granted=True))
+    assert {end.state for end in ended(said).values()} == {"done"}, said
+    assert {(ask.host, ask.what) for ask in of(Ask, said)} == {
+        (f"@fake/{name}", "service shop.service") for name in "ab"
+    }
+    said = carried_out(tmp_path, deploy=order.deploy, data={"services.rolling": "false"})
+    assert {end.state for end in ended(said).values()} == {"done"}
+    assert of(Ask, said) == []
+
+
 def test_a_wave_does_not_outlive_its_runner(tmp_path: Path) -> None:
     """Nothing goes on changing hosts that nobody keeps a journal of."""
     write(

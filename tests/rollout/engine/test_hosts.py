@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +113,13 @@ def test_hosts_fail_with_one_sentence_each_and_never_hang(
             assert [type(one) for one in said[:3]] == [Health, Looked, Began]
             assert {end.state for end in ended(said).values()} == {"done"}
             assert logins(host) - before == connections + 1  # and the other host's
+
         # A connection that is closed meanwhile, as by a firewall that forgets it, is made anew.
-        said = carried_out(tmp_path, look=["sudo"], hosts=["sudo"], between=lambda: host.run("pkill -u admin"))
+        def forget() -> None:
+            host.run("pkill -u admin; while pgrep -u admin; do sleep 0.1; done")
+            time.sleep(0.5)  # until it is heard of here
+
+        said = carried_out(tmp_path, look=["sudo"], hosts=["sudo"], between=forget)
         assert ended(said)["sudo"].state == "done", said
 
         def cut(message: Message) -> None:
