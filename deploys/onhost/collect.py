@@ -107,8 +107,8 @@ def secrets(root: Path) -> set[str]:
     for path in (root / "etc/hostward").rglob("*"):
         with contextlib.suppress(OSError):
             if path.suffix == ".toml":
-                named = re.findall(r'_file\s*=\s*"/([^"\n]+)"', path.read_text(errors="replace"))
-                paths |= {root / name for name in named}
+                named = re.findall(r"""_file\s*=\s*(["'])/([^"'\n]+)\1""", path.read_text(errors="replace"))
+                paths |= {root / name for _, name in named}
             elif not path.stat().st_mode & stat.S_IROTH:
                 paths.add(path)
     found = set()
@@ -130,13 +130,18 @@ def metrics(shown: bytes) -> bytes | None:
 
 
 def logs(root: Path, patterns: list[str], since: float) -> list[Path]:
-    """Files that were written to since then, the newest first. Links and compressed files are not among them."""
+    """Files that were written to since then, the newest first. Links and compressed files are not among them, nor is
+    what a link in its way leads to, unless root made that.
+    """
     found = {}
     for pattern in patterns:
         for path in root.glob(pattern.lstrip("/")):
             with contextlib.suppress(OSError):
                 status = path.lstat()
-                if stat.S_ISREG(status.st_mode) and status.st_mtime >= since and path.suffix not in COMPRESSED:
+                if not stat.S_ISREG(status.st_mode) or status.st_mtime < since or path.suffix in COMPRESSED:
+                    continue
+                way = [place.lstat() for place in path.parents if place.is_relative_to(root)]
+                if all(each.st_uid == 0 for each in way if stat.S_ISLNK(each.st_mode)):
                     found[path] = status.st_mtime
     return sorted(found, key=lambda path: (-found[path], path))
 

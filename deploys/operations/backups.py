@@ -16,11 +16,14 @@ from pyinfra.api.host import Host
 from deploys.facts.backup_jobs import Configured
 from deploys.kit.notes import Phase, Result, note
 from deploys.operations.fail import StepError
+from deploys.operations.postgresql import Server
 from deploys.operations.run import literal, ran, run
 from deploys.rules.backup_files import CREDENTIAL, CREDENTIALS, secrets_of
 
 DUMPS = "/postgresql"
 """The folder of a snapshot with dumps of PostgreSQL (docs/backup.md)."""
+RESTORING = "hostward_restoring"
+"""The name of a database that is being restored."""
 
 
 class _Run(msgspec.Struct):
@@ -119,30 +122,34 @@ class Backups:
         note(self.host, Result({"restored": "server", "target": target}))
 
     def restore_database(self, name: str, database: str, target: str, at: str, of: str) -> None:
-        """Bring a dump of PostgreSQL back as a new database of the name `target`. When that fails there is none."""
+        """Bring a dump of PostgreSQL back as a new database of the name `target`.
+
+        It has its name once it is whole: what a run that was cut down leaves is called RESTORING, and goes with the
+        next one.
+        """
         job = self._job(name)
         if "postgresql" not in job:
             raise StepError(f"the job {name} saves no databases of PostgreSQL; restore a path instead", "left_alone")
         note(self.host, Phase(f"restore {database} as {target}"))
         file = f"{DUMPS}/{database.replace('%', '%25').replace('/', '%2F')}.dump"
         source = job["postgresql"]
-        postgres = f"runuser -u {quote(str(source.get('run_as') or 'postgres'))} --"
-        port = f"--port={int(source.get('port', 5432))}"
+        server = Server(self.host, str(source.get("run_as") or "postgres"), int(source.get("port", 5432)))
+        if target in server.databases(outcome="left_alone"):
+            raise StepError(f"there is a database {target} here already", "left_alone")
         dump = self._unit(["dump", *self._snapshot(name, at, of), file], [job], privileged=True)
         run(
             self.host,
-            f"cd /; {postgres} createdb {port} --template=template0 -- {quote(target)}",
-            failing=f"the database {target} could not be made",
+            f"{server.drop(RESTORING)} && {server.program('createdb', f'--template=template0 {RESTORING}')}",
+            failing=f"no database could be made for {database}",
         )
-        loaded = ran(
-            self.host,
-            _piped(dump, f"{postgres} pg_restore {port} --exit-on-error --dbname={quote(target)}"),
-            timeout=self.timeout,
-        )
-        if not loaded.ok:
-            gone = ran(self.host, f"cd /; {postgres} dropdb {port} --if-exists -- {quote(target)}")
+        load = server.program("pg_restore", f"--exit-on-error --dbname={RESTORING}")
+        done = ran(self.host, _piped(dump, load), timeout=self.timeout)
+        if done.ok:
+            done = ran(self.host, server.rename(RESTORING, target))
+        if not done.ok:
+            gone = ran(self.host, server.drop(RESTORING))
             raise StepError(
-                f"{database} could not be restored: {loaded.complaint}", "rolled_back" if gone.ok else "broken"
+                f"{database} could not be restored: {done.complaint}", "rolled_back" if gone.ok else "broken"
             )
         note(self.host, Result({"restored": database, "target": target}))
 

@@ -15,6 +15,7 @@ from pyinfra.api.host import Host
 from deploys.facts.recovery import FOLDER, Progress
 from deploys.kit.notes import Phase, Result, note
 from deploys.operations.fail import StepError
+from deploys.operations.postgresql import Server
 from deploys.operations.run import literal, ran, run
 from deploys.operations.write import write
 from deploys.rules.recorded_packages import choose, offers, read
@@ -28,8 +29,6 @@ apt-get -qq -y -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=
 """Nothing asks a question, and files that are there stay."""
 NO_REPOSITORY = 10
 """How `hostward backup` ends where there is none yet."""
-DATABASES = "SELECT json_agg(datname) FROM pg_database"
-POSTGRES = "runuser -u postgres --"
 READY = 60
 """Seconds in which a server of databases has to answer."""
 
@@ -152,10 +151,11 @@ class Course:
 
     def databases(self, job: str, port: int) -> None:
         """Bring the roles and each database back into the server that runs here."""
+        server = Server(self.host, "postgres", port)
         run(
             self.host,
             f"systemctl start postgresql && for try in $(seq {READY}); do "
-            f"{POSTGRES} pg_isready -q --port={port} && exit 0; sleep 1; done; exit 1",
+            f"{server.program('pg_isready', '-q')} && exit 0; sleep 1; done; exit 1",
             failing="PostgreSQL does not answer",
             outcome="broken",
             timeout=2 * READY,
@@ -169,16 +169,16 @@ class Course:
             f"roles of {job}",
             # That some are there already, as the superuser is, is no trouble (docs/recovery.md).
             lambda: self._pipe(
-                job, "/postgresql/globals.sql", f"{POSTGRES} psql -q --port={port} -d postgres >/dev/null 2>&1"
+                job, "/postgresql/globals.sql", server.program("psql", "-q -d postgres >/dev/null 2>&1")
             ),
         )
         for file in sorted(file for file in files if file.endswith(".dump")):
-            self._database(job, file.rpartition("/")[2], port)
+            self._database(job, file.rpartition("/")[2], server)
 
-    def _database(self, job: str, file: str, port: int) -> None:
+    def _database(self, job: str, file: str, server: Server) -> None:
         name = unquote(file.removesuffix(".dump"))
         step = f"database {name}"
-        load = f"{POSTGRES} pg_restore --exit-on-error --port={port}"
+        load = server.program("pg_restore", "--exit-on-error")
 
         def work() -> None:
             if name == "postgres":  # each server has it
@@ -188,18 +188,12 @@ class Course:
             if step in progress.begun:
                 run(
                     self.host,
-                    f"cd /; {POSTGRES} dropdb --port={port} --if-exists -- {quote(name)}",
+                    server.drop(name),
                     failing=f"what a run before left of the database {name} cannot be removed",
                     outcome="broken",
                 )
             else:
-                known = run(
-                    self.host,
-                    f"cd /; {POSTGRES} psql -XqAt --port={port} --dbname=postgres --command={quote(DATABASES)}",
-                    failing="the databases here are not known",
-                    outcome="broken",
-                )
-                if name in msgspec.json.decode(known, type=list[str]):
+                if name in server.databases(outcome="broken"):
                     raise StepError(f"there is a database {name} here already, and it is left alone", "broken")
                 progress.begun.append(step)
                 self._keep(progress)

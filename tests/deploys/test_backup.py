@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
+from deploys.operations.backups import RESTORING
 from tests.deploys.conftest import Run
 from tests.deploys.support import changes
 from tests.fleet.host import Host
 
 PASSWORD, OTHER = "tea-and-scones-4711", "cream-and-jam-0815"
+ODD = 'shop ${HOME} $HOME "shop" %h'
+"""Any name is one."""
 ROOTS = {"capabilities": ["CAP_DAC_READ_SEARCH", "CAP_SETUID", "CAP_SETGID"], "writable": ["/srv/backup"]}
 
 
@@ -26,7 +30,7 @@ def table(tmp_path: Path, **more: Any) -> dict[str, Any]:
             "databases": {
                 **common,
                 "password_file": credential,
-                "postgresql": {"run_as": "postgres", "databases": ["shop"]},
+                "postgresql": {"run_as": "postgres", "databases": [ODD]},
                 "privileged": ROOTS,
             },
             "own": {**own, "daily": "03:00", "paths": ["/etc/hostname"]},
@@ -46,8 +50,11 @@ def test_backups_are_configured_run_tried_and_restored(served: Host, on_served: 
     database under a name that no other has."""
     host = served
     host.run("mkdir -p /srv/files /srv/backup && echo tea >/srv/files/list")
-    host.run("systemctl start postgresql@15-main && cd / && runuser -u postgres -- createdb shop", timeout=120)
-    host.run("cd / && runuser -u postgres -- psql -q shop -c 'CREATE TABLE tea AS SELECT 7 AS price'")
+    host.run("systemctl start postgresql@15-main", timeout=120)
+    shop = shlex.quote(ODD)
+    host.run(f"cd / && runuser -u postgres -- createdb {shop}")
+    host.run(f"cd / && runuser -u postgres -- createdb {RESTORING}")  # of a restore that was cut down
+    host.run(f"cd / && runuser -u postgres -- psql -q {shop} -c 'CREATE TABLE tea AS SELECT 7 AS price'")
     said = [on_served("backup", table(tmp_path))]
     assert changes(said[0]) == 6
     assert host.run("stat -c '%a %U:%G' /etc/hostward/daily.password /etc/hostward/own.password").stdout == (
@@ -65,15 +72,17 @@ def test_backups_are_configured_run_tried_and_restored(served: Host, on_served: 
     said.append(on_served("backup", table(tmp_path, action="drill")))
     assert '"outcome":"done"' in said[-1].stdout + said[-1].stderr
 
-    host.run("rm /srv/files/list; cd /; runuser -u postgres -- psql -q shop -c 'DROP TABLE tea'")
+    host.run(f"rm /srv/files/list; cd /; runuser -u postgres -- psql -q {shop} -c 'DROP TABLE tea'")
     back = {"job": "files", "path": "/srv/files", "target": "/srv/then"}
     said.append(on_served("backup", table(tmp_path, action="restore", restore=back)))
     assert host.read("/srv/then/srv/files/list") == "tea\n"
-    back = {"job": "databases", "database": "shop", "target": "shop_then"}
+    back = {"job": "databases", "database": ODD, "target": "shop_then"}
     said.append(on_served("backup", table(tmp_path, action="restore", restore=back)))
+    databases = host.run("cd / && runuser -u postgres -- psql -At -c 'SELECT datname FROM pg_database'").stdout
+    assert RESTORING not in databases.split()
     assert host.run("cd / && runuser -u postgres -- psql -At shop_then -c 'TABLE tea'").stdout == "7\n"
     said.append(on_served("backup", table(tmp_path, action="restore", restore=back), check=False))
-    assert 'database "shop_then" already exists (left alone)' in said[-1].stdout + said[-1].stderr
+    assert "there is a database shop_then here already (left alone)" in said[-1].stdout + said[-1].stderr
 
     printed = "".join(done.stdout + done.stderr for done in said)
     assert PASSWORD not in printed and OTHER not in printed

@@ -90,8 +90,15 @@ def test_a_bundle_stays_within_its_size(tmp_path: Path) -> None:
     os.utime(root / "var/log/old.log", (1, 1))
     (root / "var/log/link.log").symlink_to("/etc/passwd")
     os.mkfifo(root / "var/log/pipe.log")
+    (root / "home").mkdir()
+    (root / "home/kept.log").write_text("not theirs to show\n")
+    (root / "var/log/shop").mkdir()
+    (root / "var/log/shop/way").symlink_to(root / "home")
+    if os.geteuid() == 0:
+        os.lchown(root / "var/log/shop/way", 65534, 65534)
     size = 2**20
-    plan = {"size": size, "since": 1000, "logs": ["/var/log/*.log"], "said": ["status.json"]}
+    logs = ["/var/log/*.log", "/var/log/shop/*/*.log"]
+    plan = {"size": size, "since": 1000, "logs": logs, "said": ["status.json"]}
     said = collect(plan, folder, root)
     assert size // 2 < said["size"] == (folder / "bundle.tar.gz").stat().st_size <= size
     found = contents(folder / "bundle.tar.gz")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -42,7 +43,7 @@ interval = "1s"
 repository = "/srv/backup"
 init = true
 password_file = "/etc/hostward/backup.password"
-paths = ["/srv/shop", "/etc/shop.ini"]
+paths = ["/srv/shop", "/etc/shop.ini", '/srv/of ${HOME} "100%"']
 
 [backups.orders]
 repository = "/srv/backup"
@@ -50,6 +51,8 @@ init = true
 password_file = "/etc/hostward/backup.password"
 postgresql = { run_as = "postgres" }
 """
+ODD = '/srv/of ${HOME} "100%"'
+"""Any name is one; so is that of a database."""
 SERVES = "exec python3 -m http.server 8080 --directory /srv/shop"
 ASKS = "curl -sf http://127.0.0.1:8080/prices.csv; cat /etc/shop.ini; stat -c '%a %U' /srv/shop/prices.csv"
 COUNTS = "SELECT count(*), sum(id) FROM orders"
@@ -83,7 +86,7 @@ def test_a_destroyed_host_is_built_again_and_serves_the_same_data(
             "recover": {
                 "repository": "/srv/backup",
                 "password": {"file": str(secret)},
-                "files": {"files": ["/srv/shop", "/etc/shop.ini"]},
+                "files": {"files": ["/srv/shop", "/etc/shop.ini", ODD]},
                 "databases": ["orders"],
                 "services": ["postgresql.service", "shop.service"],
                 "checks": ["disk", "systemd"],
@@ -122,6 +125,8 @@ def test_a_destroyed_host_is_built_again_and_serves_the_same_data(
             done = plain(deploy(hosts, "recover"))
             assert blank.run(ASKS).stdout == before
             assert postgresql(blank, COUNTS, database="orders") == orders
+            assert blank.read(f"{ODD}/file") == "odd\n"
+            assert ODD in postgresql(blank, "SELECT datname FROM pg_database").splitlines()
             assert blank.run("dpkg-query -W -f '${Version}' shop").stdout == "1.0"
             assert f'"recovered":"{lost.name}"' in done
             assert '"seconds":' in done
@@ -219,8 +224,10 @@ def serve(host: Host, packages: apt.Repository, home: RealHome) -> None:
     host.run("apt-get install -qq shop=1.0 && systemctl start postgresql", timeout=120)
     host.write("/srv/shop/prices.csv", "tea,3\n", 0o640)
     host.write("/etc/shop.ini", "colour = green\n")
+    host.write(f"{ODD}/file", "odd\n")
     host.run("chown -R www-data: /srv/shop && systemctl restart shop")
     postgresql(host, "CREATE ROLE clerk LOGIN", "CREATE DATABASE orders OWNER clerk")
+    host.run(f"cd / && runuser -u postgres -- createdb {shlex.quote(ODD)}")
     postgresql(
         host,
         "CREATE TABLE orders (id int PRIMARY KEY)",

@@ -32,6 +32,7 @@ def test_a_restore_takes_snapshots_of_its_own_host_alone(tmp_path: Path, what: s
     for name, (more, saved_by) in cases.items():
         answers: dict[str, object] = {
             "agent.d/*.toml": json.dumps(CONFIGURED),
+            "json_agg": '["postgres"]',
             f"--host {saved_by} ": "",
             "systemd-run": {"success": False, "stderr": "these are snapshots of any host"},
         }
