@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import sys
 import unicodedata
 from collections.abc import Sequence
 from typing import TextIO
-
-import msgspec
 
 COLOURS = {
     "ok": "32",
@@ -38,20 +34,6 @@ def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
 def clean(text: str) -> str:
     """`text` without control characters: what came from outside must not steer the terminal it is shown on."""
     return "".join(c if c == "\t" or unicodedata.category(c)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-_STEERING = re.compile(
-    "[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
-)
-"""Controls (C1), and what turns or hides text, which may stand in JSON as they are (RFC 8259, section 7)."""
-
-
-def json_text(value: object, *, indent: bool = True) -> str:
-    r"""JSON to be printed; `indent`: of many lines. What would steer the terminal stands there as `\u009b`."""
-    found = msgspec.json.encode(value)
-    if indent:
-        found = msgspec.json.format(found)
-    return _STEERING.sub(lambda match: json.dumps(match.group())[1:-1], found.decode())
 
 
 def bounded(text: str, length: int) -> str:

@@ -21,8 +21,9 @@ from agent.jobs.supervisor import Jobs
 from agent.paths import System, configuration_file, state_folder
 from kit.commands import Command
 from kit.errors import ConfigurationError, HostwardError
+from kit.jsontext import json_text
 from kit.options.decode import nearest
-from kit.terminal import clean, json_text, table
+from kit.terminal import clean, table
 from kit.units import format_duration
 from wire.report import STATES, Reading, State
 

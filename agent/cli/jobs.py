@@ -21,7 +21,8 @@ from agent.state import State, StateError
 from agent.timetable import in_words, next_due
 from kit.commands import Command
 from kit.errors import UsageError
-from kit.terminal import json_text, table
+from kit.jsontext import json_text
+from kit.terminal import table
 from kit.units import format_duration, format_size
 from wire.report import JobResult
 

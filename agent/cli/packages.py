@@ -12,7 +12,8 @@ from agent.packages.gather import gather, remembers
 from agent.paths import System, state_folder
 from agent.state import State, StateError
 from kit.commands import Command
-from kit.terminal import clean, json_text, paint, table
+from kit.jsontext import json_text
+from kit.terminal import clean, paint, table
 from kit.units import format_duration
 from wire.packages import Manager, Packages
 

@@ -20,7 +20,8 @@ from agent.home.spool import Spool
 from agent.paths import state_folder
 from agent.state import State, StateError
 from kit.commands import Command
-from kit.terminal import clean, json_text, paint, table
+from kit.jsontext import json_text
+from kit.terminal import clean, paint, table
 from kit.units import format_duration, format_size
 from wire import report
 from wire.report import SEVERITY, CheckState, Event, Gap, MaintenanceWindow

@@ -12,7 +12,8 @@ from collector.store import accounts
 from collector.store.accounts import ROLES
 from kit.commands import Command
 from kit.errors import HostwardError
-from kit.terminal import json_text, table
+from kit.jsontext import json_text
+from kit.terminal import table
 
 
 def _configure_create(parser: argparse.ArgumentParser) -> None:

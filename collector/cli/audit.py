@@ -8,7 +8,8 @@ from collector import audit
 from collector.audit import Head
 from collector.cli.command import json_option, moment, opened
 from kit.commands import Command
-from kit.terminal import json_text, table
+from kit.jsontext import json_text
+from kit.terminal import table
 
 USUAL = 100
 

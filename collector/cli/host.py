@@ -10,7 +10,8 @@ from collector.fleet import Beside, summary
 from collector.store import hosts
 from kit.commands import Command
 from kit.errors import HostwardError
-from kit.terminal import json_text, table
+from kit.jsontext import json_text
+from kit.terminal import table
 from kit.units import format_duration
 
 

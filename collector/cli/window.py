@@ -10,7 +10,8 @@ from collector.cli.command import duration, json_option, moment, opened, unix_us
 from collector.store import hosts, windows
 from kit.commands import Command
 from kit.errors import HostwardError, UsageError
-from kit.terminal import json_text, table
+from kit.jsontext import json_text
+from kit.terminal import table
 from kit.units import format_duration
 from wire.limits import MAX_MESSAGE
 from wire.window import MAX_DURATION, WindowRequest

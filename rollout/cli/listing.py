@@ -6,7 +6,8 @@ import argparse
 import time
 
 from kit.commands import Command
-from kit.terminal import clean, json_text, table
+from kit.jsontext import json_text
+from kit.terminal import clean, table
 from rollout.cli import options as shared
 from rollout.cli.aside import aside, nobody
 from rollout.journal import JournalError, find, ids, read, rollouts, standing

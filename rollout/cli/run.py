@@ -16,7 +16,8 @@ import msgspec
 from kit.commands import Command
 from kit.errors import HostwardError, UsageError
 from kit.homefile import home_file, open_home
-from kit.terminal import bounded, clean, json_text, paint, table
+from kit.jsontext import json_text
+from kit.terminal import bounded, clean, paint, table
 from kit.units import Duration, format_duration
 from kit.version import __version__
 from rollout.child import Engine

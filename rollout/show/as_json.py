@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kit.terminal import json_text
+from kit.jsontext import json_text
 from rollout.events import Event
 from rollout.rules.state import State
 from rollout.show.output import put

@@ -53,6 +53,15 @@ def is_empty(query: dict[str, Any]) -> bool:
     return float(query.get("start", end - 1)) >= end
 
 
+def placed(record: dict[str, Any]) -> None:
+    """Have each host of a rollout in one wave, which no schema can say."""
+    seen: set[str] = set()
+    for wave in record["waves"]:
+        wave["hosts"] = [host for host in dict.fromkeys(wave["hosts"]) if host in record["hosts"].keys() - seen]
+        seen.update(wave["hosts"])
+    record["hosts"] = {host: one for host, one in record["hosts"].items() if host in seen}
+
+
 POSITIVE, NEGATIVE = schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE
 # Where there is nothing to say, nothing can be said wrongly.
 CASES = [
@@ -77,6 +86,8 @@ def test_the_server_does_what_its_document_says(
         # It also makes up sessions, and takes an answer for one of these; but the token was right.
         case.cookies.pop(COOKIE, None)
         assume(mode is NEGATIVE or not is_empty(case.query))
+        if mode is POSITIVE and name == "PUT /api/v1/rollouts/{rollout}":
+            placed(case.body)
         case.call_and_validate(
             base_url=site.real.url,
             verify=str(site.real.folder / "ca.pem"),

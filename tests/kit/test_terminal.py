@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.terminal import clean, json_text, paint, table
+from kit.jsontext import json_text
+from kit.terminal import clean, paint, table
 
 
 class Terminal(io.StringIO):

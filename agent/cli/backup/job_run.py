@@ -41,7 +41,7 @@ from backup.repository.repository import CONFIG, Repository
 from backup.stores.caches import is_own
 from backup.stores.contract import FileKind, FileMissingError
 from kit.errors import HostwardError
-from kit.terminal import json_text
+from kit.jsontext import json_text
 from wire.report import BackupRun
 
 

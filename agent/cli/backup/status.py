@@ -20,7 +20,8 @@ from agent.paths import state_folder
 from agent.timetable import in_words
 from kit.commands import Command
 from kit.errors import HostwardError, UsageError
-from kit.terminal import clean, json_text, table
+from kit.jsontext import json_text
+from kit.terminal import clean, table
 from kit.units import format_duration, format_roughly, format_size
 from wire.report import BackupRun
 

@@ -18,8 +18,9 @@ from agent.logs.analyse.known import folder_in
 from agent.paths import state_folder
 from kit.commands import Command
 from kit.errors import UsageError
+from kit.jsontext import json_text
 from kit.progress import Status
-from kit.terminal import clean, json_text
+from kit.terminal import clean
 from kit.units import Duration
 from kit.zones import zone_of
 

@@ -15,7 +15,8 @@ from agent.logs.rules.lasts import last_rotations
 from agent.logs.rules.preview import Preview, previews
 from agent.logs.rules.sections import owners_of
 from kit.commands import Command
-from kit.terminal import clean, json_text, paint
+from kit.jsontext import json_text
+from kit.terminal import clean, paint
 from kit.units import format_size
 
 

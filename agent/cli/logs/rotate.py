@@ -22,7 +22,8 @@ from agent.logs.rules.turn import Outcome, known_logs, turn
 from agent.logs.watch import status
 from agent.paths import state_folder
 from kit.commands import Command
-from kit.terminal import clean, json_text
+from kit.jsontext import json_text
+from kit.terminal import clean
 from kit.units import format_size
 
 FAILED = 1

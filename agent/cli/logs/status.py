@@ -18,7 +18,8 @@ from agent.logs.rules.memory import Memory
 from agent.logs.rules.preview import previews
 from agent.logs.rules.sections import owners_of
 from kit.commands import Command
-from kit.terminal import bounded, clean, json_text, table
+from kit.jsontext import json_text
+from kit.terminal import bounded, clean, table
 from kit.units import format_size
 
 

@@ -17,7 +17,8 @@ from agent.logs.rules.sections import all_old, logs_of, rule_of
 from agent.logs.rules.sweep import used_by
 from agent.logs.watch.work import read_weights
 from kit.commands import Command
-from kit.terminal import clean, json_text, table
+from kit.jsontext import json_text
+from kit.terminal import clean, table
 from kit.units import format_size
 
 PARTLY = 3

@@ -12,7 +12,8 @@ from collector.backups.keeping.records import Known
 from collector.cli.backup.ground import configure_choice, ground
 from collector.cli.command import moment
 from kit.commands import Command
-from kit.terminal import clean, json_text
+from kit.jsontext import json_text
+from kit.terminal import clean
 
 
 class _Flagged(msgspec.Struct, frozen=True):

@@ -12,7 +12,8 @@ from collector.cli.backup.ground import by, configure_choice, ground
 from collector.cli.backup.plan import show
 from kit.commands import Command
 from kit.errors import HostwardError
-from kit.terminal import clean, json_text
+from kit.jsontext import json_text
+from kit.terminal import clean
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:

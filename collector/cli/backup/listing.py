@@ -9,7 +9,8 @@ from collector.backups.keeping.figures import RepositoryFigure, WorkFigure, over
 from collector.cli.backup.ground import configure, ground
 from collector.cli.command import ago, json_option
 from kit.commands import Command
-from kit.terminal import clean, json_text, table
+from kit.jsontext import json_text
+from kit.terminal import clean, table
 from kit.units import format_size
 from kit.zones import zone_of
 

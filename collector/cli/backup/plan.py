@@ -9,7 +9,8 @@ from collector.backups.keeping.figures import GroupFigure, PlanFigure, SnapshotF
 from collector.cli.backup.ground import Ground, by, configure_choice, ground
 from collector.cli.command import moment
 from kit.commands import Command
-from kit.terminal import clean, json_text, table
+from kit.jsontext import json_text
+from kit.terminal import clean, table
 from kit.units import format_size
 
 

@@ -11,7 +11,8 @@ from collector.cli.backup.ground import configure, ground
 from collector.cli.command import json_option
 from kit.commands import Command
 from kit.errors import HostwardError
-from kit.terminal import clean, json_text
+from kit.jsontext import json_text
+from kit.terminal import clean
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
