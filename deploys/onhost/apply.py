@@ -31,6 +31,7 @@ from deploys.onhost.parts import (
     schema_of,
     succeeds,
     target_of,
+    tidy,
     write,
 )
 
@@ -40,8 +41,6 @@ AGENT = "hostward-agent.service"
 COMMAND = "import sys; from agent.cli.main import main; sys.exit(main(sys.argv[1:]))"
 OTHERS = ("hostward-logs.service", "hostward-backup-watch@*.service")
 """What else may run of the release."""
-KEPT = 2
-"""Releases that stay, with the one in use."""
 
 
 def main(folder: Path) -> None:
@@ -272,20 +271,6 @@ def forget(folder: Path) -> None:
     """It is judged, and is not put back any more."""
     (folder / "before.json").unlink()
     shutil.rmtree(folder / "state", ignore_errors=True)
-
-
-def tidy(plan: dict[str, Any]) -> None:
-    """Of releases that are not in use, let the last stay that was."""
-    prefix = Path(plan["prefix"])
-    shutil.rmtree(prefix / f".{plan['version']}.old", ignore_errors=True)
-    if not plan["release"]:
-        return
-    found = [path.parents[1] for path in prefix.glob("*/bin/hostward") if not path.parents[1].is_symlink()]
-    rest = [path for path in found if path.name not in (plan["version"], plan["previous"])]
-    rest.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    room = KEPT - len([path for path in found if path not in rest])
-    for path in rest[max(0, room) :]:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def ask(prefix: Path) -> dict[str, Any] | None:

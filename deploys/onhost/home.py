@@ -34,6 +34,7 @@ from deploys.onhost.parts import (
     succeeds,
     sync,
     target_of,
+    tidy,
     write,
 )
 
@@ -49,8 +50,6 @@ OTHERS = (AGENT, "hostward-logs.service", "hostward-backup-watch@*.service")
 """What else may run of the release."""
 ADDRESS, PORT, READY = "127.0.0.1", 8443, "/readyz"
 """The unit has this port."""
-KEPT = 2
-"""Releases that stay, with the one in use."""
 OWN = (DATA / "server.pem", CHOICE)
 """Files that are home's own, in its folder."""
 REVISION = """
@@ -337,8 +336,8 @@ def put_back(folder: Path) -> None:
         else:
             link(Path(path), target_path)
     if before["copied"] and CHOICE.exists():
-        copy = str(folder / "database" / DATABASE.name)
-        run([collector(before), "database", "load", "--replace", copy], failed, timeout=COPYING)
+        saved = str(folder / "database" / DATABASE.name)
+        run([collector(before), "database", "load", "--replace", saved], failed, timeout=COPYING)
     elif before["copied"]:
         move(folder / "database", DATA)
     quiet(["systemctl", "daemon-reload"])
@@ -356,19 +355,6 @@ def forget(folder: Path) -> None:
     """It is judged, and is not put back any more."""
     (folder / "before.json").unlink()
     shutil.rmtree(folder / "database", ignore_errors=True)
-
-
-def tidy(plan: dict[str, Any]) -> None:
-    """Of releases that are not in use, let the last stay that was."""
-    prefix = Path(plan["prefix"])
-    shutil.rmtree(prefix / f".{plan['version']}.old", ignore_errors=True)
-    if not plan["release"]:
-        return
-    found = [path.parents[1] for path in prefix.glob("*/bin/hostward") if not path.parents[1].is_symlink()]
-    rest = [path for path in found if path.name not in (plan["version"], plan["previous"])]
-    rest.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in rest[max(0, KEPT - (len(found) - len(rest))) :]:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+KEPT = 2
+"""Releases that stay, with the one in use."""
+
 
 class ApplyError(Exception):
     """It cannot be as it was to be; the text is one sentence."""
@@ -205,3 +208,16 @@ def quiet(words: list[str]) -> str:
 def succeeds(words: list[str]) -> bool:
     """Whether a program ends with 0."""
     return subprocess.run(words, capture_output=True, timeout=60).returncode == 0  # noqa: S603 -- as above
+
+
+def tidy(plan: dict[str, Any]) -> None:
+    """Of releases that are not in use, let the last stay that was."""
+    prefix = Path(plan["prefix"])
+    shutil.rmtree(prefix / f".{plan['version']}.old", ignore_errors=True)
+    if not plan["release"]:
+        return
+    found = [path.parents[1] for path in prefix.glob("*/bin/hostward") if not path.parents[1].is_symlink()]
+    rest = [path for path in found if path.name not in (plan["version"], plan["previous"])]
+    rest.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in rest[max(0, KEPT - (len(found) - len(rest))) :]:
+        shutil.rmtree(path, ignore_errors=True)

@@ -12,6 +12,7 @@ from deploys.facts.survey import Survey
 from deploys.kit.notes import Phase, note
 from deploys.operations.lease import take
 from deploys.operations.patching import asking
+from deploys.operations.patching.before import MOMENT
 from deploys.operations.patching.options import PatchOptions
 from deploys.operations.patching.record import Record
 from deploys.operations.reboot import reboot
@@ -19,8 +20,6 @@ from deploys.operations.run import ran
 from deploys.rules.restart_order import plan
 from deploys.rules.services import Service, missing
 from deploys.rules.soak import unseen, worse
-
-_MOMENT = 900.0
 
 
 def renew(host: Host, given: PatchOptions, record: Record) -> str | None:
@@ -44,16 +43,16 @@ def renew(host: Host, given: PatchOptions, record: Record) -> str | None:
     if why and not given.reboot:
         host.log(f"a reboot is needed, and not allowed here ({', '.join(why)})")
     elif why:
-        take(host, record.who, given.reboot_limit + _MOMENT)
+        take(host, record.who, given.reboot_limit + MOMENT)
         reboot(host, given.reboot_limit)
-        take(host, record.who, _MOMENT)
+        take(host, record.who, MOMENT)
     return None
 
 
 def soak(host: Host, given: PatchOptions, record: Record) -> str | None:
     """Look as often as the options say, and return what stays worse than before, in words, or None."""
     wanted = given.soak
-    take(host, record.who, wanted.limit + wanted.samples * wanted.every + _MOMENT)
+    take(host, record.who, wanted.limit + wanted.samples * wanted.every + MOMENT)
     end = time.monotonic() + wanted.limit
     good = 0
     since = None

@@ -22,7 +22,7 @@ from deploys.rules import preconditions
 from deploys.rules.backups import Backup, due
 from deploys.rules.services import expected, failed
 
-_MOMENT = 900.0
+MOMENT = 900.0
 """Seconds for which the host is held while nothing long is done."""
 _SAVING = 1800
 """Seconds in which the packages as they are have to be saved."""
@@ -61,12 +61,12 @@ def prepare(host: Host, given: PatchOptions, manager: Manager, changes: tuple[Ch
     Raises StepError (`left_alone`).
     """
     who = holder("patch")
-    take(host, who, _MOMENT)
+    take(host, who, MOMENT)
     if given.peers is not None:
         note(host, Phase("looks at its peers"))
         require_peers(host, given.peers)
     survey = _back_up(host, given.backup, who)
-    take(host, who, _SAVING + _MOMENT)
+    take(host, who, _SAVING + MOMENT)
     note(host, Phase("saves packages"))
     saved = _save(host, manager, changes)
     lost = [change for change in changes if change.before is not None and change.name not in saved]
@@ -112,7 +112,7 @@ def _back_up(host: Host, given: BackupOptions, who: str) -> Survey:
     jobs = backups_due(survey, given, now)
     for name in jobs:
         note(host, Phase(f"backup {name}"))
-        take(host, who, given.limit + _MOMENT)
+        take(host, who, given.limit + MOMENT)
         run(
             host,
             f"PATH=$PATH:/usr/local/bin; hostward backup run {shlex.quote(name)} --quiet",

@@ -15,14 +15,12 @@ from deploys.operations.packages import MANAGERS
 from deploys.operations.packages.contract import Manager
 from deploys.operations.patching import asking
 from deploys.operations.patching.after import renew, soak
-from deploys.operations.patching.before import require_peers, standing
+from deploys.operations.patching.before import MOMENT, require_peers, standing
 from deploys.operations.patching.options import PatchOptions
 from deploys.operations.patching.record import SAVED, Last, Record, close, forget, keep
 from deploys.operations.reboot import reboot
 from deploys.operations.run import ran
 from deploys.operations.transaction import complaint, start, wait
-
-_MOMENT = 900.0
 
 
 def begin(host: Host, given: PatchOptions, record: Record) -> None:
@@ -30,7 +28,7 @@ def begin(host: Host, given: PatchOptions, record: Record) -> None:
     manager = MANAGERS[record.manager]
     try:
         keep(host, record)
-        take(host, record.who, given.limit + _MOMENT)
+        take(host, record.who, given.limit + MOMENT)
         note(host, Phase("install"))
         start(host, "install", manager.install(record.changes, SAVED, given.lock_wait))
     except StepError as error:
@@ -43,7 +41,7 @@ def begin(host: Host, given: PatchOptions, record: Record) -> None:
 
 def reboot_alone(host: Host, given: PatchOptions, who: str) -> None:
     """Reboot for what was updated before, and see that the host is no worse for it. Raises StepError."""
-    take(host, who, given.reboot_limit + _MOMENT)
+    take(host, who, given.reboot_limit + MOMENT)
     try:
         if given.peers is not None:
             note(host, Phase("looks at its peers"))
@@ -81,7 +79,7 @@ def go_on(host: Host, given: PatchOptions, record: Record) -> None:
 def _undo(host: Host, given: PatchOptions, record: Record, reason: str) -> None:
     """Put back what was there. Raises StepError in any case: `left_alone`, `rolled_back` or `broken`."""
     manager = MANAGERS[record.manager]
-    take(host, record.who, given.limit + _MOMENT)
+    take(host, record.who, given.limit + MOMENT)
     before = _before(record)
     if asking.versions(host, manager, list(before)) == before and not _insane(host, manager):
         # Nothing was changed, or a rerun finds that all is back.
@@ -133,7 +131,7 @@ def _start_again(host: Host, record: Record) -> None:
         names = shlex.join(down)
         # One whose start hangs would hang on: a restart takes its place. Whether it helped is for the soak to see.
         with suppress(TimeoutError):
-            ran(host, f"systemctl reset-failed {names}; systemctl restart {names}", timeout=int(_MOMENT))
+            ran(host, f"systemctl reset-failed {names}; systemctl restart {names}", timeout=int(MOMENT))
 
 
 def _tell(host: Host, record: Record, outcome: str, reason: str) -> None:
