@@ -33,6 +33,8 @@ def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
 
 def clean(text: str) -> str:
     """`text` without control characters: what came from outside must not steer the terminal it is shown on."""
+    if text.isprintable():
+        return text
     return "".join(c if c == "\t" or unicodedata.category(c)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 

@@ -100,10 +100,24 @@ class AtHome:
             return False
         return self._away_since is None or time.monotonic() - self._tried >= RETRY
 
-    def renew_window(self, window: str, hosts: Sequence[str], reason: str, duration: float, rollout: str) -> None:
-        """For that much longer from now on, and only for these hosts. Raises HomeAwayError."""
+    def renew_window(self, window: str, hosts: Sequence[str], reason: str, duration: float, rollout: str) -> bool:
+        """For that much longer from now on, and only for these hosts. Returns False where it is over already, as when
+        this machine slept or somebody closed it. Raises HomeAwayError.
+        """
         request = WindowRequest(hosts=list(hosts), reason=reason, duration=duration, rollout=rollout)
-        self._try(lambda: self._home.put(f"/api/v1/windows/{window}", request, Any))
+        over = False
+
+        def put() -> None:
+            nonlocal over
+            try:
+                self._home.put(f"/api/v1/windows/{window}", request, Any)
+            except HomeError as error:
+                over = error.status in OVER
+                if not over:
+                    raise
+
+        self._try(put)
+        return not over
 
     def close_window(self, window: str) -> None:
         """It is over; one that nobody can close ends by itself, and one that has ended needs no closing."""

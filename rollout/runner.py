@@ -103,10 +103,10 @@ class Runner:
         self._pausing = False
         self._lost: str | None = None
         """Why home, which is required, went away in the middle of a wave: the wave is finished first."""
-        self._open: tuple[str, list[str], str] | None = None
-        """The wave's window: its id, its hosts, and why."""
-        self._due: tuple[int, list[str], str] | None = None
-        """One that is not open yet: its wave, its hosts, and why."""
+        self._wanted_window: tuple[int, list[str], str] | None = None
+        """The wave that is to have one, its hosts at home, and why."""
+        self._window_id: str | None = None
+        """The one that is open."""
 
     def interrupt(self) -> None:
         """Pause after this wave; asked for twice, abort at once. Safe in a signal's handler."""
@@ -352,23 +352,22 @@ class Runner:
                 self._home.close_window(left)  # a killed run's
             hosts = [state.started.known_as.get(host, host) for host in state.waves[wave].hosts]
             reason = f"rollout {state.started.id}: {self._settings.deploy}, {state.waves[wave].name}"
-            self._due = wave, hosts, reason
+            self._wanted_window = wave, hosts, reason
             self._open_window(self._home, duration)
         try:
             yield
         finally:
-            if self._open is not None and self._home is not None:
-                self._home.close_window(self._open[0])
-            self._open = self._due = None
+            if self._window_id is not None and self._home is not None:
+                self._home.close_window(self._window_id)
+            self._wanted_window = self._window_id = None
 
     def _open_window(self, home: AtHome, duration: float) -> None:
-        """Open the window that is due. Raises HomeAwayError."""
-        if self._due is None:
+        """Open the window that is wanted. Raises HomeAwayError."""
+        if self._wanted_window is None:
             return
-        wave, hosts, reason = self._due
+        wave, hosts, reason = self._wanted_window
         if window := home.open_window(hosts, reason, duration, self._journal.state.started.id):
-            self._open, self._due = (window, hosts, reason), None
-            self._renewed = time.monotonic()
+            self._window_id, self._renewed = window, time.monotonic()
             self._add(WindowOpened(wave=wave, window=window))
 
     def _renew(self) -> None:
@@ -378,15 +377,23 @@ class Runner:
         duration = self._settings.window
         try:
             self._home.tell_again()
-            if self._due is not None and duration is not None and self._home.may_open_now():
-                self._open_window(self._home, duration)
-            if self._open is not None and duration is not None and time.monotonic() - self._renewed > duration / 3:
-                window, hosts, reason = self._open
-                self._renewed = time.monotonic()
-                self._home.renew_window(window, hosts, reason, duration, self._journal.state.started.id)
+            if self._wanted_window is not None and duration is not None:
+                if self._window_id is not None:
+                    self._renew_window(self._home, self._window_id, duration)
+                elif self._home.may_open_now():
+                    self._open_window(self._home, duration)
             self._lost = None
         except HomeAwayError as error:
             self._lost = str(error)
+
+    def _renew_window(self, home: AtHome, window: str, duration: float) -> None:
+        """Keep it open; one that is over is opened anew. Raises HomeAwayError."""
+        if self._wanted_window is None or time.monotonic() - self._renewed <= duration / 3:
+            return
+        _, hosts, reason = self._wanted_window
+        self._renewed = time.monotonic()
+        if not home.renew_window(window, hosts, reason, duration, self._journal.state.started.id):
+            self._window_id = None
 
     def _process(self, order: Order, wave: int) -> AbstractContextManager[Wave]:
         """What carries out an order of a wave. Raises WaveError."""

@@ -17,6 +17,9 @@ from rollout.engine.masks import Masks
 _TRACE = re.compile(r"^Traceback ")
 _PREFIX = re.compile(r"^\[[^]]*\]\s*")
 
+MOST = 32 << 20
+"""Characters that one wave prints, one look at its hosts, or one dry run."""
+
 Hearer = Callable[[Host, int, str], None]
 
 
@@ -27,11 +30,18 @@ class Printer(logging.Handler):
         super().__init__()
         self._masks = masks
         self._hear = hear
+        self._room = MOST
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print it, and tell of it."""
         text = self._masks.cover(record.getMessage())
-        print("\n".join(map(clean, text.split("\n"))), file=sys.stderr, flush=True)
+        if self._room > 0:
+            self._room -= len(text)
+            print("\n".join(map(clean, text.split("\n"))), file=sys.stderr, flush=True)
+            if self._room <= 0:
+                print(
+                    f"(after {MOST} characters the rest of what is printed is left out)", file=sys.stderr, flush=True
+                )
         host = ctx_host.get()
         if host is not None and not _TRACE.match(text):
             self._hear(host, record.levelno, _PREFIX.sub("", text))

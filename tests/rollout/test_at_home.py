@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from rollout.home import AtHome
 from rollout.journal import rollouts
 from tests.collector.support import RealHome, initialise, run, serving
 from tests.kit.test_homefile import written
-from tests.rollout.support import Bench, ended
+from tests.rollout.support import Bench, ended, until
 from wire.rollout import RolloutRecord
 from wire.window import LeaseRequest, WindowList
 
@@ -201,6 +202,26 @@ def test_a_window_that_home_was_away_for_is_opened_once_it_answers(
     failing.append(HomeError("no", status=403))
     bench.rollout("--limit", "web1")
     assert (len(tried), opened(bench)) == (3, None)
+
+
+def test_a_window_that_ends_within_a_wave_is_opened_anew(bench: Bench, asking: Home) -> None:
+    """This machine slept, or somebody closed it; the hosts are still worked on."""
+    (bench.folder / "waits").touch()
+    words = ("deploy.py", "-i", "inventory.py", "--yes", "--samples", "0", "--limit", "web1", "--window", "1s")
+    pid = bench.begin(*words)
+    try:
+        until(lambda: bench.run("list", "--json").stdout != "[]\n" and opened(bench), "there is a window")
+        first = opened(bench)
+        asking.delete(f"/api/v1/windows/{first}")
+        until(lambda: opened(bench) != first, "there is another one")
+        (bench.folder / "waits").unlink()
+        assert ended(pid) == 0
+        pid = 0
+    finally:
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+    every = asking.get("/api/v1/windows?all=true", WindowList).windows
+    assert [one.closed is not None for one in every if one.rollout == bench.shown()["id"]] == [True, True]
 
 
 def test_what_home_refuses_is_told_once_and_leases_are_still_asked_for_there(

@@ -207,6 +207,15 @@ def test_a_dry_run_says_what_would_change_and_no_secret(tmp_path: Path) -> None:
     assert "\x9b" not in printed
 
 
+def test_what_a_wave_prints_fills_no_disk(tmp_path: Path) -> None:
+    """A deploy that never stops printing is cut, and says so; it goes on to its end."""
+    write(tmp_path, 'import pyinfra\nfor _ in range(40):\n    pyinfra.logger.info("x" * 2**20)\n', {"@fake/one": {}})
+    assert ended(carried_out(tmp_path))["@fake/one"].state == "done"
+    printed = (tmp_path / "log").read_text()
+    assert 2**25 <= len(printed) < 2**25 + 2**21
+    assert printed.endswith("(after 33554432 characters the rest of what is printed is left out)\n")
+
+
 LEAVE = """\
 import time
 from pyinfra import host
