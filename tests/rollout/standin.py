@@ -1,10 +1,10 @@
 """Speaks as the process of a wave does, for tests of the runner: what it does with hosts stands in files.
 
 Started by its path, with the standard library alone. `hosts.json` are the hosts; a file `bad-NAME`, `away-NAME`,
-`lazy-NAME` or `worse-NAME` says what is wrong with one, and `waits` (until it is removed), `slow`, `dies`, `reboots`,
-`forgets`, `unchanged` what is with all; with `loses` a host that may reboot does not before it lost its leave. `hangs`
-names the task that hangs. When the inventory cannot be had is what `refuses` says: `now`, or `later`, for hosts that
-come after others; with `exits` its program ends the process.
+`lazy-NAME` or `worse-NAME` says what is wrong with one, and `waits` (until it is removed), `slow`, `dies`,
+`reboots`, `forgets`, `unchanged` what is with all; with `loses` a host that may reboot does not before it lost its
+leave. `hangs` names the task that hangs. When the inventory cannot be had is what `refuses` says: `now`, or `later`,
+for hosts that come after others; with `exits` its program ends the process.
 """
 
 from __future__ import annotations
