@@ -13,7 +13,7 @@ import os
 import signal
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Generic, TypeVar
 
@@ -27,21 +27,6 @@ _TOKEN = struct.Struct("<I")
 _LARGEST_FREED = 31 << 20
 _TOKENS = 1024
 """Lots that the tasks are handed out in, at most: what fits into the smallest pipe without a reader."""
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Look for no cycles meanwhile: for work that makes many objects and none of them a part of a cycle.
-
-    A collection would look at each again and again, and after a fork copy the pages of those that were shared.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def die_with(parent: int) -> None:

@@ -51,14 +51,14 @@ class PackedBlob(NamedTuple):
 _KINDS = (BlobKind.DATA, BlobKind.TREE)
 
 
-def entry_length(blob: PackedBlob) -> int:
-    """Bytes that a blob takes in its pack's header."""
-    return _COMPRESSED.size if blob.plain_length else _PLAIN.size
+def entry_length(plain_length: int) -> int:
+    """Bytes that a blob of this plain length (0: it is not compressed) takes in its pack's header."""
+    return _COMPRESSED.size if plain_length else _PLAIN.size
 
 
 def pack_length(blobs: Iterable[PackedBlob]) -> int:
     """Bytes that a pack of these blobs has."""
-    return OVERHEAD + LENGTH_FIELD + sum(blob.length + entry_length(blob) for blob in blobs)
+    return OVERHEAD + LENGTH_FIELD + sum(blob.length + entry_length(blob.plain_length) for blob in blobs)
 
 
 def encode_header(blobs: Iterable[PackedBlob]) -> bytes:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from backup.errors import DamagedError, RepositoryError
-from backup.forked import Forked, uncollected
+from backup.forked import Forked
 from backup.format.keyfile import parse_key_file
 from backup.format.lock import parse_lock
 from backup.format.node import FILE, FOLDER, TYPES, Node, parse_tree, shown
@@ -29,6 +29,7 @@ from backup.repository.files import content_of
 from backup.repository.repository import Repository
 from backup.select.sizes import Group, Share, Size
 from backup.stores.contract import FileKind, FileMissingError
+from backup.uncollected import uncollected
 
 _MOST_LOADED = 1000
 """Damaged blobs that are looked for in other packs; of more, only whether another pack that seems whole has them."""

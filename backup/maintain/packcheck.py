@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from backup.errors import DamagedError
 from backup.format.crypto import Cipher
-from backup.format.pack import LENGTH_FIELD, MAX_HEADER, BlobKind, PackedBlob, header_length, parse_header
+from backup.format.pack import LENGTH_FIELD, MAX_HEADER, BlobKind, PackedBlob, encode_header, header_length, parse_header
 from backup.repository.blobs import Location
 from backup.repository.repository import Repository
 from backup.stores.contract import FileKind, StoreError
@@ -121,17 +121,28 @@ def _compare_header(repository: Repository, result: PackResult, blobs: list[Pack
         length = header_length(bytes(tail[-LENGTH_FIELD:]), result.size)
         if length + LENGTH_FIELD > len(tail):
             raise DamagedError("it is longer than what follows the blobs that the index knows")
-        header = parse_header(Cipher(repository.key).open(tail[-length - LENGTH_FIELD : -LENGTH_FIELD]))
+        plain = Cipher(repository.key).open(tail[-length - LENGTH_FIELD : -LENGTH_FIELD])
+        if _are_packed(blobs) and plain == encode_header(blobs):
+            return  # as nearly all are: this takes a quarter of the time
+        header = parse_header(plain)
     except DamagedError as error:
         _fault(result, f"its header is damaged: {error}")
-        return
-    if header == blobs:
         return
     known, listed = set(blobs), set(header)
     for blob in sorted(listed - known, key=lambda blob: blob.offset):
         _fault(result, f"its header has {_named(blob)} at {blob.offset}, which the index has not there")
     for blob in sorted(known - listed, key=lambda blob: blob.offset):
         _fault(result, f"the index has {_named(blob)} at {blob.offset}, which its header has not there")
+
+
+def _are_packed(blobs: Sequence[PackedBlob]) -> bool:
+    """Whether each begins where the one before it ends, as a header has it: that lists no offsets."""
+    at = 0
+    for _, _, offset, length, _ in blobs:
+        if offset != at:
+            return False
+        at += length
+    return True
 
 
 def _fault(result: PackResult, what: str) -> None:

@@ -211,7 +211,7 @@ def _count(
     for _, number, blob in index.slots():
         pack = packs[number]
         size = blob.length
-        pack.header += entry_length(blob)
+        pack.header += entry_length(blob.plain_length)
         pack.kinds |= blob.kind + 1
         pack.uncompressed |= not blob.plain_length
         first = slot_of(blob.kind, blob.id)

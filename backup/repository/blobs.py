@@ -30,6 +30,8 @@ _SIZE = _SLOT.size
 _SMALLEST = 1 << 10
 _KINDS = (BlobKind.DATA, BlobKind.DATA, BlobKind.TREE)
 """By kind + 1."""
+_LENGTHS = struct.Struct("<32xII4xII")
+"""Kind + 1, pack number, stored length, plain length."""
 _FAR = 64
 """Slots after which it is remembered how far the search for a blob went."""
 
@@ -200,6 +202,12 @@ class BlobIndex:
         for slot, (tag, number) in enumerate(_NUMBER.iter_unpack(self._memory)):
             if tag:
                 yield slot, number
+
+    def lengths(self) -> Iterator[tuple[int, BlobKind, int, int]]:
+        """(number of the pack, kind, stored length, plain length) of every place, as cheap as `numbers`."""
+        for tag, number, length, plain_length in _LENGTHS.iter_unpack(self._memory):
+            if tag:
+                yield number, _KINDS[tag], length, plain_length
 
     def __iter__(self) -> Iterator[tuple[BlobKind, bytes, Location]]:
         """(kind, id, place) of every place, in no order."""

@@ -21,6 +21,7 @@ from backup.repository import keys, locks
 from backup.repository.blobs import BlobIndex, Location
 from backup.repository.files import content_of, name_of
 from backup.stores.contract import FileKind, FileMissingError, Store, StoreError
+from backup.uncollected import uncollected
 
 CONFIG = "config"
 _HEADER_GUESS = 32 << 10
@@ -222,7 +223,8 @@ class Repository:
         listed = list(self.names(FileKind.INDEX))
         for done, (name, _) in enumerate(listed):
             try:
-                packs = parse_index(self.load_file(FileKind.INDEX, name))
+                with uncollected():
+                    packs = parse_index(self.load_file(FileKind.INDEX, name))
             except FileMissingError:
                 continue  # replaced by another just now; that one is listed or holds what no snapshot needs
             except (DamagedError, StoreError) as error:

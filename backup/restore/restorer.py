@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from backup.errors import DamagedError, RepositoryError
-from backup.forked import Forked, uncollected
+from backup.forked import Forked
 from backup.format.crypto import OVERHEAD
 from backup.format.node import FILE, FOLDER, MAX_PATH, SOCKET, Node, shown
 from backup.metadata import Applier
@@ -26,6 +26,7 @@ from backup.restore.leftovers import remove_leftovers
 from backup.restore.options import Action, Options, Overwrite, Progress, everything
 from backup.restore.plan import Piece
 from backup.restore.writing import File, Writer
+from backup.uncollected import uncollected
 
 _FIRST_BATCH = 512
 """Files in the first batch, so that work begins early; each later one is twice as large."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import subprocess
@@ -11,7 +10,7 @@ import sys
 import pytest
 
 from backup.errors import DamagedError, RepositoryError
-from backup.forked import Forked, uncollected
+from backup.forked import Forked
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 1024, 2600])
@@ -101,13 +100,3 @@ def test_processes_die_with_a_parent_that_is_killed() -> None:
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         raise
-
-
-def test_collections_go_on_after_work_without_them() -> None:
-    """Also when it fails, and not if they were off before."""
-    with uncollected(), uncollected():
-        assert not gc.isenabled()
-    assert gc.isenabled()
-    with pytest.raises(DamagedError), uncollected():
-        raise DamagedError("it failed")
-    assert gc.isenabled()

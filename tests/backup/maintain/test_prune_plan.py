@@ -32,7 +32,7 @@ def pack(*blobs: int, kind: BlobKind = BlobKind.DATA, length: int = 1000, plain:
 
 
 def size(blobs: list[PackedBlob]) -> int:
-    return HEADER_OVERHEAD + sum(blob.length + entry_length(blob) for blob in blobs)
+    return HEADER_OVERHEAD + sum(blob.length + entry_length(blob.plain_length) for blob in blobs)
 
 
 def index_of(packs: Mapping[bytes, list[PackedBlob]]) -> BlobIndex:
