@@ -26,7 +26,7 @@ from collector.metrics.contract import Arrival, Dropped, History
 from collector.rules.intake import HostRecord, count_lost, hear, take
 from collector.rules.windows import latest
 from collector.store import backups, hosts, windows
-from collector.store.database import Database
+from collector.store.database import Database, said
 from wire.codec import decode
 from wire.errors import WireError
 from wire.report import Event, MaintenanceWindow, Reading, Reply, Report
@@ -205,7 +205,7 @@ class Writer:
                 return self._store(connection, group)
         except OperationalError as error:
             self._history.rolled_back()
-            log.error("the database cannot be written: %s", error.orig)
+            log.error("the database cannot be written: %s", said(error))
             return [WireError("busy", "home cannot write its database now; try again later")] * len(group)
         except Exception as error:
             self._history.rolled_back()

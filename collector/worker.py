@@ -19,7 +19,7 @@ from collector.metrics.contract import History
 from collector.rules.intake import HostRecord
 from collector.rules.state import down_message, is_quiet
 from collector.store import hosts
-from collector.store.database import Database
+from collector.store.database import Database, said
 
 LIVENESS_EVERY = 1.0
 """Seconds between two looks for hosts that went quiet."""
@@ -125,7 +125,7 @@ async def _forever(every: float, step: Callable[[], Awaitable[None]]) -> None:
         try:
             await step()
         except DatabaseError as error:
-            log.error("the database cannot be used: %s", error.orig)
+            log.error("the database cannot be used: %s", said(error))
         except Exception:
             log.exception("a background task failed; it goes on")
         await asyncio.sleep(every)

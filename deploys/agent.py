@@ -115,7 +115,7 @@ def agent(given: AgentOptions | None = None) -> None:
         show(host, found.plan.files, secret=(f"{CREDENTIALS}/",))
     version = found.release.version
     if found.built:
-        attempt(work=partial(_build, found=found), outcome="left_alone", name=f"Install Hostward {version} beside")
+        attempt(work=partial(_build, found=found), outcome="left_alone", name=f"Build Hostward {version}")
     attempt(work=partial(_bring, wanted=wanted, found=found), name=_title(found))
 
 

@@ -26,6 +26,7 @@ from deploys.operations.fail import StepError, attempt, fail
 from deploys.operations.lease import held
 from deploys.operations.run import TIMEOUT, run
 from deploys.rules.litter import old_kernels, too_much_journal, unused_images
+from kit.options.wrong import parsed
 from kit.units import Duration, Size, format_size
 
 TEMPORARY = {"/tmp": "10d", "/var/tmp": "30d"}  # noqa: S108  # nosec B108
@@ -55,10 +56,11 @@ class CleanupOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     def __post_init__(self) -> None:
         """Spans and sizes as the agent's configuration has them."""
-        for span in (self.journal_age, *self.temporary.values()):
-            Duration.parse(span)
+        parsed("journal_age", Duration, self.journal_age)
+        for age in self.temporary.values():
+            parsed("temporary", Duration, age)
         if self.journal_size:
-            Size.parse(self.journal_size)
+            parsed("journal_size", Size, self.journal_size)
 
 
 class Part(msgspec.Struct, frozen=True):

@@ -167,9 +167,7 @@ def collector(given: CollectorOptions | None = None) -> None:
             show(here, found.plan.files, secret=(f"{CREDENTIALS}/",))
         version = found.release.version
         if found.plan.built:
-            attempt(
-                work=partial(_build, found=found), outcome="left_alone", name=f"Install Hostward {version} beside"
-            )
+            attempt(work=partial(_build, found=found), outcome="left_alone", name=f"Build Hostward {version}")
         if found.changes:
             attempt(work=partial(_bring, found=found), name=_title(found))
     if wanted.ask is not None and (not home.initialised or not is_known(_file(wanted.ask), wanted.ask.url)):

@@ -22,6 +22,7 @@ from deploys.kit.alone import run_alone
 from deploys.kit.options import options
 from deploys.operations.bundle import fetch_bundle
 from deploys.operations.fail import attempt
+from kit.options.wrong import OptionError, parsed
 from kit.units import Size
 
 LEAST = 2**20
@@ -48,8 +49,8 @@ class DebugOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     def __post_init__(self) -> None:
         """A size as the agent's configuration has them."""
-        if Size.parse(self.size) < LEAST:
-            raise ValueError(f"size is {self.size}; expected 1MiB or more")
+        if parsed("size", Size, self.size) < LEAST:
+            raise OptionError("size", f'expected 1MiB or more, found "{self.size}"')
 
 
 @deploy("Debug")

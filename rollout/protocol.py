@@ -51,7 +51,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
     hosts: list[str] = []
     """Names of the wave's hosts; all when empty, for `describe`."""
     deploy: str = ""
-    """A file."""
+    """A file. Of `describe`, one of ours has what it would take from each host's data looked at."""
     look: list[str] = []
     """Those of the hosts whose agent is asked how it is before `deploy` begins on any."""
     parallel: int = 0

@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 
 from backup.errors import DamagedError
 from backup.format.crypto import Cipher
-from backup.format.pack import LENGTH_FIELD, MAX_HEADER, BlobKind, PackedBlob, encode_header, header_length, parse_header
+from backup.format.pack import (
+    LENGTH_FIELD,
+    MAX_HEADER,
+    BlobKind,
+    PackedBlob,
+    encode_header,
+    header_length,
+    parse_header,
+)
 from backup.repository.blobs import Location
 from backup.repository.repository import Repository
 from backup.stores.contract import FileKind, StoreError

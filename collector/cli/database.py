@@ -151,7 +151,9 @@ def _move(options: argparse.Namespace) -> int:
             else:
                 with closing(open_database(target, create=True)) as made, made.write() as connection:
                     if accounts.accounts(connection):
-                        raise UsageError(f"{target} is in use by a collector")
+                        raise UsageError(
+                            f"{target} holds what a collector knows; expected an empty one: dropdb and createdb make it"
+                        )
                     copy_rows(rows, connection)
                     note(connection, "database.moved", detail=f"from {place}")
             choose(folder, target)

@@ -11,7 +11,10 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
+from pyinfra.context import host
+
 from deploys.kit.output import bound
+from deploys.kit.tables import refuse_unknown
 
 
 def run_alone(namespace: Mapping[str, Any], function: Callable[..., Any]) -> None:
@@ -23,4 +26,5 @@ def run_alone(namespace: Mapping[str, Any], function: Callable[..., Any]) -> Non
     if namespace.get("__spec__") is None:
         name = str(namespace["__file__"]).replace("\\", "/").rpartition("/")[2].removesuffix(".py")
         bound()
+        refuse_unknown(host.inventory)
         getattr(import_module(f"deploys.{name}"), function.__name__)()

@@ -13,6 +13,9 @@ import msgspec
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
+from kit.options.decode import decode
+from kit.options.tree import Tree
+
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -22,10 +25,12 @@ class OptionsError(PyinfraError):
 
 def options(host: Host, name: str, struct: type[S]) -> S:
     """The table `name` of the host's data as `struct`. Raises OptionsError."""
+    given = table(host, name)
     try:
-        return msgspec.convert(table(host, name), struct, strict=False)
+        return msgspec.convert(given, struct, strict=False)
     except msgspec.ValidationError as error:
-        raise OptionsError(f"{host.name}: {name}: {_said(error)}") from None
+        said = _mistakes(name, given, struct) or f"{name}: {_said(error)}"
+    raise OptionsError(f"{host.name}: {said}")
 
 
 def table(host: Host, name: str) -> dict[str, Any]:
@@ -65,6 +70,22 @@ def _nested(keys: list[str], value: object) -> dict[str, Any]:
     for key in reversed(keys):
         nested = {key: nested}
     return dict(nested)
+
+
+def _mistakes(name: str, given: Mapping[str, Any], struct: type[msgspec.Struct]) -> str:
+    """What is wrong, in the words that the agent has for its own configuration; empty where it has none."""
+    try:
+        _, mistakes = decode(struct, Tree(_plain(given)))
+    except (KeyError, TypeError):  # types that no file can write, as a Secret
+        return ""
+    return "; ".join(f"{name}{'.' if mistake.path else ': '}{mistake}" for mistake in mistakes)
+
+
+def _plain(value: Any) -> Any:
+    """As a file would have it."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _said(error: msgspec.ValidationError) -> str:

@@ -21,7 +21,9 @@ from typing import Any
 from deploys.onhost.course import Steps, carry_out
 from deploys.onhost.parts import (
     ApplyError,
+    change_back,
     copy_state,
+    exchange,
     has_user,
     kept,
     link,
@@ -124,14 +126,7 @@ def apply(plan: dict[str, Any], folder: Path) -> None:
     prefix = Path(plan["prefix"])
     plan["since"] = time.time()
     if plan["built"]:
-        target = prefix / plan["version"]
-        aside = prefix / f".{plan['version']}.old"
-        shutil.rmtree(aside, ignore_errors=True)
-        if target.exists():
-            target.rename(aside)
-        (prefix / f".{plan['version']}.new").rename(target)
-        # Where SELinux rules, what a unit starts has to be labelled as a program.
-        quiet(["restorecon", "-R", str(target)])
+        exchange(prefix, plan["version"])
     if plan["release"]:
         link(prefix / "current", plan["version"])
     for path, target_path in plan["links"].items():
@@ -216,16 +211,12 @@ def put_back(folder: Path) -> None:
     failed: list[str] = []
     if before["release"] or before["current"] is None:
         quiet(["systemctl", "stop", AGENT])
-    target, aside = prefix / version, prefix / f".{version}.old"
-    if before["built"] and before["replaces"] and aside.exists():
-        shutil.rmtree(target, ignore_errors=True)
-        aside.rename(target)
     if before["current"] is not None:
         link(prefix / "current", before["current"])
     else:
         (prefix / "current").unlink(missing_ok=True)
-    if before["built"] and not before["replaces"]:
-        shutil.rmtree(target, ignore_errors=True)
+    if before["built"]:
+        change_back(prefix, version, was_there=before["replaces"])
     for unit in before["enable"]:
         if unit not in before["enabled"]:
             quiet(["systemctl", "disable", "--quiet", "--now", unit])

@@ -24,7 +24,9 @@ from typing import Any
 from deploys.onhost.course import Steps, carry_out
 from deploys.onhost.parts import (
     ApplyError,
+    change_back,
     copy,
+    exchange,
     kept,
     link,
     owner,
@@ -216,13 +218,7 @@ def apply(plan: dict[str, Any], folder: Path) -> None:
     """Have it so. Raises ApplyError."""
     prefix = Path(plan["prefix"])
     if plan["built"]:
-        target, aside = prefix / plan["version"], prefix / f".{plan['version']}.old"
-        shutil.rmtree(aside, ignore_errors=True)
-        if target.exists():
-            target.rename(aside)
-        (prefix / f".{plan['version']}.new").rename(target)
-        # Where SELinux rules, what a unit starts has to be labelled as a program.
-        quiet(["restorecon", "-R", str(target)])
+        exchange(prefix, plan["version"])
     if plan["release"]:
         link(prefix / "current", plan["version"])
     for path, target_path in plan["links"].items():
@@ -314,16 +310,12 @@ def put_back(folder: Path) -> None:
     prefix, version = Path(before["prefix"]), before["version"]
     failed: list[str] = []
     quiet(["systemctl", "stop", HOME])
-    target, aside = prefix / version, prefix / f".{version}.old"
-    if before["built"] and before["replaces"] and aside.exists():
-        shutil.rmtree(target, ignore_errors=True)
-        aside.rename(target)
     if before["current"] is not None:
         link(prefix / "current", before["current"])
     else:
         (prefix / "current").unlink(missing_ok=True)
-    if before["built"] and not before["replaces"]:
-        shutil.rmtree(target, ignore_errors=True)
+    if before["built"]:
+        change_back(prefix, version, was_there=before["replaces"])
     if not before["enabled"]:
         quiet(["systemctl", "disable", "--quiet", HOME])
     for file in before["files"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import grp
 import os
 import pwd
@@ -208,6 +209,40 @@ def quiet(words: list[str]) -> str:
 def succeeds(words: list[str]) -> bool:
     """Whether a program ends with 0."""
     return subprocess.run(words, capture_output=True, timeout=60).returncode == 0  # noqa: S603 -- as above
+
+
+def exchange(prefix: Path, version: str) -> None:
+    """Put the release that was built into its place; what stood there waits beside it."""
+    target, aside = prefix / version, prefix / f".{version}.old"
+    shutil.rmtree(aside, ignore_errors=True)
+    if target.exists():
+        try:
+            target.rename(aside)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            # A folder of a lower layer of overlayfs, as an image has it. It goes when its copy is whole.
+            part = prefix / f".{version}.part"
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.copytree(target, part, symlinks=True)
+            run(["sync", "-f", str(part)])
+            part.rename(aside)
+            shutil.rmtree(target)
+    (prefix / f".{version}.new").rename(target)
+    # Where SELinux rules, what a unit starts has to be labelled as a program.
+    quiet(["restorecon", "-R", str(target)])
+
+
+def change_back(prefix: Path, version: str, *, was_there: bool) -> None:
+    """Undo `exchange`, however far it came; also once more."""
+    target, aside = prefix / version, prefix / f".{version}.old"
+    if was_there and aside.exists():
+        shutil.rmtree(target, ignore_errors=True)
+        aside.rename(target)
+    elif not was_there:
+        shutil.rmtree(target, ignore_errors=True)
+    for rest in (f".{version}.new", f".{version}.part"):
+        shutil.rmtree(prefix / rest, ignore_errors=True)
 
 
 def tidy(plan: dict[str, Any]) -> None:

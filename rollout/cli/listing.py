@@ -32,7 +32,16 @@ def _listed(options: argparse.Namespace) -> int:
             bad.append(str(error))
     if options.json:
         rows = [
-            {"id": each.id, "deploy": each.deploy, "state": each.state, "started": each.started} for each in records
+            {
+                "id": each.id,
+                "deploy": each.deploy,
+                "state": each.state,
+                "hosts": len(each.hosts),
+                "done": _done(each),
+                "started": each.started,
+                "who": each.who,
+            }
+            for each in records
         ]
         print(json_text(rows))
     elif records:
@@ -72,9 +81,12 @@ def _shown(options: argparse.Namespace) -> int:
 
 
 def _row(record: RolloutRecord) -> tuple[str, ...]:
-    done = sum(host.state == "done" for host in record.hosts.values())
     started = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.started))
-    return record.id, record.deploy, record.state, f"{done} of {len(record.hosts)}", started, record.who
+    return record.id, record.deploy, record.state, f"{_done(record)} of {len(record.hosts)}", started, record.who
+
+
+def _done(record: RolloutRecord) -> int:
+    return sum(host.state == "done" for host in record.hosts.values())
 
 
 def _show_options(parser: argparse.ArgumentParser) -> None:

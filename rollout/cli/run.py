@@ -90,16 +90,20 @@ def _run(options: argparse.Namespace) -> int:
 
 def _with(engine: Engine, options: argparse.Namespace) -> int:
     settings = _settings(options)
-    order = Order(task="describe", inventory=settings.inventory, folder=settings.folder, data=settings.data)
+    order = Order(
+        task="describe",
+        inventory=settings.inventory,
+        folder=settings.folder,
+        data=settings.data,
+        deploy=settings.file,
+    )
     with tempfile.TemporaryDirectory(prefix="hostward-rollout-") as folder:
         log = Path(folder) / "log"
         hosts = described(engine, order, log)
         planned = _plan(options, hosts)
         known_as = _known_as(planned, hosts)
         if options.dry:
-            order = msgspec.structs.replace(
-                order, task="dry", deploy=settings.file, parallel=settings.parallel, timeout=settings.timeout
-            )
+            order = msgspec.structs.replace(order, task="dry", parallel=settings.parallel, timeout=settings.timeout)
             return _dry(engine, options, order, planned, log)
     if options.plan:
         _show_plan(options, planned, hosts)

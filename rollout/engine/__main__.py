@@ -23,10 +23,10 @@ def main() -> int:
     # Everything that waits must wait by gevent's leave, which is decided when a module is loaded.
     monkey.patch_all()
     from rollout.engine.serve import serve
-    from rollout.engine.work import prepare, work
+    from rollout.engine.work import load_deploy, prepare, work
 
     prepare()
-    return serve(reading, writing, work)
+    return serve(reading, writing, load_deploy, work)
 
 
 if __name__ == "__main__":

@@ -193,7 +193,9 @@ class Run:
                 return self._ended("unreachable", f"{self.host.name}: {self.watch.complaint}", "left_alone")
             why = self.watch.complaint or "the connection was lost"
             return self._ended("failed", f"{self._at}: {why}; how the host was left is not known")
-        return self._ended("failed", sentences.of(error), "left_alone" if untouched else None)
+        # What a deploy raises names the host, and here stands beside its name.
+        said = sentences.of(error).removeprefix(f"{self.host.name}: ")
+        return self._ended("failed", said, "left_alone" if untouched else None)
 
     def _out_of_time(self) -> Ended:
         doing = f"during {self._at}" if self._at else "before anything was done"

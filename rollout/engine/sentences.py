@@ -36,6 +36,8 @@ def of_connecting(host: str, error: BaseException) -> str:
     """Why a host could not be connected to."""
     text = one_line(str(error))
     lowered = text.lower()
+    # What was met at each address of the host; paramiko's own text says none of it.
+    met = getattr(error.__context__, "errors", {}).values()
     if lowered.startswith("authentication error"):
         why = "it takes neither the key nor the password that the inventory gives"
     elif "does not match" in lowered and "key" in lowered:
@@ -49,7 +51,7 @@ def of_connecting(host: str, error: BaseException) -> str:
         why = "its name cannot be resolved"
     elif "timed out" in lowered or "timeout" in lowered:
         why = "it did not answer in time"
-    elif "refused" in lowered:
+    elif "refused" in lowered or any(isinstance(one, ConnectionRefusedError) for one in met):
         why = "it refuses connections"
     elif "no route to host" in lowered or "unreachable" in lowered or "unable to connect to port" in lowered:
         why = "there is no way to it"

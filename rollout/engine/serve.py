@@ -22,8 +22,13 @@ CHUNK = 1 << 16
 _wait = monkey.get_original("os", "waitpid")  # gevent's one asks its loop, which this process must not have
 
 
-def serve(reading: int, writing: int, work: Callable[[Order, int, int], None]) -> int:
-    """Have orders carried out by `work`, until no more come or one is not told to its end. Returns the exit code."""
+def serve(
+    reading: int, writing: int, before: Callable[[Order], None], work: Callable[[Order, int, int], None]
+) -> int:
+    """Have orders carried out by `work`, until no more come or one is not told to its end. Returns the exit code.
+
+    What `before` loads is there for all orders that follow.
+    """
     decoder = msgspec.json.Decoder(Order | Answer)
     gc.collect()
     gc.freeze()  # What is loaded stays: to look for garbage in it would only copy its pages.
@@ -35,6 +40,7 @@ def serve(reading: int, writing: int, work: Callable[[Order, int, int], None]) -
             return MISUSED
         if isinstance(order, Answer):
             continue  # It came too late for the process that had asked.
+        before(order)
         try:
             child = fork_gevent()
         except OSError as error:

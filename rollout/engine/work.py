@@ -8,7 +8,7 @@ import resource
 import sys
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import pyinfra
@@ -18,7 +18,8 @@ from pyinfra.api.host import Host
 from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 from pyinfra_cli.util import exec_file
 
-from deploys.kit import holder, notes, output, permits
+from deploys.kit import holder, notes, output, permits, tables
+from deploys.kit.options import OptionsError
 from rollout.engine import sentences
 from rollout.engine.faster import quicken
 from rollout.engine.gate import health
@@ -46,6 +47,12 @@ def prepare() -> None:
     output.bound()
 
 
+def load_deploy(order: Order) -> None:
+    """Load the order's deploy where it is one of ours, once for all orders."""
+    with suppress(Exception):  # whoever carries out the order tells of it
+        tables.module_of(order.deploy)
+
+
 def work(order: Order, reading: int, writing: int) -> None:
     """Carry it out, and tell of it."""
     masks = Masks()
@@ -69,6 +76,10 @@ def _carry_out(order: Order, line: Line, masks: Masks) -> None:
     print_with(masks, hear)
     state, hosts = _state(order, masks)
     if order.task == "describe":
+        try:
+            tables.check(state.inventory, hosts, order.deploy)
+        except OptionsError as error:
+            raise OrderError(str(error)) from None
         for one in [described(host) for host in hosts]:
             line.say(one)
         return

@@ -2,11 +2,61 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from deploys.onhost.parts import ApplyError, copy, kept
+from deploys.onhost.parts import ApplyError, change_back, copy, exchange, kept
+from tests.require import require, require_root
+
+
+def mount(*words: str) -> None:
+    """Mount something, or skip."""
+    require(subprocess.run(["mount", *words], capture_output=True).returncode == 0, "mounting")
+
+
+@pytest.fixture(params=["folder", "layer of an image"])
+def prefix(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """Where releases are, with one of them; a folder of a lower layer of overlayfs cannot be renamed."""
+    image = request.param != "folder"
+    place = tmp_path / "top"
+    if image:
+        require_root()
+        mount("-t", "tmpfs", "none", str(tmp_path))
+    try:
+        for folder in (place, tmp_path / "lower", tmp_path / "upper", tmp_path / "work"):
+            folder.mkdir()
+        release = (tmp_path / "lower" if image else place) / "1.0"
+        (release / "bin").mkdir(parents=True)
+        (release / "bin/hostward").write_text("old")
+        (release / "python").symlink_to("bin")
+        if image:
+            layers = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
+            mount("-t", "overlay", "-o", layers, "none", str(place))
+        (place / ".1.0.new").mkdir()
+        (place / ".1.0.new/file").write_text("new")
+        yield place
+    finally:
+        if image:
+            subprocess.run(["umount", str(place)], capture_output=True)
+            subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_release_is_exchanged_and_changed_back(prefix: Path) -> None:
+    """Whatever it lies on; nothing is left beside it."""
+    exchange(prefix, "1.0")
+    assert sorted(path.name for path in prefix.iterdir()) == [".1.0.old", "1.0"]
+    assert [path.name for path in (prefix / "1.0").iterdir()] == ["file"]
+    change_back(prefix, "1.0", was_there=True)
+    assert [path.name for path in prefix.iterdir()] == ["1.0"]
+    assert ((prefix / "1.0/python/hostward").read_text(), (prefix / "1.0/python").is_symlink()) == ("old", True)
+    (prefix / ".1.0.new").mkdir()
+    change_back(prefix, "1.0", was_there=True)
+    assert [path.name for path in prefix.iterdir()] == ["1.0"]
+    change_back(prefix, "1.0", was_there=False)
+    assert list(prefix.iterdir()) == []
 
 
 def test_a_copy_follows_no_link_and_writes_through_none(tmp_path: Path) -> None:

@@ -54,8 +54,9 @@ def test_tables_are_merged_host_over_group_over_all() -> None:
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ({"patch.soak.samples": "many"}, "web1: patch: soak.samples: Expected `int`, got `str`"),
-        ({"patch.sok": 1}, "web1: patch: Object contains unknown field `sok`"),
+        ({"patch.soak.samples": "many"}, 'web1: patch.soak.samples: expected a whole number, found the text "many"'),
+        ({"patch.sok": 1}, 'web1: patch.sok: there is no such key here; did you mean "soak"?'),
+        ({"patch.order": ["a", None]}, "web1: patch: order[1]: Expected `str`, got `null`"),
         ({"patch": 3}, "web1: patch is 3; expected a table"),
     ],
 )
@@ -100,10 +101,11 @@ def test_the_example_says_what_its_comments_say() -> None:
     assert found["db1.example.net"][2] == {"select": "security", "reboot": False}
 
 
+@pytest.mark.parametrize("slip", [False, True])
 def test_a_file_that_is_executed_calls_its_module_and_one_that_is_imported_does_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, slip: bool
 ) -> None:
-    """As pyinfra executes deploys: without a module round them."""
+    """As pyinfra executes deploys: without a module round them. A table that none of them has is told before."""
     called: list[str] = []
 
     class Module:
@@ -115,11 +117,17 @@ def test_a_file_that_is_executed_calls_its_module_and_one_that_is_imported_does_
             called.append("by itself")
 
     monkeypatch.setitem(sys.modules, "deploys.probe", Module)
+    given = {"backupp.only": 1} if slip else {"mine.only": 1, "backup.only": 2}
+    monkeypatch.setattr("deploys.kit.alone.host", inventory(given).get_host("web1"))
 
     def probe() -> None:
         raise AssertionError("the copy of the executed namespace must not be called")
 
     run_alone({"__file__": "deploys/probe.py", "__spec__": object()}, probe)
     assert called == []
+    if slip:
+        with pytest.raises(OptionsError, match="there is no table backupp; did you mean backup"):
+            run_alone({"__file__": str(tmp_path / "deploys/probe.py")}, probe)
+        return
     run_alone({"__file__": str(tmp_path / "deploys/probe.py")}, probe)
     assert called == ["by itself"]

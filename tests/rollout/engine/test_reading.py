@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from paramiko.ssh_exception import NoValidConnectionsError
 
 from deploys.kit.secret import Secret
 from rollout.engine import sentences
@@ -95,6 +96,38 @@ def test_bad_inventories_are_told_with_file_and_line(tmp_path: Path) -> None:
 def test_what_ssh_says_is_told_plainly(said: str, told: str) -> None:
     """pyinfra's texts as they are, and a person's words."""
     assert sentences.of_connecting("web1", OSError(said)).startswith(f"web1 cannot be reached: {told}")
+
+
+@pytest.mark.parametrize(
+    ("deploy", "data", "told"),
+    [
+        ("agent", {"agent.verson": "9"}, '@fake/a: agent.verson: there is no such key here; did you mean "version"?'),
+        ("agent", {"agnt.version": "9"}, "--data agnt.version: there is no table agnt; did you mean agent?"),
+        ("backup", {"backup.action": "runn"}, '@fake/a: backup.action: expected "configure", "run", "restore"'),
+        ("cleanup", {"cleanup.journal_age": "soon"}, "@fake/a: cleanup.journal_age: expected a duration such as"),
+        ("debug", {"debug.size": "1KiB"}, '@fake/a: debug.size: expected 1MiB or more, found "1KiB"'),
+    ],
+)
+def test_what_a_deploy_of_ours_could_not_take_is_refused_with_the_inventory(
+    tmp_path: Path, repository: Path, deploy: str, data: dict[str, str], told: str
+) -> None:
+    """Before anything is planned. What somebody else's deploy takes is its own affair."""
+    (tmp_path / "inventory.py").write_text(INVENTORY)
+    ours = str(repository / f"deploys/{deploy}.py")
+    [refused] = of(Refused, carried_out(tmp_path, task="describe", data=data, deploy=ours))
+    assert refused.message.startswith(told)
+    assert of(Described, carried_out(tmp_path, task="describe", data=data, deploy=str(tmp_path / f"{deploy}.py")))
+
+
+def test_a_host_that_refuses_is_told_from_one_that_is_away() -> None:
+    """paramiko's text is the same for both; what it met at each address is in the exception behind."""
+    for met, told in (
+        (ConnectionRefusedError(), "it refuses connections"),
+        (OSError(113, "x"), "there is no way to it"),
+    ):
+        error = OSError("Could not connect ([Errno None] Unable to connect to port 22 on 192.0.2.1)")
+        error.__context__ = NoValidConnectionsError({("192.0.2.1", 22): met})
+        assert sentences.of_connecting("web1", error) == f"web1 cannot be reached: {told}"
 
 
 def test_what_is_read_as_a_secret_is_covered(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_no_wave_can_be_had_where_no_process_can_be(tmp_path: Path) -> None:
         "from rollout.engine import serve\n"
         "def fork(): raise OSError(errno.EAGAIN, 'Resource temporarily unavailable')\n"
         "serve.fork_gevent = fork\n"
-        "sys.exit(serve.serve(0, 1, None))\n"
+        "sys.exit(serve.serve(0, 1, lambda order: None, None))\n"
     )
     given = msgspec.json.encode(order(tmp_path, log=str(tmp_path / "log"))) + b"\n"
     done = subprocess.run([sys.executable, "-c", program], input=given, capture_output=True, timeout=60)
