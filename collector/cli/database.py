@@ -152,7 +152,7 @@ def _move(options: argparse.Namespace) -> int:
                 with closing(open_database(target, create=True)) as made, made.write() as connection:
                     if accounts.accounts(connection):
                         raise UsageError(
-                            f"{target} holds what a collector knows; expected an empty one: dropdb and createdb make it"
+                            f"{target} holds what a collector knows; expected an empty database (dropdb, createdb)"
                         )
                     copy_rows(rows, connection)
                     note(connection, "database.moved", detail=f"from {place}")
