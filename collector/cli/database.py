@@ -125,7 +125,8 @@ def _load(options: argparse.Namespace) -> int:
 def _replace(rows: Connection, place: Server, *, even_if_used: bool, detail: str) -> None:
     """Whatever version the tables are of: they go."""
     with closing(connect(place)) as database, database.serving(), database.write() as connection:
-        fresh = schema.revision(connection) == REVISION and not accounts.accounts(connection)
+        empty = not schema.tables(connection)
+        fresh = empty or (schema.revision(connection) == REVISION and not accounts.accounts(connection))
         if not fresh and not even_if_used:
             raise UsageError(f"{place} is in use; --replace forgets what it holds")
         schema.renew(connection)

@@ -58,6 +58,7 @@ def test_tables_are_merged_host_over_group_over_all() -> None:
         ({"patch.sok": 1}, 'web1: patch.sok: there is no such key here; did you mean "soak"?'),
         ({"patch.order": ["a", None]}, "web1: patch: order[1]: Expected `str`, got `null`"),
         ({"patch": 3}, "web1: patch is 3; expected a table"),
+        ({"patch.soak": "hunter22"}, "web1: patch.soak: expected a table, found a text (a secret, not shown)"),
     ],
 )
 def test_what_cannot_be_is_said_with_its_place(override: dict[str, Any], said: str) -> None:

@@ -11,9 +11,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import MetaData, select
 
-from collector.store.database import open_database
+from collector.store.database import connect, open_database
 from collector.store.place import CHOICE, SQLITE, place_of
 from collector.store.postgresql import Server
 from collector.store.tables import metadata
@@ -187,6 +187,13 @@ def test_a_copy_in_a_file_and_back(lived: Path, empty: Server, password_file: st
         connection.exec_driver_sql("CREATE TABLE later (host text REFERENCES hosts (id))")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     collector(lived, "database", "load", "--replace", str(copy))
+    assert everything(empty) == before
+    # An empty one needs no --replace, as where home is set up anew from a copy.
+    with closing(connect(empty)) as database, database.write() as connection:
+        there = MetaData()
+        there.reflect(connection)
+        there.drop_all(connection)
+    collector(lived, "database", "load", str(copy))
     assert everything(empty) == before
 
 
