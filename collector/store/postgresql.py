@@ -77,7 +77,11 @@ def make_engine(server: Server) -> Engine:
         engine = create_engine(
             url,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT, "application_name": "hostward-collector"},
+            connect_args={
+                "connect_timeout": CONNECT_TIMEOUT,
+                "application_name": "hostward-collector",
+                "client_encoding": "utf8",
+            },
         )
     except ModuleNotFoundError:
         raise HostwardError(
@@ -139,6 +143,12 @@ def _host(url: URL) -> str:
 
 
 def _on_connect(connection: Any, _entry: object) -> None:
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise HostwardError(
+            f"the database {connection.info.dbname} has the encoding {encoding}; expected UTF8: createdb "
+            "--encoding=UTF8 --template=template0 makes one"
+        )
     connection.autocommit = True
     # A server may be set up to acknowledge what it would lose in a power cut; home has said by then that it has it.
     connection.execute(

@@ -208,3 +208,14 @@ def test_a_file_of_sqlite_is_put_back_by_hand(lived: Path, tmp_path: Path) -> No
         2,
         "hostward-collector: --database-password-file is for --database\n",
     )
+
+
+def test_a_database_that_cannot_hold_every_text_is_refused(
+    servers: Servers, password_file: str, tmp_path: Path
+) -> None:
+    """What is in such a one has no encoding at all, and comes back as bytes."""
+    servers.server.sql("CREATE DATABASE ascii TEMPLATE template0 ENCODING SQL_ASCII LC_COLLATE 'C' LC_CTYPE 'C'")
+    url = f"postgresql://hostward@127.0.0.1:{servers.server.port}/ascii"
+    words = "init", "--database", url, "--database-password-file", password_file
+    _, said = refused(tmp_path / "data", *words)
+    assert "the database ascii has the encoding SQL_ASCII; expected UTF8: createdb --encoding=UTF8" in said
