@@ -26,6 +26,7 @@ VARIABLE = "HOSTWARD_HOME_FILE"
 PLACE = Path("~/.config/hostward/home.toml")
 MAX_ANSWER = 64 << 20
 """Bytes of an answer. A fleet of 10,000 hosts takes a tenth of it."""
+MAKING = "`hostward-collector api-token create` makes one"
 TIMEOUT = (5.0, 30.0)
 """Seconds to connect, and between two parts of the answer."""
 
@@ -140,7 +141,7 @@ class Home:
 
 
 def open_home(file: Path) -> Home:
-    """The home that `file` tells of. Raises ConfigurationError for mistakes in it, with their lines; SecretError."""
+    """The home that `file` tells of. Raises ConfigurationError for mistakes in it, with their lines."""
     try:
         found = load(HomeFile, file, must_exist=True).value
     except MistakesError as error:
@@ -153,9 +154,12 @@ def open_home(file: Path) -> Home:
     ca = None if found.ca is None else _beside(file, found.ca)
     if ca is not None and not ca.is_file():
         raise ConfigurationError(f"{file}: ca: there is no file {ca}; expected a copy of home's ca.pem")
-    token = read_secret(str(_beside(file, found.token_file)))
+    try:
+        token = read_secret(str(_beside(file, found.token_file)))
+    except SecretError as error:
+        raise ConfigurationError(f"{file}: token_file: {error}; {MAKING}") from None
     if not token.isascii() or not token.isprintable() or " " in token:
-        raise SecretError(f"{file}: token_file holds no API token; hostward-collector api-token create makes one")
+        raise ConfigurationError(f"{file}: token_file holds no API token; {MAKING}")
     return Home(found.url, token, ca)
 
 

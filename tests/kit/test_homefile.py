@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from kit.credentials import SecretError
 from kit.errors import ConfigurationError
 from kit.homefile import VARIABLE, HomeError, home_file, open_home
 from tests.collector.support import RealHome, initialise, run, serving
@@ -92,11 +91,11 @@ def test_a_token_that_others_can_read_or_that_is_none_is_refused(tmp_path: Path)
     """Nothing of it is told."""
     (tmp_path / "ca.pem").write_text("")
     file = written(tmp_path, "https://home", token="hwa_secret with spaces")
-    with pytest.raises(SecretError, match="holds no API token") as wrong:
+    with pytest.raises(ConfigurationError, match="holds no API token") as wrong:
         open_home(file)
     assert "secret with" not in str(wrong.value)
     (tmp_path / "token").chmod(0o644)
-    with pytest.raises(SecretError, match="token"):
+    with pytest.raises(ConfigurationError, match="token"):
         open_home(file)
 
 
