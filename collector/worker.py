@@ -55,8 +55,8 @@ class Worker:
         """Everything that goes on, until the block ends."""
         self._started = self._ticks()
         tasks = [
-            asyncio.create_task(_forever(LIVENESS_EVERY, lambda: self.find_quiet(writer))),
-            asyncio.create_task(_forever(UPKEEP_EVERY, lambda: self.keep_up(writer))),
+            asyncio.create_task(forever(LIVENESS_EVERY, lambda: self.find_quiet(writer))),
+            asyncio.create_task(forever(UPKEEP_EVERY, lambda: self.keep_up(writer))),
         ]
         try:
             yield
@@ -119,13 +119,20 @@ class Worker:
         hosts.add_intake(connection, intake)
 
 
-async def _forever(every: float, step: Callable[[], Awaitable[None]]) -> None:
-    """A step that fails is told and tried again: a full disk must not end it."""
+async def forever(every: float, step: Callable[[], Awaitable[None]]) -> None:
+    """A step that fails is tried again: a full disk must not end it. What the database says is told once."""
+    told = ""
     while True:
         try:
             await step()
         except DatabaseError as error:
-            log.error("the database cannot be used: %s", said(error))
+            if (why := said(error)) != told:
+                log.error("the database cannot be used: %s", why)
+            told = why
         except Exception:
             log.exception("a background task failed; it goes on")
+        else:
+            if told:
+                log.info("the database can be used again")
+            told = ""
         await asyncio.sleep(every)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from collector.worker import forever
 from tests.collector import support
 from tests.collector.support import Home, Host
 
@@ -74,3 +80,22 @@ def test_a_home_that_starts_gives_every_host_three_intervals(tmp_path: Path) -> 
     with support.home(tmp_path) as third:
         worker_looks_twice()
         assert third.host()["host"]["state"] == "down"
+
+
+def test_a_database_that_is_away_is_told_once_and_so_is_its_return(caplog: pytest.LogCaptureFixture) -> None:
+    """However often it is tried meanwhile; what else it says then is told, too."""
+    outcomes = iter(["", "refused", "refused", "refused", "starting up", "", ""])
+
+    async def step() -> None:
+        if (said := next(outcomes, None)) is None:
+            raise asyncio.CancelledError
+        if said:
+            raise OperationalError("", None, Exception(said))
+
+    with caplog.at_level(logging.INFO, "collector.worker"), pytest.raises(asyncio.CancelledError):
+        asyncio.run(forever(0, step))
+    assert [record.getMessage() for record in caplog.records if record.exc_info is None] == [
+        "the database cannot be used: refused",
+        "the database cannot be used: starting up",
+        "the database can be used again",
+    ]
