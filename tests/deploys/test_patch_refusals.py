@@ -86,7 +86,7 @@ CASES: dict[str, tuple[Mapping[str, Any], Mapping[str, object], Mapping[str, Any
         {},
         "old would be removed",
     ),
-    "option": ({}, {}, {"reboot_limit": 0}, "patch: reboot_limit: Expected `float` > 0.0"),
+    "option": ({}, {}, {"reboot_limit": 0}, "patch.reboot_limit: expected a number above 0"),
     "lonely": ({}, {}, {"peers": {"group": "pair", "healthy": 1}}, "0 other hosts of pair are healthy, 1 are wanted"),
     "among": ({}, {}, {"peers": {"group": "busy", "healthy": 2}}, "1 other hosts of busy are healthy, 2 are wanted"),
     "jobless": ({"backups": {"jobs": []}}, {}, {"backup": {"required": True}}, "no backup job is configured there"),
