@@ -21,12 +21,11 @@ from pyinfra.context import host as here
 from deploys.facts.litter import ENGINES, Found, Litter, old_files
 from deploys.kit.alone import run_alone
 from deploys.kit.notes import Phase, Result, note
-from deploys.kit.options import options
+from deploys.kit.options import options, parsed
 from deploys.operations.fail import StepError, attempt, fail
 from deploys.operations.lease import held
 from deploys.operations.run import TIMEOUT, run
 from deploys.rules.litter import old_kernels, too_much_journal, unused_images
-from kit.options.wrong import parsed
 from kit.units import Duration, Size, format_size
 
 TEMPORARY = {"/tmp": "10d", "/var/tmp": "30d"}  # noqa: S108  # nosec B108

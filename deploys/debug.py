@@ -19,10 +19,10 @@ from pyinfra.api.host import Host
 from pyinfra.context import host as here
 
 from deploys.kit.alone import run_alone
-from deploys.kit.options import options
+from deploys.kit.options import options, parsed
 from deploys.operations.bundle import fetch_bundle
 from deploys.operations.fail import attempt
-from kit.options.wrong import OptionError, parsed
+from kit.options.wrong import OptionError
 from kit.units import Size
 
 LEAST = 2**20

@@ -14,9 +14,12 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
 from kit.options.decode import decode
-from kit.options.tree import Tree
+from kit.options.tree import Tree, quoted
+from kit.options.wrong import OptionError
+from kit.units import FromText
 
 S = TypeVar("S", bound=msgspec.Struct)
+T = TypeVar("T", bound=FromText)
 
 
 class OptionsError(PyinfraError):
@@ -65,6 +68,14 @@ def merged(levels: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def parsed(option: str, kind: type[T], text: str) -> T:
+    """The duration or size that `text`, an option's value, is. Raises OptionError."""
+    try:
+        return kind.parse(text)
+    except ValueError:
+        raise OptionError(option, f"expected {kind.EXPECTED}, found {quoted(text)}") from None
+
+
 def _nested(keys: list[str], value: object) -> dict[str, Any]:
     nested: Any = value
     for key in reversed(keys):
@@ -75,17 +86,10 @@ def _nested(keys: list[str], value: object) -> dict[str, Any]:
 def _mistakes(name: str, given: Mapping[str, Any], struct: type[msgspec.Struct]) -> str:
     """What is wrong, in the words that the agent has for its own configuration; empty where it has none."""
     try:
-        _, mistakes = decode(struct, Tree(_plain(given)))
+        _, mistakes = decode(struct, Tree(msgspec.to_builtins(given)))
     except (KeyError, TypeError):  # types that no file can write, as a Secret
         return ""
     return "; ".join(f"{name}{'.' if mistake.path else ': '}{mistake}" for mistake in mistakes)
-
-
-def _plain(value: Any) -> Any:
-    """As a file would have it."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _said(error: msgspec.ValidationError) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,12 @@ from deploys.kit.options import OptionsError, options
 
 FOLDER = Path(__file__).resolve().parents[1]
 """Where the deploys are."""
+
+
+@cache  # asked for each host
+def names() -> list[str]:
+    """Of our deploys, and so of their tables."""
+    return sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
 
 
 def module_of(deploy: str) -> ModuleType | None:
@@ -42,7 +49,7 @@ def refuse_unknown(inventory: Inventory) -> None:
 
     What is like none of them is for some other deploy.
     """
-    known = [path.stem for path in FOLDER.glob("[a-z]*.py")]
+    known = names()
     for key in inventory.override_data or {}:
         name, dot, _ = key.partition(".")
         if dot and name not in known and (near := get_close_matches(name, known, n=1, cutoff=0.8)):

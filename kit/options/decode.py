@@ -183,10 +183,9 @@ class _Decoder:
     def leaf(self, kind: Any, metas: list[msgspec.Meta], value: object, path: KeyPath, *, secret: bool) -> object:
         def refused() -> _Bad:
             # What somebody writes in the place of a table that says where a secret is may be the secret itself.
-            hidden = secret or (isinstance(value, str) and any(_is_struct(unwrap(one)[0]) for one in kinds))
+            kinds = [unwrap(one)[0] for one in members(unwrap(kind)[0])]
+            hidden = secret or (isinstance(value, str) and any(map(_is_struct, kinds)))
             return self.wrong(path, f"expected {expected(kind)}, found {found(value, secret=hidden)}")
-
-        kinds = members(unwrap(kind)[0])
 
         if isinstance(value, float) and not math.isfinite(value):
             return refused()

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from typing import TypeVar
-
-from kit.units import FromText
-
-T = TypeVar("T", bound=FromText)
-
 
 class OptionError(ValueError):
     """What a struct's `__post_init__` raises about `option`; `beside` are others of it that this follows from.
@@ -21,11 +14,3 @@ class OptionError(ValueError):
         self.option = option
         self.text = text
         self.beside = beside
-
-
-def parsed(option: str, kind: type[T], text: str) -> T:
-    """The duration or size that `text`, an option's value, is. Raises OptionError."""
-    try:
-        return kind.parse(text)
-    except ValueError:
-        raise OptionError(option, f"expected {kind.EXPECTED}, found {json.dumps(text)}") from None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyinfra
 from click import ClickException
+from paramiko.ssh_exception import NoValidConnectionsError
 from pyinfra.api.exceptions import PyinfraError
 
 _LIBRARY = (str(Path(pyinfra.__file__).parent), str(Path(pyinfra.__file__).parent.parent / "pyinfra_cli"))
@@ -37,7 +38,8 @@ def of_connecting(host: str, error: BaseException) -> str:
     text = one_line(str(error))
     lowered = text.lower()
     # What was met at each address of the host; paramiko's own text says none of it.
-    met = getattr(error.__context__, "errors", {}).values()
+    behind = error.__context__
+    met = behind.errors.values() if isinstance(behind, NoValidConnectionsError) else ()
     if lowered.startswith("authentication error"):
         why = "it takes neither the key nor the password that the inventory gives"
     elif "does not match" in lowered and "key" in lowered:
