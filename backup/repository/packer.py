@@ -42,6 +42,15 @@ class FinishedPack(NamedTuple):
     blobs: list[PackedBlob]
 
 
+class SealedBlob(NamedTuple):
+    """A blob as it would lie in a pack."""
+
+    id: bytes
+    sealed: bytes
+    plain_length: int
+    """0: it is not compressed."""
+
+
 class PackWriter:
     """Fills packs of one kind, one after the other: `add` until `full`, then `finish`, and again.
 
@@ -90,19 +99,25 @@ class PackWriter:
 
     def add(self, id: bytes, plain: bytes | bytearray | memoryview) -> PackedBlob:
         """Add a blob whose SHA-256 is `id`. Raises DamagedError where it does not open as it was."""
-        packed = self._codec.compress(plain) if self._compress else None
-        if packed is None:
-            sealed = self._cipher.seal(plain)
-            plain_length = 0
-        else:
-            sealed = self._cipher.seal(packed)
-            plain_length = len(plain)
+        sealed, plain_length = self._seal(plain)
         if self._extra_verify:
-            self._verify(id, sealed, plain_length)
-        blob = PackedBlob(self._kind, id, self._size, len(sealed), plain_length)
-        self._blobs.append(blob)
-        self._write(sealed)
-        return blob
+            opened = self._opened(sealed, plain_length)
+            if opened is None or hashlib.sha256(opened).digest() != id:
+                raise self._damaged(id)
+        return self.add_sealed(id, sealed, plain_length)
+
+    def seal(self, plain: bytes | memoryview) -> SealedBlob:
+        """A blob for `add_sealed`, verified and named at once: hashed once where `add` needs a second time.
+
+        Its id is that of what the sealed bytes open to, and that is compared with `plain`: what `add` would find is
+        found. Raises DamagedError.
+        """
+        sealed, plain_length = self._seal(plain)
+        opened = self._opened(sealed, plain_length)
+        # `startswith` compares with memory as it lies there; `==` would take a view's bytes one by one.
+        if opened is None or len(opened) != len(plain) or not opened.startswith(plain):
+            raise self._damaged(hashlib.sha256(plain).digest())
+        return SealedBlob(hashlib.sha256(opened).digest(), sealed, plain_length)
 
     def add_sealed(self, id: bytes, sealed: bytes, plain_length: int) -> PackedBlob:
         """Add a blob as another pack of the repository holds it; the caller has opened and verified it."""
@@ -143,19 +158,26 @@ class PackWriter:
         self._file = self._path = None
         self._begin()
 
-    def _verify(self, id: bytes, sealed: bytes, plain_length: int) -> None:
+    def _seal(self, plain: bytes | bytearray | memoryview) -> tuple[bytes, int]:
+        """(sealed, plain length; 0: it is not compressed)."""
+        packed = self._codec.compress(plain) if self._compress else None
+        if packed is None:
+            return self._cipher.seal(plain), 0
+        return self._cipher.seal(packed), len(plain)
+
+    def _opened(self, sealed: bytes, plain_length: int) -> bytes | None:
+        """What was just sealed; None where it does not open."""
         try:
             plain = self._cipher.open(sealed)
-            if plain_length:
-                plain = self._codec.decompress(plain, plain_length)
-            same = hashlib.sha256(plain).digest() == id
+            return self._codec.decompress(plain, plain_length) if plain_length else plain
         except DamagedError:
-            same = False
-        if not same:
-            raise DamagedError(
-                f"{self._kind.name.lower()} {id.hex()[:8]} does not open as it was after it was sealed, and is not"
-                " written; is the memory of this host sound?"
-            )
+            return None
+
+    def _damaged(self, id: bytes) -> DamagedError:
+        return DamagedError(
+            f"{self._kind.name.lower()} {id.hex()[:8]} does not open as it was after it was sealed, and is not"
+            " written; is the memory of this host sound?"
+        )
 
     def _write(self, data: bytes) -> None:
         self._waiting.append(data)

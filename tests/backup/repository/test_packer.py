@@ -10,7 +10,7 @@ import pytest
 
 from backup.errors import DamagedError, RepositoryError
 from backup.format.compression import BlobCodec, Compression
-from backup.format.crypto import MasterKey
+from backup.format.crypto import Cipher, MasterKey
 from backup.format.pack import LENGTH_FIELD, BlobKind, header_length, parse_header
 from backup.repository.packer import PackWriter
 
@@ -45,6 +45,21 @@ def test_a_pack_holds_what_was_added(tmp_path: Path, kind: BlobKind, mode: Compr
     assert compressed == ([False] * 6 if none else [True, False, False, False, False, True])
 
 
+@pytest.mark.parametrize("mode", Compression)
+def test_a_blob_is_named_by_what_it_opens_to(tmp_path: Path, mode: Compression) -> None:
+    """Sealed ahead, in whatever memory it lies, it has the id, the length and the content that it would get else."""
+    writer = PackWriter(tmp_path, KEY, BlobKind.DATA, compression=mode)
+    for plain in BLOBS:
+        for given in (plain, memoryview(plain), memoryview(bytearray(b"-" + plain))[1:]):
+            ready = writer.seal(given)
+            assert ready.id == id_of(plain)
+            opened = KEY.open(ready.sealed)
+            assert (BlobCodec().decompress(opened, ready.plain_length) if ready.plain_length else opened) == plain
+            blob, usual = writer.add_sealed(*ready), writer.add(id_of(plain), given)
+            assert blob._replace(offset=usual.offset) == usual
+    writer.abandon()
+
+
 def test_a_writer_fills_pack_after_pack(tmp_path: Path) -> None:
     """A pack is full at its size, and the next one begins at offset 0 in a file of its own."""
     writer = PackWriter(tmp_path, KEY, BlobKind.DATA, pack_size=10_000)
@@ -75,8 +90,53 @@ def test_memory_that_flips_bits_is_noticed(tmp_path: Path, monkeypatch: pytest.M
     flipped[-20] ^= 1
     monkeypatch.setattr(BlobCodec, "compress", lambda self, plain: bytes(flipped))
     plain = bytes(range(256)) * 100
+    writer = PackWriter(tmp_path, KEY, BlobKind.DATA)
+    with pytest.raises(DamagedError, match=f"data {id_of(plain).hex()[:8]} .*memory of this host"):
+        writer.add(id_of(plain), plain)
+    with pytest.raises(DamagedError, match=f"data {id_of(plain).hex()[:8]} .*memory of this host"):
+        writer.seal(plain)
+
+
+@pytest.mark.parametrize("plain", [b"", bytes(100), os.urandom(5000)], ids=["empty", "zeros", "random"])
+def test_a_seal_that_does_not_open_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: bytes) -> None:
+    """A bit that flips in what was sealed is noticed, also in that of nothing."""
+    seal = Cipher.seal
+
+    def flipped(self: Cipher, plain: bytes) -> bytes:
+        sealed = bytearray(seal(self, plain))
+        sealed[-1] ^= 1
+        return bytes(sealed)
+
+    monkeypatch.setattr(Cipher, "seal", flipped)
+    writer = PackWriter(tmp_path, KEY, BlobKind.DATA)
     with pytest.raises(DamagedError, match="memory of this host"):
-        PackWriter(tmp_path, KEY, BlobKind.DATA).add(id_of(plain), plain)
+        writer.add(id_of(plain), plain)
+    with pytest.raises(DamagedError, match="memory of this host"):
+        writer.seal(plain)
+
+
+@pytest.mark.parametrize("flip", [0, 2500, 4999, None], ids=["first", "middle", "last", "shorter"])
+def test_a_bit_that_flips_before_compression_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flip: int | None
+) -> None:
+    """What is sealed has to be what was given, from its first byte to its last."""
+    compress = BlobCodec.compress
+
+    def flipped(self: BlobCodec, plain: bytes) -> bytes | None:
+        other = bytearray(plain)
+        if flip is None:
+            other.pop()
+        else:
+            other[flip] ^= 1
+        return compress(self, bytes(other))
+
+    monkeypatch.setattr(BlobCodec, "compress", flipped)
+    plain = b"text " * 1000
+    writer = PackWriter(tmp_path, KEY, BlobKind.DATA)
+    with pytest.raises(DamagedError, match="memory of this host"):
+        writer.add(id_of(plain), plain)
+    with pytest.raises(DamagedError, match="memory of this host"):
+        writer.seal(plain)
 
 
 def test_nothing_is_left_of_what_was_abandoned(tmp_path: Path) -> None:
