@@ -14,7 +14,7 @@ WORK = Path("/var/lib/hostward-backup")
 CACHES = Path("/var/cache/hostward-backup")
 """Where they keep copies of what they read again and again."""
 
-_MAIN = "import sys; from agent.cli.main import main; sys.exit(main())"
+_MAIN = "import sys; from agent.cli.main import program; sys.exit(program())"
 _WORDS: dict[Kind, tuple[str, ...]] = {"backup": ("run",), "drill": ("drill",)}
 
 

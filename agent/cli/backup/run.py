@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from agent.backups.programs import Output
 from agent.backups.sources.contract import Contents
 from agent.cli.backup.access import opened
 from agent.cli.backup.options import parsed, positive
@@ -144,6 +143,8 @@ def _read_stdin() -> AbstractContextManager[Readable]:
 
 
 def _read_program(words: list[str]) -> AbstractContextManager[Readable]:
+    from agent.backups.programs import Output  # no other run needs what it loads
+
     program, *arguments = words
     program = str(Path(program).absolute()) if "/" in program else program
     return Output([program, *arguments], environment=os.environ, folder=str(Path.cwd()), then="no snapshot was made")

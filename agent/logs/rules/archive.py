@@ -29,7 +29,7 @@ AT_ONCE = 256
 PIECE = 2**20
 _PARTLY = 3
 """The exit code of a backup that lacks something."""
-_MAIN: Final = "import sys; from agent.cli.main import main; sys.exit(main())"
+_MAIN: Final = "import sys; from agent.cli.main import program; sys.exit(program())"
 
 
 class ArchiveError(HostwardError):
