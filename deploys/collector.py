@@ -67,6 +67,11 @@ class DatabaseOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     password: Secret | None = None
     """The role's; None where the server asks for none."""
 
+    def __post_init__(self) -> None:
+        """An address that can be one."""
+        if reason := wrong_address(self.url):
+            raise ValueError(reason)
+
 
 class HomeBackupOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The backup of home itself, which the agent of its host makes: the database, and keys and configuration."""
@@ -197,7 +202,7 @@ def _unlike(wanted: CollectorOptions, home: Home) -> str | None:
 def decide(at: Host, wanted: CollectorOptions, seen: Installed, python: Python, home: Home) -> Decision:
     """What is to be done. Raises WheelsError, SecretError, OptionsError."""
     source = find_source(wanted.version, wanted.source)
-    database = None if wanted.database is None else _database(at, wanted.database)
+    database = None if wanted.database is None else _database(wanted.database)
     extras = seen.extras if database is None else (*seen.extras, DRIVER)
     release = make_release(source, seen.target(python), "collector", extras)
     built = seen.releases.get(release.version) != release.digest
@@ -248,10 +253,8 @@ def decide(at: Host, wanted: CollectorOptions, seen: Installed, python: Python, 
     )
 
 
-def _database(at: Host, wanted: DatabaseOptions) -> Database:
-    """Raises SecretError, OptionsError."""
-    if reason := wrong_address(wanted.url):
-        raise OptionsError(f"{at.name}: collector: database: {reason}")
+def _database(wanted: DatabaseOptions) -> Database:
+    """Raises SecretError."""
     password = "" if wanted.password is None else wanted.password.read().decode()
     return Database(wanted.url, password, choice(wanted.url, password))
 

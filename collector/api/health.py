@@ -35,7 +35,8 @@ async def readyz(request: Request) -> Health:
         raise ApiError(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "not_ready",
-            f"The database cannot be written: {error.orig}.",
+            # Why is in the log: it names servers, roles and paths, and anybody may ask here.
+            "The database cannot be written now; home's log says why.",
             permanent=False,
         ) from error
     return Health("ok", __version__)

@@ -116,6 +116,8 @@ def _load(options: argparse.Namespace) -> int:
         place = place_of(folder)
         if isinstance(place, Path):
             raise UsageError(f"home's database is the file {place}: with home stopped, put the copy in its place")
+        if not options.file.is_file():
+            raise UsageError(f"{options.file} is not there; expected a file that `database save` wrote")
         with closing(open_database(options.file)) as source, source.read() as rows, told(place):
             _replace(rows, place, even_if_used=options.replace, detail=str(options.file))
     print(f"home knows what {options.file} says")

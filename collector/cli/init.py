@@ -13,7 +13,7 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from collector import tls
@@ -82,9 +82,15 @@ def _run(options: argparse.Namespace) -> int:
     folder: Path = options.data_dir
     given = given_server(options)
     now = datetime.datetime.now(datetime.UTC)
-    _prepare(folder)
+    made = _prepare(folder)
     with locked(folder):
-        place = _place(folder, given)
+        try:
+            place = _place(folder, given)
+        except BaseException:
+            if made:
+                with suppress(OSError):  # something came into it meanwhile
+                    folder.rmdir()
+            raise
         tls.create_authority(folder, now)
         tls.issue_server_certificate(folder, [*own_names(), *options.name], now)
         database = open_database(place, create=True)
@@ -145,8 +151,12 @@ def _is_usable(name: str) -> bool:
     return True
 
 
-def _prepare(folder: Path) -> None:
-    """Raises UsageError for a folder that is something else's, HostwardError where it cannot be made."""
+def _prepare(folder: Path) -> bool:
+    """Whether there was no such folder.
+
+    Raises UsageError for a folder that is something else's, HostwardError where it cannot be made.
+    """
+    made = not folder.exists()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         strange = sorted(path.name for path in folder.iterdir() if path.name not in OWN and not _is_left_over(path))
@@ -155,6 +165,7 @@ def _prepare(folder: Path) -> None:
         folder.chmod(0o700)
     except OSError as error:
         raise HostwardError(f"{folder} cannot be used as a data folder: {error.strerror}") from error
+    return made
 
 
 def _is_left_over(path: Path) -> bool:

@@ -51,7 +51,8 @@ def check_url(text: str) -> str:
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
-        raise UsageError(f"the address of the database is none: {wanted}") from None
+        # It is not shown: a password in it would be.
+        raise UsageError(f"the address of the database is none: {wanted}; a port is a number") from None
     if url.password is not None or any(name in url.query for name in SECRET):
         raise UsageError(
             "a password in the address of a database is seen by everybody: leave it out, and give the file that "

@@ -41,8 +41,9 @@ def wrong_address(url: str) -> str | None:
     """What is the matter with the address of a database, in which no password may be; home checks the rest."""
     try:
         parts = urlsplit(url)
+        parts.port  # noqa: B018  # it is parsed when it is asked for
     except ValueError:
-        return "expected postgresql://ROLE@HOST/DATABASE"
+        return "expected postgresql://ROLE@HOST/DATABASE, with a number after a colon of the host's"
     if parts.password is not None or "password=" in parts.query:
         return "expected the password beside the address, not in it"
     if parts.scheme not in ("postgresql", "postgres") or parts.path in ("", "/"):

@@ -6,6 +6,8 @@ import argparse
 import getpass
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 
 from kit.commands import Command
 from rollout.child import Engine
@@ -13,8 +15,11 @@ from rollout.cli import options as shared
 from rollout.cli.aside import aside
 from rollout.cli.go import go
 from rollout.events import Resumed
-from rollout.journal import Journal, find
+from rollout.journal import Journal, JournalError, find, ids, read
 from rollout.missed import tell_missed
+
+_LOOKED_AT = 20
+"""Rollouts, which may have long journals."""
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -28,11 +33,22 @@ def _run(options: argparse.Namespace) -> int:
     if not state.left() and state.record.state == "done":
         journal.close()
         print(f"{state.started.id}: all hosts are done")
+        if options.id is None:
+            for name in _begun(other_than=state.started.id):
+                print(f"{name} was begun and is not done: hostward-rollout resume {name}")
         tell_missed(aside)
         return 0
     journal.add(Resumed(time=time.time(), who=f"{getpass.getuser()}@{platform.node()}"))
     with Engine() as engine:
         return go(journal, engine, as_json=options.json)
+
+
+def _begun(*, other_than: str) -> Iterator[str]:
+    """Of the last rollouts, those that may be gone on with, the newest first."""
+    for name in reversed(ids()[-_LOOKED_AT:]):
+        with suppress(JournalError):
+            if name != other_than and read(find(name)).record.state not in ("done", "aborted"):
+                yield name
 
 
 RESUME = Command(

@@ -130,6 +130,8 @@ def _settings(options: argparse.Namespace) -> Settings:
             raise UsageError(f"--{name} is {getattr(options, name)}; expected 0 or more")
     if options.reboots < 1:
         raise UsageError(f"--reboots is {options.reboots}; expected 1 or more")
+    if options.batch.value < 1:
+        raise UsageError(f"--batch is {options.batch}; expected 1 or more")
     if options.diff and not options.dry:
         raise UsageError("--diff goes with --dry")
     home = None if options.no_home else home_file(options.home)

@@ -40,5 +40,5 @@ def _meant(inventory: Sequence[Candidate], term: str) -> set[str]:
         if term == "all" or any(fnmatchcase(name, term) for name in (host.name, *host.groups))
     }
     if not found:
-        raise PlanError(f'no host and no group of the inventory is called "{term}"')
+        raise PlanError(f'"{term}" is neither a host of the inventory nor a group with a host in it')
     return found

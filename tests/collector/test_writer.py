@@ -124,7 +124,7 @@ def test_a_writer_that_is_stopped_writes_what_it_took(database: Database) -> Non
 
 
 def test_a_database_that_cannot_be_written_makes_home_busy(
-    db_place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    db_place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Another process holds it: the agent keeps the report, is told when to come back, and then it is taken."""
     for module in (sqlite, postgresql):
@@ -141,6 +141,8 @@ def test_a_database_that_cannot_be_written_makes_home_busy(
             assert int(answer.headers["retry-after"]) > 0
             ready = home.client.get("/readyz")
             assert (ready.status_code, ready.json()["error"]["code"]) == (503, "not_ready")
+            assert ready.json()["error"]["message"] == "The database cannot be written now; home's log says why."
+            assert "the database cannot be written: " in caplog.text
             assert home.client.get("/healthz").status_code == 200
         assert home.stored() == before
         assert host.send(late).json()["duplicate"] is False

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from pyinfra.api.inventory import Inventory
 
+from deploys.collector import CollectorOptions
 from deploys.kit.alone import run_alone
 from deploys.kit.options import OptionsError, merged, options
 from tests.deploys.support import REPOSITORY
@@ -66,6 +67,23 @@ def test_what_cannot_be_is_said_with_its_place(override: dict[str, Any], said: s
     with pytest.raises(OptionsError) as wrong:
         options(inventory(override).get_host("web1"), "patch", Options)
     assert str(wrong.value) == said
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://hostward@db:54e2/home", "with a number after a colon of the host's"),
+        ("mysql://hostward@db/home", "expected postgresql://ROLE@HOST/DATABASE"),
+        ("postgresql://hostward:hunter22@db/home", "expected the password beside the address, not in it"),
+    ],
+)
+def test_an_address_of_homes_database_is_looked_at_with_the_data(url: str, said: str) -> None:
+    """So that it is in no plan; a password that stands in it shows nowhere."""
+    host = inventory({"collector.database.url": url}).get_host("web1")
+    with pytest.raises(OptionsError, match=said) as wrong:
+        options(host, "collector", CollectorOptions)
+    assert str(wrong.value).startswith("web1: collector")
+    assert "hunter22" not in str(wrong.value)
 
 
 def test_merging_changes_none_of_its_tables() -> None:

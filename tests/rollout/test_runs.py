@@ -79,6 +79,20 @@ def test_a_failing_canary_stops_all_and_a_resume_reruns_only_what_failed(bench: 
     assert "all hosts are done" in bench.run("resume").stdout
 
 
+def test_a_rollout_that_is_done_does_not_hide_an_older_one_that_is_not(bench: Bench) -> None:
+    """`resume` without an id is of the newest; where that is done it names those that may be gone on with."""
+    (bench.folder / "bad-web1").touch()
+    bench.rollout(code=1)
+    (bench.folder / "bad-web1").unlink()
+    first = bench.shown()["id"]
+    bench.rollout()
+    said = bench.run("resume").stdout
+    assert "all hosts are done" in said
+    assert f"{first} was begun and is not done: hostward-rollout resume {first}" in said
+    bench.run("resume", first)
+    assert "was begun" not in bench.run("resume").stdout
+
+
 def test_failures_that_are_allowed_let_the_others_go_on_and_are_told(bench: Bench) -> None:
     """The exit code says that not all is done."""
     (bench.folder / "bad-web2").touch()
@@ -379,10 +393,15 @@ def test_a_dry_run_takes_no_longer_than_its_hosts_may(bench: Bench, monkeypatch:
     [
         (("none.py", "-i", "inventory.py"), "there is no deploy none.py"),
         (("patsh", "-i", "inventory.py"), 'there is no deploy "patsh"; expected'),
-        (("deploy.py", "-i", "inventory.py", "--limit", "nobody"), 'is called "nobody"'),
+        (
+            ("deploy.py", "-i", "inventory.py", "--limit", "nobody"),
+            '"nobody" is neither a host of the inventory nor a group with a host in it',
+        ),
         (("deploy.py", "-i", "inventory.py", "--canary", "web9"), "the canary web9 is not among the chosen hosts"),
         (("deploy.py", "-i", "inventory.py", "--canary", "1", "--canary", "web1"), "expected one number, or hosts"),
         (("deploy.py", "-i", "inventory.py", "--batch", "x"), "a number of hosts such as 3"),
+        (("deploy.py", "-i", "inventory.py", "--batch", "0", "--plan"), "--batch is 0; expected 1 or more"),
+        (("deploy.py", "-i", "inventory.py", "--batch", "0%", "--plan"), "--batch is 0%; expected 1 or more"),
         (("deploy.py", "-i", "inventory.py", "--data", "x"), "is not KEY=VALUE"),
         (("deploy.py", "-i", "inventory.py", "--samples", "-1"), "--samples is -1; expected 0 or more"),
         (("deploy.py", "-i", "inventory.py", "--reboots", "0"), "--reboots is 0; expected 1 or more"),

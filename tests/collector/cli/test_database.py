@@ -128,7 +128,7 @@ def test_a_database_that_cannot_be_entered_leaves_no_home_behind(
     Path(password_file).write_text("wrong")
     options = "--database", empty.url, "--database-password-file", password_file
     assert "password authentication failed" in refused(folder, "init", *options)[1]
-    assert not (folder / CHOICE).exists()
+    assert not folder.exists()
     Path(password_file).write_text(PASSWORD)
     Path(password_file).chmod(0o644)
     assert "others have rights" in refused(folder, "init", *options)[1]
@@ -178,6 +178,8 @@ def test_a_copy_in_a_file_and_back(lived: Path, empty: Server, password_file: st
     (tmp_path / "streamed.db").write_bytes(streamed.stdout)
     assert everything(tmp_path / "streamed.db") == before
     collector(lived, "host", "revoke", "web1")
+    missing = refused(lived, "database", "load", str(tmp_path / "copy.bd"))[1]
+    assert "copy.bd is not there; expected a file that `database save` wrote" in missing
     assert "--replace" in refused(lived, "database", "load", str(copy))[1]
     collector(lived, "database", "load", "--replace", str(copy))
     assert everything(empty) == before

@@ -38,7 +38,11 @@ def test_hosts_are_chosen_by_name_and_group(limits: list[str], meant: str) -> No
 
 @pytest.mark.parametrize(
     ("limits", "said"),
-    [(["wbe"], 'is called "wbe"'), (["web,!web"], "no host is left of --limit web,!web"), (["!nobody"], '"nobody"')],
+    [
+        (["wbe"], '"wbe" is neither a host'),
+        (["web,!web"], "no host is left of --limit web,!web"),
+        (["!nobody"], '"nobody"'),
+    ],
 )
 def test_nobody_is_a_mistake(limits: list[str], said: str) -> None:
     """Also where a name was mistyped that would only have left something out."""
