@@ -136,7 +136,8 @@ def _remove(host: Host, *, part: Part) -> None:
     with held(host, "cleanup", 2 * TIMEOUT):
         note(host, Phase(f"removes {part.what}"))
         part.remove(host)
-    note(host, Result({"removed": part.what, "freed": part.size}))
+    told = {"removed": [{"what": part.what, "freed": part.size}]}
+    note(host, Result(told, (f"removed {part.what}: {format_size(part.size)}",)))
 
 
 def _command(script: str, failing: str) -> Callable[[Host], None]:

@@ -41,9 +41,11 @@ def report(given: ReportOptions | None = None) -> None:
     wanted = given or options(host, "report", ReportOptions)
     try:
         found = _found(wanted)
-        note(host, Result(msgspec.to_builtins(found), () if wanted.json else told(found, _moment)))
+        lines = (msgspec.json.encode(found).decode(),) if wanted.json else told(found, _moment)
+        note(host, Result(msgspec.to_builtins(found), lines))
     except (StepError, PackagesError) as error:
-        note(host, Result({"problem": str(error)}, () if wanted.json else (str(error),)))
+        problem = {"problem": str(error)}
+        note(host, Result(problem, (msgspec.json.encode(problem).decode() if wanted.json else str(error),)))
         fail(reason=str(error), name="Ask what is pending")
 
 

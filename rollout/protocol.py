@@ -123,6 +123,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
     """How a host that failed was left, where the deploy said."""
     data: dict[str, object] = {}
     """What a deploy that asks has found out."""
+    lines: tuple[str, ...] = ()
+    """The same for people."""
 
 
 class Spared(msgspec.Struct, frozen=True, kw_only=True, tag="spared"):

@@ -241,7 +241,7 @@ class Runner:
                     )
                 )
                 if message.data:
-                    self._show.result(message.host, message.data)
+                    self._show.result(message.host, message.data, message.lines)
             case Ask(number=number, host=host, what=what):
                 leases.ask(number, host, what)
                 self._show.phase(host, f"waits for leave to {what}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import mmap
 import os
 import shutil
 import tempfile
@@ -22,8 +21,6 @@ from benchmarks.processes import weigh
 from benchmarks.tables import Table, ratio
 
 MIB = 1 << 20
-_MEMORY = 3 << 30
-"""Bytes: the page cache of what a run writes, and its own."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,6 @@ class Bench:
     def do(self, tool: Tool, command: Command, *, memory: bool = False) -> Run:
         if self.rounds:
             os.sync()
-            _have_memory()
         return measure(command, tool.variables(), self.place / "log", memory=memory)
 
     def rounds_of(self, row: Row, prepare: Callable[[Tool], Command]) -> Row:
@@ -125,15 +121,6 @@ def run(quick: bool) -> Iterator[Table]:
         watched = Watched(place / "homes" / "watched")
         watched.folder.mkdir()
         yield _scale(Bench(place, [*bench.tools, watched], min(bench.rounds, 1)), [500] if quick else SCALE)
-
-
-def _have_memory() -> None:
-    """Touch as much as any run takes, and give it back.
-
-    Of a virtual machine whose host takes back what is free, the first touch of a page costs five times as much: a
-    second and a half for each GiB, for whoever's turn it is. Figures would tell of that more than of programs.
-    """
-    mmap.mmap(-1, _MEMORY, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
 
 
 def _cases(bench: Bench, corpus: str, described: str, source: Path, sizes: list[list[str]]) -> Iterator[Row]:
@@ -200,8 +187,7 @@ def _speed(bench: Bench, rows: Sequence[Row]) -> Table:
         ],
         [
             f"Medians of {bench.rounds or 1} rounds of all tools in turn, whole processes, files in the page cache, "
-            f"repositories on disk, {_MEMORY >> 30} GiB of memory touched before each run; the ratio is the median "
-            "of each round's own. Borg has no extra verification.",
+            "repositories on disk; the ratio is the median of each round's own. Borg has no extra verification.",
             f"SHA-256 on one processor: {_hash_rate() / 1e6:.0f} MB/s, {_hash_instructions()}.",
         ],
     )

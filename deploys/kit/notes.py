@@ -6,7 +6,7 @@ its table, and home.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import msgspec
@@ -39,11 +39,21 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
 
 class Result(msgspec.Struct, frozen=True, tag="result"):
-    """What a deploy that asks has found out, as plain data: `report`'s rows, `debug`'s file."""
+    """What a deploy that asks has found out: `report`'s rows, `debug`'s file."""
 
-    data: dict[str, object]
-    lines: tuple[str, ...] = ()
-    """The same for people; `data` is shown where there are none."""
+    data: Mapping[str, object]
+    """Plain, for programs. Lists of the same key are put together where a deploy tells several."""
+    lines: tuple[str, ...]
+    """The same for people."""
+
+
+def joined(before: Mapping[str, object], more: Mapping[str, object]) -> dict[str, object]:
+    """The data of several results."""
+    found = dict(before)
+    for key, value in more.items():
+        known = found.get(key)
+        found[key] = [*known, *value] if isinstance(known, list) and isinstance(value, list) else value
+    return found
 
 
 Note = Phase | Versions | Failed | Result
@@ -61,8 +71,8 @@ def _show(host: Host, note: Note) -> None:
             for name in sorted({**before, **after}):
                 if before.get(name) != after.get(name):
                     host.log(clean(f"{name}: {before.get(name) or 'none'} to {after.get(name) or 'none'}"))
-        case Result(data, lines):
-            for line in lines or (msgspec.json.encode(data).decode(),):
+        case Result(_, lines):
+            for line in lines:
                 host.log(clean(line))
 
 

@@ -19,6 +19,7 @@ from deploys.operations.fail import StepError
 from deploys.operations.postgresql import Server
 from deploys.operations.run import literal, ran, run
 from deploys.rules.backup_files import CREDENTIAL, CREDENTIALS, secrets_of
+from kit.units import format_duration, format_size
 
 DUMPS = "/postgresql"
 """The folder of a snapshot with dumps of PostgreSQL (docs/backup.md)."""
@@ -73,7 +74,7 @@ class Backups:
                 timeout=self.timeout,
             )
             found.append(_last(said.output, _Run, name) or _Run(name, "failed", message=said.complaint))
-        note(self.host, Result({"runs": [msgspec.to_builtins(one) for one in found]}))
+        note(self.host, Result({"runs": [msgspec.to_builtins(one) for one in found]}, tuple(map(_told, found))))
         self._judge("backup", {one.job: one for one in found if one.outcome != "done"})
 
     def drill(self, names: Sequence[str]) -> None:
@@ -91,7 +92,7 @@ class Backups:
             if not said.ok and one.outcome == "done":
                 one.outcome, one.message = "failed", one.message or "it came back, but missed a target"
             found.append(one)
-        note(self.host, Result({"drills": [msgspec.to_builtins(one) for one in found]}))
+        note(self.host, Result({"drills": [msgspec.to_builtins(one) for one in found]}, tuple(map(_tried, found))))
         self._judge("drill", {one.name: one for one in found if one.outcome != "done"})
 
     def restore_path(self, name: str, path: str, target: str, at: str, of: str) -> None:
@@ -105,7 +106,7 @@ class Backups:
             outcome="broken",
             timeout=self.timeout,
         )
-        note(self.host, Result({"restored": path, "target": target}))
+        note(self.host, Result({"restored": path, "target": target}, (f"{path} is back, below {target}",)))
 
     def restore_server(self, name: str, target: str, at: str, of: str) -> None:
         """Bring a whole PostgreSQL server back as it was at a moment, into a new data folder."""
@@ -119,7 +120,7 @@ class Backups:
             outcome="broken",
             timeout=self.timeout,
         )
-        note(self.host, Result({"restored": "server", "target": target}))
+        note(self.host, Result({"restored": "server", "target": target}, (f"the server is back, in {target}",)))
 
     def restore_database(self, name: str, database: str, target: str, at: str, of: str) -> None:
         """Bring a dump of PostgreSQL back as a new database of the name `target`.
@@ -151,7 +152,7 @@ class Backups:
             raise StepError(
                 f"{database} could not be restored: {done.complaint}", "rolled_back" if gone.ok else "broken"
             )
-        note(self.host, Result({"restored": database, "target": target}))
+        note(self.host, Result({"restored": database, "target": target}, (f"{database} is back, as {target}",)))
 
     def _job(self, name: str) -> Mapping[str, Any]:
         job = self.configured.jobs.get(name)
@@ -184,6 +185,29 @@ class Backups:
 
 
 _SAID = {"partial": "is not whole", "failed": "failed"}
+
+
+def _told(run: _Run) -> str:
+    """A run, for people."""
+    if run.outcome == "failed":
+        return f"{run.job}: failed: {run.message}"
+    added = f"{format_size(run.bytes_added)} of {format_size(run.bytes)} new"
+    more = f": {run.message}" if run.message else ""
+    return f"{run.job}: {run.outcome}: {run.files:,} files, {added}, snapshot {run.snapshot[:8]}{more}"
+
+
+def _tried(drill: _Drill) -> str:
+    """A drill, for people."""
+    parts = [f"{drill.files:,} files"] if drill.files else []
+    if drill.differing:
+        parts.append(f"{drill.differing:,} of them are not as they were saved")
+    if drill.recovery_point is not None:
+        parts.append(f"{format_duration(drill.recovery_point)} would be lost")
+    if drill.recovery_time is not None:
+        parts.append(f"all would be back within {format_duration(drill.recovery_time)}")
+    if drill.message:
+        parts.append(drill.message)
+    return f"{drill.name}: {drill.outcome}" + (f": {', '.join(parts)}" if parts else "")
 
 
 def _piped(first: str, second: str) -> str:

@@ -19,6 +19,7 @@ from deploys.operations.fail import StepError
 from deploys.operations.run import run
 from deploys.operations.write import write
 from kit.files import write_durably
+from kit.units import format_size
 
 DEPLOYS = Path(__file__).resolve().parent.parent
 PROGRAMS = ("onhost/collect.py", "rules/redact.py")
@@ -74,7 +75,9 @@ def fetch_bundle(
         file = _fetch(host, place, made, folder)
     finally:
         run(host, f"rm -rf {quote(place)}", failing=f"{place} is still there")
-    note(host, Result({"file": str(file), "size": made.size, "left_out": list(made.left_out)}))
+    told = {"file": str(file), "size": made.size, "left_out": list(made.left_out)}
+    without = f", without {', '.join(made.left_out)}" if made.left_out else ""
+    note(host, Result(told, (f"{file}: {format_size(made.size)}{without}",)))
 
 
 def _moment(host: Host, text: str) -> int:

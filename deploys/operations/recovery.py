@@ -19,6 +19,7 @@ from deploys.operations.postgresql import Server
 from deploys.operations.run import literal, ran, run
 from deploys.operations.write import write
 from deploys.rules.recorded_packages import choose, offers, read
+from kit.units import format_duration
 
 UNIT = "hostward-recover.service"
 """In which a restore goes on, whatever becomes of who asked for it."""
@@ -123,9 +124,12 @@ class Course:
                 outcome="broken",
                 timeout=self.wanted.timeout,
             )
-        told = {"other_versions": list(chosen.other), "missing_packages": list(chosen.missing)}
-        if chosen.other or chosen.missing:
-            note(self.host, Result({name: found for name, found in told.items() if found}))
+        if chosen.other:
+            lines = (f"other versions than were recorded: {' '.join(chosen.other)}",)
+            note(self.host, Result({"other_versions": list(chosen.other)}, lines))
+        if chosen.missing:
+            lines = (f"packages that are not to be had: {' '.join(chosen.missing)}",)
+            note(self.host, Result({"missing_packages": list(chosen.missing)}, lines))
 
     def place(self) -> None:
         """See that home gives this host what the lost one saved: who enrols anew has a repository of its own."""
@@ -243,12 +247,14 @@ class Course:
         progress = self.progress()
         progress.finished = self._now()
         self._keep(progress)
-        steps: dict[str, object] = {}
+        steps: dict[str, float] = {}
         before = progress.began
         for step, ended in sorted(progress.done.items(), key=lambda one: one[1]):
             steps[step], before = round(ended - before, 1), ended
         took = round(progress.finished - progress.began, 1)
-        note(self.host, Result({"recovered": progress.name, "at": progress.at, "seconds": took, "steps": steps}))
+        told = {"recovered": progress.name, "at": progress.at, "seconds": took, "steps": steps}
+        each = ", ".join(f"{step} {format_duration(seconds)}" for step, seconds in steps.items())
+        note(self.host, Result(told, (f"{progress.name} is back after {format_duration(took)}: {each}",)))
 
     def progress(self) -> Progress:
         """As it is on the host."""

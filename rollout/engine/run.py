@@ -52,6 +52,7 @@ class Run:
         self._at = ""
         self._failed: notes.Failed | None = None
         self._data: dict[str, object] = {}
+        self._lines: tuple[str, ...] = ()
 
     def run(self) -> bool:
         """Do it all, within the order's time. Returns whether it went well."""
@@ -80,8 +81,9 @@ class Run:
                 self._line.say(Versions(host=name, before=before, after=after))
             case notes.Failed():
                 self._failed = note
-            case notes.Result(data):
-                self._data = {**self._data, **data}
+            case notes.Result(data, lines):
+                self._data = notes.joined(self._data, data)
+                self._lines += lines
 
     def printed(self, level: int, text: str) -> None:
         """What pyinfra logged of this host."""
@@ -217,4 +219,5 @@ class Run:
             message=message,
             outcome=outcome,
             data=self._data,
+            lines=self._lines,
         )

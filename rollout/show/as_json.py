@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from kit.jsontext import json_text
 from rollout.events import Event
@@ -21,7 +21,7 @@ class AsJson:
         """`{"type": "phase", …}`."""
         self._print({"type": "phase", "host": host, "text": text})
 
-    def result(self, host: str, data: Mapping[str, object]) -> None:
+    def result(self, host: str, data: Mapping[str, object], lines: Sequence[str]) -> None:
         """`{"type": "result", …}`."""
         self._print({"type": "result", "host": host, "data": data})
 

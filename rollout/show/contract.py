@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from rollout.events import Event
@@ -20,8 +20,8 @@ class Show(Protocol):
         """What a host is doing now."""
         ...
 
-    def result(self, host: str, data: Mapping[str, object]) -> None:
-        """What a deploy that asks has found out."""
+    def result(self, host: str, data: Mapping[str, object], lines: Sequence[str]) -> None:
+        """What a deploy that asks has found out; `lines` are the same for people."""
         ...
 
     def gate(self, closed: Mapping[str, str]) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import msgspec
+from collections.abc import Mapping, Sequence
 
 from kit.terminal import clean
 from rollout.events import Event
@@ -31,9 +29,10 @@ class Lines:
             self._phases[host] = text
             self.say(f"{host}: {clean(text)}")
 
-    def result(self, host: str, data: Mapping[str, object]) -> None:
-        """As JSON: what it is, only the deploy knows."""
-        self.say(f"{host}: {clean(msgspec.json.encode(data).decode())}")
+    def result(self, host: str, data: Mapping[str, object], lines: Sequence[str]) -> None:
+        """Line by line."""
+        for line in lines:
+            self.say(f"{host}: {clean(line)}")
 
     def gate(self, closed: Mapping[str, str]) -> None:
         """What is new about it."""

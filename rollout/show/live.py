@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
-
-import msgspec
+from collections.abc import Mapping, Sequence
 
 from kit.terminal import bounded, clean, paint
 from rollout.events import Ended, Event, HostEnded, WaveBegan
@@ -47,9 +45,10 @@ class Live:
         self._phases[host] = text
         self._draw()
 
-    def result(self, host: str, data: Mapping[str, object]) -> None:
+    def result(self, host: str, data: Mapping[str, object], lines: Sequence[str]) -> None:
         """Above the table."""
-        self.say(f"{host}: {clean(msgspec.json.encode(data).decode())}")
+        for line in lines:
+            self.say(f"{host}: {clean(line)}")
 
     def gate(self, closed: Mapping[str, str]) -> None:
         """In the hosts' rows."""

@@ -67,10 +67,10 @@ def test_backups_are_configured_run_tried_and_restored(served: Host, on_served: 
     for _ in range(2):
         said.append(on_served("backup", table(tmp_path, action="run")))
         assert changes(said[-1]) == 1
-    assert said[-1].stderr.count('"outcome":"done"') + said[-1].stdout.count('"outcome":"done"') == 3
+    assert (said[-1].stderr + said[-1].stdout).count(": done: ") == 3
     assert host.run("stat -c %U /var/lib/hostward/own/config").stdout == "hostward\n"
     said.append(on_served("backup", table(tmp_path, action="drill")))
-    assert '"outcome":"done"' in said[-1].stdout + said[-1].stderr
+    assert "files: done: " in said[-1].stdout + said[-1].stderr
 
     host.run(f"rm /srv/files/list; cd /; runuser -u postgres -- psql -q {shop} -c 'DROP TABLE tea'")
     back = {"job": "files", "path": "/srv/files", "target": "/srv/then"}

@@ -87,7 +87,7 @@ def test_what_is_named_goes_and_nothing_else(served: Host, on_served: Run, tmp_p
 
         done = on_served("cleanup", ALL)
         assert changes(done) == 5
-        assert '"freed":1000000' in done.stdout + done.stderr
+        assert "removed packages that apt keeps: 977KiB" in done.stdout + done.stderr
         host.run("test ! -e /tmp/plain -a ! -h /tmp/link -a ! -e /var/cache/apt/archives/old_1_all.deb")
         host.run("test -e /srv/kept -a -e /tmp/systemd-private-1/tmp/kept")
         assert kernels(host) == ["linux-image-6.1.0-18-amd64", "linux-image-6.1.0-20-amd64"]

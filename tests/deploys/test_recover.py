@@ -128,8 +128,7 @@ def test_a_destroyed_host_is_built_again_and_serves_the_same_data(
             assert blank.read(f"{ODD}/file") == "odd\n"
             assert ODD in postgresql(blank, "SELECT datname FROM pg_database").splitlines()
             assert blank.run("dpkg-query -W -f '${Version}' shop").stdout == "1.0"
-            assert f'"recovered":"{lost.name}"' in done
-            assert '"seconds":' in done
+            assert f"{lost.name} is back after " in done
             assert blank.run("ls /var/lib/hostward-deploys/recover").stdout.split() == [
                 "packages.json",
                 "progress.json",

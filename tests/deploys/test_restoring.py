@@ -52,4 +52,4 @@ def test_a_restore_takes_snapshots_of_its_own_host_alone(tmp_path: Path, what: s
         timeout=60,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (done.stdout + done.stderr).count('"restored"') == len(cases)
+    assert (done.stdout + done.stderr).count(" is back, ") == len(cases)

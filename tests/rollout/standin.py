@@ -62,7 +62,7 @@ def deploy(folder: Path, host: str) -> None:
         return
     say("versions", host=host, before={"shop": "1"}, after={"shop": "2"})
     changed = 0 if (folder / "unchanged").exists() else 1
-    say("ended", host=host, state="done", changed=changed, data={"asked": host})
+    say("ended", host=host, state="done", changed=changed, data={"asked": host}, lines=[f"{host} was asked"])
 
 
 def gate(folder: Path, host: str) -> None:

@@ -43,12 +43,14 @@ def test_canaries_go_first_and_nobody_twice(bench: Bench) -> None:
     assert bench.ran() == [host for wave in waves for host in wave]
     assert "5 done" in said
     assert "shop 1 to 2" in said
+    assert "web1: web1 was asked\n" in said
     assert bench.shown()["state"] == "done"
     log = next(rollouts().glob("*/wave-1.log"))
     assert log.read_text() == "what libraries print\n"
     lines = bench.rollout("--limit", "db", "--json").stdout.splitlines()
     kinds = [json.loads(line).get("type") for line in lines]
     assert kinds[:4] == ["started", "wave_began", "host_began", "phase"]
+    assert json.loads(lines[-4])["data"] == {"asked": "db1"}
     assert kinds[-5:] == ["host_ended", "result", "wave_ended", "say", "ended"]
     assert bench.ran()[5:] == ["db1"]
     assert len(json.loads(bench.run("list", "--json").stdout)) == 2

@@ -42,7 +42,8 @@ def work(host):
         raise StepError("the service did not come back", "rolled_back")
     with permit(host, "reboot"):
         server.shell(name="within", commands=["true"])
-    notes.note(host, notes.Result({"rows": [1]}))
+    notes.note(host, notes.Result({"rows": [1]}, ("a row: 1",)))
+    notes.note(host, notes.Result({"rows": [2]}, ("a row: 2",)))
 
 def fails(host):
     raise StepError("of no matter", "broken")
@@ -114,7 +115,8 @@ def test_each_host_ends_once_in_its_own_way_and_disturbs_no_other(tmp_path: Path
     assert of(Ended, said)[-1].host == "@fake/hangs"
     assert {began.host for began in of(Began, said)} == set(ends) - {"absent"}
     good = ends["@fake/good"]
-    assert (good.changed, good.data) == (2, {"rows": [1]})
+    assert (good.changed, good.data) == (2, {"rows": [1, 2]})
+    assert good.lines == ("a row: 1", "a row: 2")
     assert [phase.text for phase in of(Phase, said) if phase.host == good.host] == [
         "first",
         "at it",
