@@ -39,7 +39,7 @@ Prefix = Annotated[str, msgspec.Meta(pattern=r"^(/[A-Za-z0-9._-]+)+$")]
 class ServicesOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The table `services` of host data."""
 
-    units: tuple[Unit, ...] = ()
+    units: Annotated[tuple[Unit, ...], msgspec.Meta(min_length=1)]
     """In the order in which they are restarted."""
     checks: dict[Unit, tuple[str, ...]] = {}
     """By unit, the agent's checks that have to be ok after it, by their names there."""

@@ -15,6 +15,7 @@ from pyinfra.api.inventory import Inventory
 from deploys.collector import CollectorOptions
 from deploys.kit.alone import run_alone
 from deploys.kit.options import OptionsError, merged, options
+from deploys.services import ServicesOptions
 from tests.deploys.support import REPOSITORY
 
 
@@ -84,6 +85,16 @@ def test_an_address_of_homes_database_is_looked_at_with_the_data(url: str, said:
         options(host, "collector", CollectorOptions)
     assert str(wrong.value).startswith("web1: collector")
     assert "hunter22" not in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [({}, 'services: needs the key "units"'), ({"services.units": []}, "services.units: expected an array of items")],
+)
+def test_restarting_nothing_is_a_mistake(override: dict[str, Any], said: str) -> None:
+    """The group's name may be, or the table's: nobody should believe that something was restarted."""
+    with pytest.raises(OptionsError, match=said):
+        options(inventory(override).get_host("web1"), "services", ServicesOptions)
 
 
 def test_merging_changes_none_of_its_tables() -> None:
