@@ -99,13 +99,7 @@ class Backups:
         """Bring a path of a snapshot back below the folder `target`, by root, as only root can set owners."""
         note(self.host, Phase(f"restore {path}"))
         words = ["restore", *self._snapshot(name, at, of), path, "--target", target, "--quiet"]
-        run(
-            self.host,
-            self._unit(words, [self._job(name)], privileged=True),
-            failing=f"{path} could not be restored into {target}",
-            outcome="broken",
-            timeout=self.timeout,
-        )
+        self._restore(words, name, f"{path} could not be restored into {target}")
         note(self.host, Result({"restored": path, "target": target}, (f"{path} is back, below {target}",)))
 
     def restore_server(self, name: str, target: str, at: str, of: str) -> None:
@@ -113,13 +107,7 @@ class Backups:
         note(self.host, Phase("restore the server"))
         words = ["restore-postgresql", "--job", name, "--host", self._saved_by(name, of), "--target", target]
         words += ["--to", at] if at else []
-        run(
-            self.host,
-            self._unit(words, [self._job(name)], privileged=True),
-            failing=f"the server could not be restored into {target}",
-            outcome="broken",
-            timeout=self.timeout,
-        )
+        self._restore(words, name, f"the server could not be restored into {target}")
         note(self.host, Result({"restored": "server", "target": target}, (f"the server is back, in {target}",)))
 
     def restore_database(self, name: str, database: str, target: str, at: str, of: str) -> None:
@@ -153,6 +141,14 @@ class Backups:
                 f"{database} could not be restored: {done.complaint}", "rolled_back" if gone.ok else "broken"
             )
         note(self.host, Result({"restored": database, "target": target}, (f"{database} is back, as {target}",)))
+
+    def _restore(self, words: Sequence[str], name: str, failing: str) -> None:
+        """By root, and not before a dry run was well: who mistypes a path, or asks too early, has broken nothing."""
+        tables = [self._job(name)]
+        dry = self._unit([*words, "--dry-run"], tables, privileged=True)
+        run(self.host, dry, failing=failing, timeout=self.timeout)
+        restore = self._unit(words, tables, privileged=True)
+        run(self.host, restore, failing=failing, outcome="broken", timeout=self.timeout)
 
     def _job(self, name: str) -> Mapping[str, Any]:
         job = self.configured.jobs.get(name)

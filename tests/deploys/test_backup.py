@@ -76,6 +76,11 @@ def test_backups_are_configured_run_tried_and_restored(served: Host, on_served: 
     back = {"job": "files", "path": "/srv/files", "target": "/srv/then"}
     said.append(on_served("backup", table(tmp_path, action="restore", restore=back)))
     assert host.read("/srv/then/srv/files/list") == "tea\n"
+    back = {"job": "files", "path": "/srv/flies", "target": "/srv/never"}
+    said.append(on_served("backup", table(tmp_path, action="restore", restore=back), check=False))
+    assert "/srv/flies could not be restored into /srv/never: " in said[-1].stdout + said[-1].stderr
+    assert "(left alone)" in said[-1].stdout + said[-1].stderr
+    host.run("test ! -e /srv/never")
     back = {"job": "databases", "database": ODD, "target": "shop_then"}
     said.append(on_served("backup", table(tmp_path, action="restore", restore=back)))
     databases = host.run("cd / && runuser -u postgres -- psql -At -c 'SELECT datname FROM pg_database'").stdout
