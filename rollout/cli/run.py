@@ -234,8 +234,8 @@ def _show_plan(options: argparse.Namespace, planned: Plan, hosts: list[Described
     if options.samples:
         every = format_duration(options.every)
         print(f"gate: {options.samples} good looks at each host, {every} apart, within {options.patience}")
-    if planned.whole:
-        one, *more = planned.whole
+    if whole := set_apart(planned.whole):
+        one, *more = whole
         also = f" (and so for {_amount(len(more), 'other group')})" if more else ""
         print(paint(f"the group {one} is one host: all of it goes at once{also}", "warning"))
 

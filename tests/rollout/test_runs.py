@@ -56,6 +56,14 @@ def test_canaries_go_first_and_nobody_twice(bench: Bench) -> None:
     assert len(json.loads(bench.run("list", "--json").stdout)) == 2
 
 
+def test_groups_that_everybody_is_in_are_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of the inventory's own name: that one host is all of it says nothing."""
+    bench = Bench(tmp_path, monkeypatch, {"web": ["web1"]}, {})
+    shown = bench.run("deploy.py", "-i", "inventory.py", "--plan").stdout
+    assert "1 host in 1 wave" in shown
+    assert "goes at once" not in shown
+
+
 def test_a_failing_canary_stops_all_and_a_resume_reruns_only_what_failed(bench: Bench) -> None:
     """Nobody else is touched; what is mended goes on from there. What hosts say steers no terminal."""
     (bench.folder / "bad-web1").touch()
