@@ -131,6 +131,7 @@ def _cases(bench: Bench, corpus: str, described: str, source: Path, sizes: list[
             if tool.name in kept:
                 shutil.rmtree(kept[tool.name])
             kept[tool.name] = bench.fresh(tool)
+            corpora.read(source)
             return tool.backup(kept[tool.name], source, verify=verify)
 
         return prepare
@@ -151,6 +152,7 @@ def _cases(bench: Bench, corpus: str, described: str, source: Path, sizes: list[
     if corpus == "small files":
 
         def again(tool: Tool) -> Command:
+            corpora.read(source)
             return tool.backup(kept[tool.name], source, verify=True)
 
         def changed(tool: Tool) -> Command:
