@@ -254,13 +254,18 @@ def _tool(name: str) -> str:
     raise CannotStartError(f"{name}, which sets a limit, is not installed")
 
 
-@cache
 def _parent_death() -> tuple[str, ...]:
     """The link of the chain that ties a program's life to the agent's; none where setpriv is older than 2.33."""
     try:
         tool = _tool("setpriv")
-        command = [tool, "--help"]
-        text = subprocess.run(command, capture_output=True, timeout=5, check=False).stdout  # noqa: S603 - a constant
+        return (tool, "--pdeathsig", "KILL", "--") if _ties_lives(tool) else ()
     except (CannotStartError, OSError, subprocess.TimeoutExpired):
         return ()
-    return (tool, "--pdeathsig", "KILL", "--") if b"--pdeathsig" in text else ()
+
+
+@cache  # but not that it could not be asked: a host that is busy for a moment would be without it for good
+def _ties_lives(setpriv: str) -> bool:
+    """Raises OSError, TimeoutExpired."""
+    command = [setpriv, "--help"]
+    text = subprocess.run(command, capture_output=True, timeout=5, check=False).stdout  # noqa: S603 - a constant
+    return b"--pdeathsig" in text

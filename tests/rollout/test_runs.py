@@ -233,6 +233,7 @@ def test_the_process_of_a_wave_ends_with_its_runner(bench: Bench) -> None:
     pid = bench.begin("deploy.py", "-i", "inventory.py", "--yes", "--no-home", "--samples", "0")
     try:
         until(lambda: bench.ran() == ["web1"], "the canary is at work")
+        until(lambda: bench.states()["web1"] == "running", "the journal has it")
         assert "being run by another process" in bench.run("resume", code=11).stderr
         assert engines(bench)
     finally:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.jobs import process
 from agent.jobs.limits import Limits
 from agent.jobs.process import CannotStartError, Child, Exit, start, why_not_started
 from tests.agent.jobs.programs import descriptors, eventually, is_alive, python
@@ -145,6 +146,19 @@ def test_what_turns_out_not_to_start_is_told_by_its_end(limits: Limits, tmp_path
     assert reason(str(plain)) == f"{plain} cannot be started: permission denied"
 
 
+def test_a_host_that_is_busy_for_a_moment_ties_lives_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That setpriv did not answer in time says nothing of the next program."""
+    process._ties_lives.cache_clear()
+
+    def too_late(command: list[str], **_: object) -> None:
+        raise subprocess.TimeoutExpired(command, 5)
+
+    with monkeypatch.context() as busy:
+        busy.setattr(subprocess, "run", too_late)
+        assert process._parent_death() == ()
+    assert process._parent_death()[1:] == ("--pdeathsig", "KILL", "--")
+
+
 def test_a_program_that_fails_by_itself_was_started() -> None:
     """Exit code 127 of a program is its own, whatever it says."""
     end, _, error = run("bash", "-c", "no-such-program")
@@ -190,6 +204,7 @@ def test_without_descriptors_nothing_is_left_behind() -> None:
     code = """
 import os, resource
 from pathlib import Path
+from agent.jobs import process
 from agent.jobs.limits import Limits
 from agent.jobs.process import CannotStartError, start
 
@@ -223,6 +238,7 @@ def test_programs_die_with_the_agent() -> None:
     """Also when it is killed with SIGKILL, and when the program minds no other signal."""
     code = """
 import time
+from agent.jobs import process
 from agent.jobs.limits import Limits
 from agent.jobs.process import start
 child = start(["bash", "-c", "trap '' TERM HUP INT; while :; do sleep 1; done"], limits=Limits(60, nice=1))
