@@ -267,5 +267,5 @@ def _parent_death() -> tuple[str, ...]:
 def _ties_lives(setpriv: str) -> bool:
     """Raises OSError, TimeoutExpired."""
     command = [setpriv, "--help"]
-    text = subprocess.run(command, capture_output=True, timeout=5, check=False).stdout  # noqa: S603 - a constant
+    text = subprocess.run(command, capture_output=True, timeout=5, check=False).stdout  # noqa: S603 - no words of others
     return b"--pdeathsig" in text

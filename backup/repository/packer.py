@@ -120,7 +120,7 @@ class PackWriter:
         return SealedBlob(hashlib.sha256(opened).digest(), sealed, plain_length)
 
     def add_sealed(self, id: bytes, sealed: bytes, plain_length: int) -> PackedBlob:
-        """Add a blob as another pack of the repository holds it; the caller has opened and verified it."""
+        """Add what `seal` gave, or a blob as another pack holds it, which the caller has opened and verified."""
         blob = PackedBlob(self._kind, id, self._size, len(sealed), plain_length)
         self._blobs.append(blob)
         self._write(sealed)

@@ -41,7 +41,7 @@ def wrong_address(url: str) -> str | None:
     """What is the matter with the address of a database, in which no password may be; home checks the rest."""
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018  # it is parsed when it is asked for
+        parts.port  # noqa: B018 - raises ValueError for what is no number, and not before it is asked for
     except ValueError:
         return "expected postgresql://ROLE@HOST/DATABASE, with a number after a colon of the host's"
     if parts.password is not None or "password=" in parts.query:

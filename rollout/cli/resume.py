@@ -15,7 +15,7 @@ from rollout.cli import options as shared
 from rollout.cli.aside import aside
 from rollout.cli.go import go
 from rollout.events import Resumed
-from rollout.journal import Journal, JournalError, find, ids, read
+from rollout.journal import Journal, JournalError, find, ids, read, rollouts
 from rollout.missed import tell_missed
 
 _LOOKED_AT = 20
@@ -47,7 +47,7 @@ def _begun(*, other_than: str) -> Iterator[str]:
     """Of the last rollouts, those that may be gone on with, the newest first."""
     for name in reversed(ids()[-_LOOKED_AT:]):
         with suppress(JournalError):
-            if name != other_than and read(find(name)).record.state not in ("done", "aborted"):
+            if name != other_than and read(rollouts() / name).record.state not in ("done", "aborted"):
                 yield name
 
 
