@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from backup.archive.devices import Devices
 from backup.archive.scope import Scope
 from backup.format.gotime import Moment
-from backup.repository.packer import PACK_SIZE
+from backup.format.pack import PACK_SIZE
 from backup.select.snapshots import BY_HOST_AND_PATHS, Grouping
 
 

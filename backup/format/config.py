@@ -11,7 +11,10 @@ from collections.abc import Callable
 import msgspec
 
 from backup.errors import DamagedError
+from backup.format.crypto import MasterKey
 
+CONFIG = "config"
+"""The file's name."""
 VERSION = 2
 _DEGREE = 53
 
@@ -53,11 +56,13 @@ def parse_config(data: bytes) -> Config:
     return config
 
 
-def is_config(data: bytes) -> bool:
-    """Whether it is a config, of whatever version."""
+def is_config_of(key: MasterKey, sealed: bytes) -> bool:
+    """Whether the file is a config, of whatever version, that this key has sealed. Half of a key tells what it has
+    sealed, and the other half what that was: a forged one may have the first alone.
+    """
     try:
-        msgspec.json.decode(data, type=Config)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+        msgspec.json.decode(key.open(sealed), type=Config)
+    except (DamagedError, msgspec.MsgspecError, ValueError, RecursionError):
         return False
     return True
 

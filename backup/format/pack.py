@@ -16,6 +16,8 @@ from backup.errors import DamagedError
 from backup.format.compression import MAX_BLOB_LENGTH
 from backup.format.crypto import OVERHEAD
 
+PACK_SIZE = 16 << 20
+"""Bytes at which a pack is full; restic's default."""
 MAX_HEADER = 16 << 20
 """Bytes of the longest sealed header that restic reads."""
 LENGTH_FIELD = 4

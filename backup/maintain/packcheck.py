@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from backup.errors import DamagedError
-from backup.format.crypto import Cipher
+from backup.format.cipher import Cipher
 from backup.format.pack import (
     LENGTH_FIELD,
     MAX_HEADER,

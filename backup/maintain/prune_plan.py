@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from backup.errors import DamagedError
-from backup.format.pack import BlobKind, entry_length
+from backup.format.pack import PACK_SIZE, BlobKind, entry_length
 from backup.maintain.contents import HEADER_OVERHEAD
 from backup.maintain.used import Marks
-from backup.repository.packer import PACK_SIZE
 from backup.select.sizes import Share, Size
 
 DEFAULT_UNUSED = Share(5)

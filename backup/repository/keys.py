@@ -6,8 +6,8 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from threading import Thread
 
 from backup.errors import DamagedError, RepositoryError, WrongPasswordError
 from backup.format.crypto import MasterKey
@@ -22,7 +22,6 @@ from backup.format.keyfile import (
     parse_key_file,
 )
 from backup.repository.files import content_of, name_of
-from backup.repository.locks import who
 from backup.stores.contract import FileKind, FileMissingError, Store, StoreError
 
 Meanwhile = Callable[[Callable[[], bool]], object]
@@ -79,11 +78,8 @@ def search_key(
             if meanwhile is None:
                 master = open_key_file(file, password)
             else:
-                with ThreadPoolExecutor(1) as thread:
-                    opening, other = thread.submit(open_key_file, file, password), meanwhile
-                    meanwhile = None
-                    other(opening.done)
-                    master = opening.result()
+                other, meanwhile = meanwhile, None
+                master = _open_beside(file, password, other)
         except WrongPasswordError:
             continue
         except DamagedError as error:
@@ -104,6 +100,28 @@ def search_key(
     raise WrongPasswordError(f"wrong password for {store.location}: {none} with it")
 
 
+def _open_beside(file: KeyFile, password: bytes, meanwhile: Meanwhile) -> MasterKey:
+    """`open_key_file`, by another thread."""
+    opened: list[MasterKey | Exception] = []
+
+    def work() -> None:
+        try:
+            opened.append(open_key_file(file, password))
+        except Exception as error:
+            opened.append(error)
+
+    # Not by concurrent.futures, which loads logging, and nothing but this waits for.
+    thread = Thread(target=work)
+    thread.start()
+    try:
+        meanwhile(lambda: bool(opened))
+    finally:
+        thread.join()
+    if isinstance(opened[0], Exception):
+        raise opened[0]
+    return opened[0]
+
+
 def add_key(
     store: Store,
     master: MasterKey,
@@ -118,6 +136,8 @@ def add_key(
 
     `now` in nanoseconds since 1970.
     """
+    from backup.repository.locks import who  # with what draws lots, which opening a repository need not wait for
+
     file = new_key_file(
         master,
         password,

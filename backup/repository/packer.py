@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from backup.errors import DamagedError, RepositoryError
-from backup.format.compression import BlobCodec, Compression
-from backup.format.crypto import OVERHEAD, Cipher, MasterKey
+from backup.format.cipher import Cipher
+from backup.format.codec import BlobCodec
+from backup.format.compression import Compression
+from backup.format.crypto import OVERHEAD, MasterKey
 from backup.format.pack import (
     ENTRY_LENGTH,
     LENGTH_FIELD,
     MAX_HEADER,
+    PACK_SIZE,
     BlobKind,
     PackedBlob,
     encode_header,
@@ -25,8 +28,6 @@ from backup.format.pack import (
 from backup.stores.contract import SpooledFile
 from backup.stores.spool import open_spool
 
-PACK_SIZE = 16 << 20
-"""Bytes at which a pack is full; restic's default."""
 _FLUSH_AT = 256 << 10
 """Bytes that are hashed and written at once: small blobs one by one would cost a call each."""
 _MOST_BLOBS = (MAX_HEADER - OVERHEAD) // ENTRY_LENGTH

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Self
 
-from backup.errors import DamagedError, NoRepositoryError, RepositoryError
-from backup.format.compression import BlobCodec, Compression, compress_file, decompress_file
-from backup.format.config import Config, encode_config, is_config, new_config, parse_config
-from backup.format.crypto import Cipher, MasterKey
+from backup.errors import DamagedError, RepositoryError
+from backup.format.cipher import Cipher
+from backup.format.codec import BlobCodec, compress_file, decompress_file
+from backup.format.compression import Compression
+from backup.format.config import CONFIG, Config, encode_config, is_config_of, new_config
+from backup.format.crypto import MasterKey
 from backup.format.index import encode_index, parse_index
 from backup.format.keyfile import Cost
 from backup.format.node import Node, parse_tree
@@ -23,7 +25,6 @@ from backup.repository.files import content_of, name_of
 from backup.stores.contract import FileKind, FileMissingError, Store, StoreError
 from backup.uncollected import uncollected
 
-CONFIG = "config"
 _HEADER_GUESS = 32 << 10
 """Bytes read from the end of a pack at first: enough for the header of some 800 blobs."""
 
@@ -79,28 +80,6 @@ class Repository:
                     store.remove(FileKind.KEY, name)
             raise
         return cls(store, master, name, config)
-
-    @classmethod
-    def open(
-        cls, store: Store, password: bytes, *, key_hint: str = "", meanwhile: keys.Meanwhile | None = None
-    ) -> Self:
-        """Open a repository. Raises NoRepositoryError, WrongPasswordError, DamagedError.
-
-        `meanwhile` is called, once at most, while the password's key is derived (keys.py).
-        """
-        try:
-            sealed = store.load(FileKind.CONFIG, CONFIG)
-        except FileMissingError:
-            # `init` is not what helps: on a disk that is not mounted it would begin another repository.
-            mounted = "" if store.is_remote else ", and what it lies on mounted"
-            raise NoRepositoryError(
-                f"there is no repository in {store.location}: is the place right{mounted}?"
-            ) from None
-        # A key may be that of somebody who began to make a repository here at the same time.
-        name, master = keys.search_key(
-            store, password, hint=key_hint, fits=lambda key: _opens(key, sealed), meanwhile=meanwhile
-        )
-        return cls(store, master, name, parse_config(master.open(sealed)))
 
     def clone(self, store: Store) -> Self:
         """The same with contexts of its own, for another thread or process; `store` is one that may be used there."""
@@ -307,19 +286,9 @@ class Repository:
         return self.save_file(FileKind.INDEX, encode_index(packs))
 
 
-def _opens(key: MasterKey, sealed: bytes) -> bool:
-    """Whether the config is one that this key has sealed. Half of a key tells what it has sealed, and the other half
-    what that was: a forged one may have the first alone.
-    """
-    try:
-        return is_config(key.open(sealed))
-    except DamagedError:
-        return False
-
-
 def _has_config_of(store: Store, key: MasterKey) -> bool:
     """Whether there is a config, and not that of somebody who made a repository at the same time."""
     try:
-        return _opens(key, store.load(FileKind.CONFIG, CONFIG))
+        return is_config_of(key, store.load(FileKind.CONFIG, CONFIG))
     except FileMissingError:
         return False

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 from typing import Self
 
-from backup.format.pack import BlobKind
+from backup.format.pack import PACK_SIZE, BlobKind
 from backup.repository.blobs import BlobIndex
-from backup.repository.packer import PACK_SIZE, FinishedPack, PackWriter
+from backup.repository.packer import FinishedPack, PackWriter
 from backup.repository.repository import Repository
 from backup.repository.uploads import Uploads
 

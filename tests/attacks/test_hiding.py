@@ -11,6 +11,7 @@ import pytest
 
 from backup.format.node import FILE, Node, encode_node, encode_tree
 from backup.format.pack import BlobKind, PackedBlob
+from backup.repository.opening import open_repository
 from backup.repository.repository import Repository
 from backup.repository.saver import BlobSaver
 from backup.stores.contract import FileKind
@@ -49,7 +50,7 @@ def home(good_days: tuple[Path, float], tmp_path: Path) -> Iterator[Yard]:
 
 def opened(home: Yard) -> Repository:
     """As somebody comes who knows the password."""
-    return Repository.open(LocalStore(home.place), PASSWORD)
+    return open_repository(LocalStore(home.place), PASSWORD)
 
 
 def _tree(home: Yard, *content: bytes) -> bytes:

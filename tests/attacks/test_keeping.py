@@ -22,7 +22,7 @@ from backup.format.pack import BlobKind, PackedBlob, encode_header
 from backup.maintain.prune import PruneOptions, prune
 from backup.maintain.prune_plan import PruneRules
 from backup.maintain.walk import walk
-from backup.repository.repository import Repository
+from backup.repository.opening import open_repository
 from backup.repository.saver import BlobSaver
 from backup.stores.contract import FileKind
 from backup.stores.local import LocalStore
@@ -56,7 +56,7 @@ def home(good_days: tuple[Path, float], tmp_path: Path) -> Iterator[Yard]:
 
 def contents(place: Path, name: str) -> dict[bytes, list[bytes] | None]:
     """All files of a snapshot, read and verified."""
-    repository = Repository.open(LocalStore(place), PASSWORD)
+    repository = open_repository(LocalStore(place), PASSWORD)
     root = repository.load_snapshot(name).root
     return {
         visited.path: [repository.load_blob(BlobKind.DATA, id) for id in visited.node.content or ()]
@@ -103,7 +103,7 @@ def claim(home: Yard, pack: str, blobs: list[PackedBlob]) -> None:
 
 def data_of(home: Yard, name: str) -> list[tuple[BlobKind, bytes]]:
     """All blobs of a snapshot."""
-    repository = Repository.open(LocalStore(home.place), PASSWORD)
+    repository = open_repository(LocalStore(home.place), PASSWORD)
     root = repository.load_snapshot(name).root
     found = [(BlobKind.TREE, root)]
     for visited in walk(repository, root):
@@ -260,7 +260,7 @@ def test_a_later_pack_that_claims_good_data_does_not_take_its_place(
     home.send(own, *home.usual())
     twin = tmp_path / "twin"
     shutil.copytree(home.place, twin)
-    victim = Repository.open(LocalStore(twin), PASSWORD)
+    victim = open_repository(LocalStore(twin), PASSWORD)
     with victim.lock(exclusive=True):
         prune(victim, PruneOptions(PruneRules(rank=lambda one: one.hex() != pack)))
     with pytest.raises(RepositoryError):
@@ -293,7 +293,7 @@ def test_what_home_wrote_anew_outranks_what_hosts_claim_later(home: Yard, tmp_pa
 def test_an_index_that_lies_about_good_packs_is_corrected_by_the_packs_themselves(home: Yard, tmp_path: Path) -> None:
     """Other blobs in them, other offsets, and packs that are not there."""
     good = home.snapshots()
-    repository = Repository.open(LocalStore(home.place), PASSWORD)
+    repository = open_repository(LocalStore(home.place), PASSWORD)
     lies = []
     for kind, id in dict.fromkeys(blob for name in good for blob in data_of(home, name)):
         place = repository.blobs.find(kind, id)

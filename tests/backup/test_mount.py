@@ -16,6 +16,7 @@ import pytest
 from backup.format.keyfile import Cost
 from backup.format.snapshot import Snapshot
 from backup.mount import Cache, arrange, mount
+from backup.repository.opening import open_repository
 from backup.repository.repository import Repository
 from backup.stores.local import LocalStore
 from kit.errors import HostwardError
@@ -80,7 +81,7 @@ def mounted(tmp_path: Path, repository: Path) -> Iterator[Path]:
 
 def serve(repository: Path, point: Path) -> None:
     """What the command does."""
-    opened = Repository.open(LocalStore(repository), b"x")
+    opened = open_repository(LocalStore(repository), b"x")
     mount(opened, opened.snapshots(), point)
 
 
@@ -151,7 +152,7 @@ def test_damage_is_an_error_of_input(mounted: Path, repository: Path, source: Pa
 
 def test_names_of_folders(repository: Path) -> None:
     """Snapshots of one second are told apart; hosts and tags that cannot be names are left out."""
-    [first, second] = Repository.open(LocalStore(repository), b"x").snapshots()
+    [first, second] = open_repository(LocalStore(repository), b"x").snapshots()
     twin = replace(first, id="ff" * 32, tags=("..", ""), hostname="x" * 300)
     root = arrange([first, second, twin])
     assert len(root[b"snapshots"]) == 4  # type: ignore[arg-type]
@@ -178,4 +179,4 @@ def test_a_cache_keeps_what_was_used_last() -> None:
 def test_a_point_that_is_no_folder(tmp_path: Path, repository: Path) -> None:
     """Is refused in a sentence."""
     with pytest.raises(HostwardError, match="is no folder"):
-        mount(Repository.open(LocalStore(repository), b"x"), [], tmp_path / "nowhere")
+        mount(open_repository(LocalStore(repository), b"x"), [], tmp_path / "nowhere")

@@ -5,10 +5,6 @@ Whatever is missing, old or strange leads to a full scan, never to a folder that
 
 from __future__ import annotations
 
-import os
-import socket
-import struct
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +12,8 @@ from pathlib import Path
 import msgspec
 
 from agent.backups.watch.changed import ChangedFolders
-from agent.backups.watch.place import SOCKET
-from agent.backups.watch.protocol import (
-    LENGTH,
-    MAX_ANSWER,
-    Answer,
-    ProtocolError,
-    Question,
-    decode_answer,
-    encode_question,
-)
+from agent.backups.watch.exchange import exchange
+from agent.backups.watch.protocol import Answer, ChangesSince, ProtocolError, decode_answer
 from kit.files import write_durably
 
 FULL_EVERY = 86_400.0
@@ -82,7 +70,7 @@ def advise(
         reason = "everything is scanned once a day"
     known = memory if not reason else None
     try:
-        question = Question(fingerprint=fingerprint, token=known.token if known else "")
+        question = ChangesSince(fingerprint=fingerprint, token=known.token if known else "")
         answer = ask(folder, question, patience)
     except (OSError, ProtocolError) as error:
         cause = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -93,36 +81,9 @@ def advise(
     return Advice(parent=known.snapshot, changed=changed, token=answer.token, scanned=known.scanned)
 
 
-def ask(folder: Path, question: Question, patience: float = PATIENCE) -> Answer:
+def ask(folder: Path, question: ChangesSince, patience: float = PATIENCE) -> Answer:
     """Raises OSError where nobody answers in time, ProtocolError."""
-    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            end = time.monotonic() + patience
-            connection.settimeout(patience)
-            connection.connect(f"/proc/self/fd/{descriptor}/{SOCKET}")
-            user = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
-            if user not in (0, os.geteuid()):
-                raise ProtocolError(f"it belongs to user {user}")
-            connection.sendall(encode_question(question))
-            (length,) = LENGTH.unpack(_exactly(connection, LENGTH.size, end))
-            if length > MAX_ANSWER:
-                raise ProtocolError(f"its answer is longer than {MAX_ANSWER} bytes")
-            return decode_answer(_exactly(connection, length, end))
-    finally:
-        os.close(descriptor)
-
-
-def _exactly(connection: socket.socket, length: int, end: float) -> bytes:
-    parts = []
-    while length:
-        connection.settimeout(max(0.001, end - time.monotonic()))
-        part = connection.recv(min(length, 1 << 20))
-        if not part:
-            raise ProtocolError("it hung up")
-        parts.append(part)
-        length -= len(part)
-    return b"".join(parts)
+    return decode_answer(exchange(folder, question, patience))
 
 
 def remember(file: Path, memory: Memory) -> None:

@@ -45,7 +45,7 @@ class Token(NamedTuple):
         return f"{self.instance}:{self.epoch}"
 
 
-class Question(msgspec.Struct, frozen=True, kw_only=True):
+class ChangesSince(msgspec.Struct, frozen=True, kw_only=True, tag="changes", tag_field="ask"):
     """What has changed since?"""
 
     version: int = 1
@@ -55,8 +55,24 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """Of the answer before; empty where there was none."""
 
 
+class KeepKey(msgspec.Struct, frozen=True, kw_only=True, tag="keep key", tag_field="ask"):
+    """Keep this for the next run, in place of what was kept before. Answered by what is kept now."""
+
+    version: int = 1
+    kept: bytes
+
+
+class WantKey(msgspec.Struct, frozen=True, kw_only=True, tag="key", tag_field="ask"):
+    """What was kept? Answered by bytes, which are empty where nothing was."""
+
+    version: int = 1
+
+
+Question = ChangesSince | KeepKey | WantKey
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What has changed."""
+    """What has changed: for ChangesSince."""
 
     token: str = ""
     """For the next question; empty where the watcher will not know."""
@@ -82,7 +98,7 @@ def decode_question(line: bytes) -> Question:
     if len(line) > MAX_QUESTION:
         raise ProtocolError(f"expected a question of at most {MAX_QUESTION} bytes")
     try:
-        question = _decode_question(line)
+        question: Question = _decode_question(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"this is no question: {error}") from None
     if question.version != 1:
@@ -96,6 +112,20 @@ def encode_answer(answer: Answer) -> bytes:
     if len(data) > MAX_ANSWER:
         data = msgspec.msgpack.encode(Answer(token=answer.token, everything="too many folders changed"))
     return LENGTH.pack(len(data)) + data
+
+
+def encode_key(kept: bytes) -> bytes:
+    """With its length before it."""
+    data = msgspec.msgpack.encode(kept)
+    return LENGTH.pack(len(data)) + data
+
+
+def decode_key(data: bytes) -> bytes:
+    """From what follows the length. Raises ProtocolError."""
+    try:
+        return msgspec.msgpack.decode(data, type=bytes)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"this is no answer: {error}") from None
 
 
 def decode_answer(data: bytes) -> Answer:

@@ -17,10 +17,13 @@ from agent.backups.watch.place import SOCKET
 from agent.backups.watch.protocol import (
     MAX_QUESTION,
     Answer,
+    ChangesSince,
+    KeepKey,
     ProtocolError,
     Question,
     decode_question,
     encode_answer,
+    encode_key,
 )
 from agent.backups.watch.watcher import Watched, Watcher
 from agent.daemon.notify import Notifier
@@ -46,6 +49,8 @@ class _Post:
         self.job = job
         self.watched = watched
         self.watcher = Watcher(watched)
+        self.kept = b""
+        """A key that a run has left for the next one; only runs can open it."""
         self._folder, self.listener = _listen(job, folder)
 
     def close(self) -> None:
@@ -133,7 +138,7 @@ def _receive(post: _Post, load: Load) -> None:
             question = decode_question(_line(connection, end))
             answer = _answer(post, question, load)
             connection.settimeout(PATIENCE)
-            connection.sendall(encode_answer(answer))
+            connection.sendall(answer)
         except (ProtocolError, OSError) as error:
             log.warning("%s: a question was not answered: %s", post.job, error)
 
@@ -150,7 +155,15 @@ def _line(connection: socket.socket, end: float) -> bytes:
     return line
 
 
-def _answer(post: _Post, question: Question, load: Load) -> Answer:
+def _answer(post: _Post, question: Question, load: Load) -> bytes:
+    if isinstance(question, ChangesSince):
+        return encode_answer(_changes(post, question, load))
+    if isinstance(question, KeepKey):
+        post.kept = question.kept
+    return encode_key(post.kept)
+
+
+def _changes(post: _Post, question: ChangesSince, load: Load) -> Answer:
     if question.fingerprint != post.watched.fingerprint:
         # The configuration, or a file of patterns, is another than it was.
         try:

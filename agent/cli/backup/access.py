@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from agent.cli.backup.options import chosen, require_words, setting
 from agent.cli.backup.output import warn
@@ -16,9 +17,10 @@ from agent.cli.backup.password import ask_password, is_person, told_password, wa
 from agent.paths import state_folder
 from backup.errors import WrongPasswordError
 from backup.format.compression import Compression
+from backup.format.pack import PACK_SIZE
+from backup.repository.kept import KeyKeeper
 from backup.repository.keys import Meanwhile
-from backup.repository.packer import PACK_SIZE
-from backup.repository.repository import Repository
+from backup.repository.opening import open_repository
 from backup.stores.cache import CachedStore, folder_of_caches
 from backup.stores.caches import is_own, remove_old
 from backup.stores.contract import Store, StoreError
@@ -28,6 +30,9 @@ from backup.stores.retry import RetryingStore
 from kit.errors import UsageError
 from kit.terminal import clean
 from kit.units import format_duration
+
+if TYPE_CHECKING:  # it is loaded while the password's key is derived
+    from backup.repository.repository import Repository
 
 HOME = "home"
 """In the place of a location: this host's repository at its collector. A folder of this name is written ./home."""
@@ -40,6 +45,16 @@ _PACK_SIZES = (4, 128)
 Locking = Literal["none", "read", "write", "exclusive"]
 
 
+def loading(*modules: str) -> Meanwhile:
+    """For `opened`: what loads the modules that a command works with while the password's key is derived."""
+
+    def load(_enough: Callable[[], bool]) -> None:
+        for module in modules:
+            import_module(module)
+
+    return load
+
+
 @contextmanager
 def opened(
     options: argparse.Namespace,
@@ -47,10 +62,12 @@ def opened(
     *,
     source: str = "",
     meanwhile: Meanwhile | None = None,
+    keeper: KeyKeeper | None = None,
 ) -> Iterator[Repository]:
     """The repository, locked: `exclusive` keeps everybody else out; a dry run only reads, and then --no-lock counts.
 
-    `meanwhile` may be called while the password's key is derived: what is done there costs no time.
+    `meanwhile` may be called while the password's key is derived: what is done there costs no time. Who runs often
+    has a `keeper` of that key, by which a password that is told, and not typed, need not be tried again.
     Raises UsageError, NoRepositoryError, LockedError, WrongPasswordError.
     """
     if getattr(options, "dry_run", False) and locking != "none":
@@ -60,7 +77,7 @@ def opened(
     mode = compression(options)
     store = open_place(options, source=source)
     try:
-        repository = _opened(options, store, source, meanwhile)
+        repository = _opened(options, store, source, meanwhile, keeper)
         repository.compression = mode
         if (folder := cache_folder(options)) is not None:
             if store.is_remote:
@@ -155,11 +172,13 @@ def pack_size(options: argparse.Namespace) -> int:
     return int(text) << 20
 
 
-def _opened(options: argparse.Namespace, store: Store, source: str, meanwhile: Meanwhile | None) -> Repository:
+def _opened(
+    options: argparse.Namespace, store: Store, source: str, meanwhile: Meanwhile | None, keeper: KeyKeeper | None
+) -> Repository:
     hint = setting(options, f"{source}key_hint") or ""
     told = told_password(options, source=source)
     if told is not None:
-        return Repository.open(store, told, key_hint=hint, meanwhile=meanwhile)
+        return open_repository(store, told, key_hint=hint, keeper=keeper, meanwhile=meanwhile)
     if getattr(options, "stdin", False):
         raise UsageError("standard input is what is to be saved, and cannot tell the password: use --password-file")
 
@@ -168,10 +187,10 @@ def _opened(options: argparse.Namespace, store: Store, source: str, meanwhile: M
 
     for _ in range(TRIES - 1 if is_person() else 0):
         try:
-            return Repository.open(store, asked(), key_hint=hint)
+            return open_repository(store, asked(), key_hint=hint)
         except WrongPasswordError as error:
             print(f"hostward: {error}", file=sys.stderr)
-    return Repository.open(store, asked(), key_hint=hint)
+    return open_repository(store, asked(), key_hint=hint)
 
 
 def _read_place(file: str) -> str:

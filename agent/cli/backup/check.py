@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-from agent.cli.backup.access import opened
+from agent.cli.backup.access import Locking, loading, opened
 from agent.cli.backup.options import parsed
 from agent.cli.backup.output import plural, print_error, print_json, print_path, warn
 from agent.cli.backup.progress import Phase, progress
 from backup.errors import RepositoryError
-from backup.maintain.check import CheckOptions, CheckReport, Hint, Problem, check
 from backup.select.sizes import parse_subset
 from kit.commands import Command
 from kit.errors import UsageError
 from kit.terminal import paint
 from kit.units import format_size
+
+if TYPE_CHECKING:
+    from backup.maintain.check import CheckReport, Hint, Problem
 
 _PATHS_SHOWN = 20
 
@@ -46,7 +49,13 @@ def run(options: argparse.Namespace) -> int:
             warn(f"{found.message}; `{found.remedy}` ends that")
 
     phase = Phase()
-    with opened(options, "none" if options.no_lock else "exclusive") as repository, progress(options, phase.status):
+    locking: Locking = "none" if options.no_lock else "exclusive"
+    with (
+        opened(options, locking, meanwhile=loading("backup.maintain.check")) as repository,
+        progress(options, phase.status),
+    ):
+        from backup.maintain.check import CheckOptions, check
+
         report = check(
             repository,
             CheckOptions(

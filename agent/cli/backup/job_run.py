@@ -26,6 +26,8 @@ from agent.backups.plan import next_run
 from agent.backups.records import Begun, Book, Recording
 from agent.backups.sources import registry
 from agent.backups.sources.contract import Contents, Run
+from agent.backups.watch.keeper import Keeper
+from agent.backups.watch.place import folder_of
 from agent.cli.backup.access import cache_folder, open_place, opened
 from agent.cli.backup.jobs import options_of_copy, options_of_job
 from agent.cli.backup.output import plural, print_json, warn
@@ -37,7 +39,8 @@ from agent.config.repositories import CopyOptions
 from agent.paths import state_folder
 from backup.archive.report import Outcome
 from backup.errors import NoRepositoryError, PartialError
-from backup.repository.repository import CONFIG, Repository
+from backup.format.config import CONFIG
+from backup.repository.repository import Repository
 from backup.stores.caches import is_own
 from backup.stores.contract import FileKind, FileMissingError
 from kit.errors import HostwardError
@@ -229,7 +232,8 @@ def _open(options: argparse.Namespace, hint: str) -> Iterator[Repository]:
     """The repository, without a lock. Raises as `opened`; where there is none, with a hint at what makes one."""
     with ExitStack() as held:
         try:
-            repository = held.enter_context(opened(options, "none", meanwhile=Ahead().begin))
+            keeper = Keeper(folder_of(options.watched, options.environment)) if options.watched else None
+            repository = held.enter_context(opened(options, "none", meanwhile=Ahead().begin, keeper=keeper))
         except NoRepositoryError as error:
             raise NoRepositoryError(f"{error} {hint}") from None
         yield repository

@@ -108,6 +108,7 @@ def options_of_copy(options: argparse.Namespace, job: argparse.Namespace, place:
     for name in ("repository", "repository_file", "password_file", "password_command", "key_hint", "cacert"):
         setattr(found, name, None)
     found.insecure_no_password = False
+    found.watched = None
     use_repository(found, place)
     return found
 

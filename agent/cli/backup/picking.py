@@ -6,16 +6,17 @@ import argparse
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent.cli.backup.options import setting
 from agent.cli.backup.output import warn
 from backup.errors import RepositoryError
 from backup.format.snapshot import Snapshot
-from backup.repository.repository import Repository
-from backup.restore.locate import find_folder
 from backup.select.snapshots import LATEST, SnapshotFilter, find_snapshot, find_snapshots, parse_at
 from kit.zones import zone_of
+
+if TYPE_CHECKING:
+    from backup.repository.repository import Repository
 
 
 class Picked(NamedTuple):
@@ -73,6 +74,8 @@ def pick(repository: Repository, options: argparse.Namespace, name: str) -> Pick
 
     Raises RepositoryError, UsageError.
     """
+    from backup.restore.locate import find_folder
+
     at = parse_at(options.at, zone_of("")) if options.at is not None else None
     snapshot, subfolder = find_snapshot(all_snapshots(repository), name, filter_of(options), at=at)
     # Who can only add to a repository can add what is no index: all that the others know of comes back all the same.

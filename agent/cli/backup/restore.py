@@ -9,8 +9,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from agent.cli.backup.access import opened
+from agent.cli.backup.access import loading, opened
 from agent.cli.backup.options import positive
 from agent.cli.backup.output import local_time, plural, print_error, print_json, print_path, warn
 from agent.cli.backup.patterns import add_patterns, patterns_of
@@ -18,8 +19,6 @@ from agent.cli.backup.picking import add_at, add_filters, name_and_rest, pick
 from agent.cli.backup.progress import progress
 from agent.cli.backup.shapes import Object, text_of
 from backup.errors import DamagedError, RepositoryError
-from backup.repository.repository import Repository
-from backup.restore.locate import find_entry
 from backup.restore.options import (
     Action,
     Options,
@@ -31,12 +30,14 @@ from backup.restore.options import (
     only,
     only_paths,
 )
-from backup.restore.restorer import Restorer
 from kit.commands import Command
 from kit.errors import UsageError
 from kit.progress import Status, clock
 from kit.terminal import clean
 from kit.units import format_size
+
+if TYPE_CHECKING:
+    from backup.repository.repository import Repository
 
 _WORDS = {
     Action.FOLDER_RESTORED: "restored",
@@ -109,7 +110,9 @@ def run(options: argparse.Namespace) -> int:
         progress=state,
     )
     target = Path(options.target)
-    with opened(options, "read") as repository:
+    with opened(options, "read", meanwhile=loading("backup.restore.restorer")) as repository:
+        from backup.restore.restorer import Restorer
+
         picked = pick(repository, options, name)
         _require(repository, picked.tree, paths)
         if not options.json and not options.quiet:
@@ -154,6 +157,8 @@ def _require(repository: Repository, tree: bytes, paths: list[str]) -> None:
 
     A pattern may match nothing, as with restic; but who names a path must not think that it came back.
     """
+    from backup.restore.locate import find_entry
+
     for path in _absolute(paths):
         with suppress(DamagedError):  # The restore names what is damaged, and brings back the rest.
             find_entry(repository, tree, path)

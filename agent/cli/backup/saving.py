@@ -23,14 +23,14 @@ from backup.archive.plan import Plan
 from backup.archive.report import Became, OnEntry, Outcome, Problem, Progress
 from backup.archive.targets import absolute
 from backup.errors import PartialError
-from backup.repository.repository import Repository
 from backup.select.snapshots import parse_tags
 from backup.stores.caches import use_cache
 from kit.progress import Status, clock
 from kit.units import format_size
 
-if TYPE_CHECKING:  # it belongs to what `Ahead` loads
+if TYPE_CHECKING:  # what is loaded while the password's key is derived
     from backup.archive.early import EarlyLook
+    from backup.repository.repository import Repository
 
 
 class Ahead:

@@ -11,6 +11,7 @@ import sys
 
 import msgspec
 
+from backup.repository.opening import open_repository
 from backup.repository.repository import Repository
 from backup.stores.registry import open_store
 from backup.stores.retry import RetryingStore
@@ -47,7 +48,7 @@ def _open(order: Order) -> Repository:
     if access.password is None:
         raise HostwardError("home has no password of this repository, so it cannot look into it")
     store = RetryingStore(open_store(access.location, {**os.environ, **access.environment}))
-    return Repository.open(store, access.password.encode())
+    return open_repository(store, access.password.encode())
 
 
 def _fetch(repository: Repository, task: Fetch) -> int:

@@ -11,7 +11,7 @@ import sys
 import msgspec
 
 from backup.errors import DamagedError, LockedError, NoRepositoryError
-from backup.repository.repository import Repository
+from backup.repository.opening import open_repository
 from backup.stores.registry import open_store
 from backup.stores.retry import RetryingStore
 from collector.backups.child import limit, receive
@@ -69,7 +69,7 @@ def _changed(store: Recorder) -> Changed:
 def _do(store: Recorder, access: Access, task: Task) -> Answer:
     repository = None
     if access.password is not None:
-        repository = Repository.open(store, access.password.encode())
+        repository = open_repository(store, access.password.encode())
     if isinstance(task, Look):
         return work.look(store, repository, task)
     if isinstance(task, Remove):

@@ -21,6 +21,7 @@ from backup.archive.report import Outcome
 from backup.format.keyfile import Cost
 from backup.format.node import Node
 from backup.format.pack import BlobKind
+from backup.repository.opening import open_repository
 from backup.repository.repository import Repository
 from backup.stores.local import LocalStore
 
@@ -38,7 +39,7 @@ class Ground:
 
     def open(self) -> Repository:
         """The repository as a new process would open it."""
-        return Repository.open(LocalStore(self.place), PASSWORD)
+        return open_repository(LocalStore(self.place), PASSWORD)
 
     def save(
         self,

@@ -263,10 +263,10 @@ sys.path.insert(0, {root!r})
 from tests.backup.archive.ground import PASSWORD
 from backup.archive.backup import run_backup
 from backup.archive.plan import Plan
-from backup.repository.repository import Repository
+from backup.repository.opening import open_repository
 from backup.stores.local import LocalStore
 from kit.errors import HostwardError
-repository = Repository.open(LocalStore(sys.argv[1]), PASSWORD)
+repository = open_repository(LocalStore(sys.argv[1]), PASSWORD)
 print("begun", flush=True)
 try:
     with repository.lock():

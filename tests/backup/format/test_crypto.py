@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backup.errors import DamagedError
-from backup.format.crypto import OVERHEAD, Cipher, MasterKey
+from backup.format.cipher import Cipher
+from backup.format.crypto import OVERHEAD, MasterKey
 
 KEY = MasterKey(bytes(range(32)), bytes(range(16)), bytes(range(16)))
 

@@ -18,6 +18,7 @@ from backup.format.keyfile import Cost
 from backup.format.node import Node
 from backup.format.pack import BlobKind
 from backup.maintain.walk import walk
+from backup.repository.opening import open_repository
 from backup.repository.repository import Repository
 from backup.stores.contract import FileKind, Store
 from backup.stores.local import LocalStore
@@ -150,7 +151,7 @@ def in_memory(place: Path) -> MemoryStore:
 
 def opened(place: Path | Store) -> Repository:
     """The repository in a folder or store."""
-    return Repository.open(LocalStore(place) if isinstance(place, Path) else place, PASSWORD)
+    return open_repository(LocalStore(place) if isinstance(place, Path) else place, PASSWORD)
 
 
 def written_out(store: Store, place: Path) -> Path:

@@ -23,6 +23,7 @@ from backup.maintain.repair_snapshots import RepairSnapshotsOptions, repair_snap
 from backup.maintain.rewrite import RewriteOptions, rewrite
 from backup.maintain.used import used_blobs
 from backup.repository import locks
+from backup.repository.opening import open_repository
 from backup.repository.repository import Repository
 from backup.select.filters import Excludes
 from backup.select.sizes import Size
@@ -264,7 +265,7 @@ def test_a_copy_that_is_killed_goes_on_where_it_was(original: MemoryStore, newes
     expected = manifest(source)
 
     def run_copy(store: Store) -> None:
-        target = Repository.open(store, PASSWORD)
+        target = open_repository(store, PASSWORD)
         with target.lock(), source.lock():
             copy(source, target, source.snapshots())
 

@@ -16,7 +16,7 @@ from backup.maintain.repair_index import RepairIndexOptions, RepairIndexResult, 
 from backup.maintain.repair_packs import RepairPacksResult, repair_packs
 from backup.maintain.repair_snapshots import RepairSnapshotsOptions, repair_snapshots
 from backup.maintain.replace import Replacement
-from backup.repository.repository import Repository
+from backup.repository.opening import open_repository
 from backup.stores.contract import FileKind, StoreError
 from backup.stores.local import LocalStore
 from tests.backup.faulty import Fault, FaultyStore
@@ -161,7 +161,7 @@ def test_an_index_file_that_cannot_be_read_just_now_stays(place: Path) -> None:
     """It may be whole, and then knows what no other does."""
     before = sorted(files(place, FileKind.INDEX))
     store = FaultyStore(LocalStore(place), Fault("load", 2, "failing once", FileKind.INDEX))
-    repository = Repository.open(store, PASSWORD)
+    repository = open_repository(store, PASSWORD)
     with pytest.raises(StoreError), repository.lock(exclusive=True):
         repair_index(repository)
     assert sorted(files(place, FileKind.INDEX)) == before
@@ -173,7 +173,7 @@ def test_what_cannot_be_had_just_now_is_not_given_up(place: Path, what: str) -> 
     pack = largest(place)
     before = manifest(opened(place))
     store = FaultyStore(LocalStore(place), Fault("load", 1, "failing for ever", FileKind.PACK))
-    repository = Repository.open(store, PASSWORD)
+    repository = open_repository(store, PASSWORD)
     with pytest.raises(StoreError), repository.lock(exclusive=True):
         if what == "packs":
             repair_packs(repository, [bytes.fromhex(pack.name)])

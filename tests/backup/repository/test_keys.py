@@ -12,6 +12,7 @@ from backup.format.gotime import Moment
 from backup.format.keyfile import Cost, KeyFile, derive, encode_key_file, new_key_file, open_key_file
 from backup.repository import keys
 from backup.repository.files import name_of
+from backup.repository.opening import open_repository
 from backup.repository.repository import Repository
 from backup.stores.contract import FileKind
 from backup.stores.memory import MemoryStore
@@ -46,7 +47,7 @@ def test_a_key_that_opens_with_the_password_and_holds_another_keeps_nobody_out(r
         leave(store, MasterKey.generate())
         leave(store, MasterKey(os.urandom(32), right.mac_k, right.mac_r))
         leave(store, MasterKey(right.encrypt, os.urandom(16), os.urandom(16)))
-    assert Repository.open(store, PASSWORD).key_name == repository.key_name
+    assert open_repository(store, PASSWORD).key_name == repository.key_name
 
 
 def test_keys_that_cost_much_are_tried_last(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +63,7 @@ def test_keys_that_cost_much_are_tried_last(repository: Repository, monkeypatch:
         return open_key_file(file, password)
 
     monkeypatch.setattr(keys, "open_key_file", open_)
-    Repository.open(store, PASSWORD)
+    open_repository(store, PASSWORD)
     assert tried == [COST]
 
 
@@ -74,4 +75,4 @@ def test_a_key_that_takes_more_memory_than_there_is_is_one_that_does_not_open(re
     assert isinstance(store, MemoryStore)
     _save(store, KeyFile(Moment(0), "", "", Cost(2, 256, 1 << 16), bytes(64), bytes(100)))
     with pytest.raises(DamagedError):
-        Repository.open(store, b"another password")
+        open_repository(store, b"another password")

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from backup.errors import DamagedError, RepositoryError
-from backup.format.compression import BlobCodec, Compression
-from backup.format.crypto import Cipher, MasterKey
+from backup.format.cipher import Cipher
+from backup.format.codec import BlobCodec
+from backup.format.compression import Compression
+from backup.format.crypto import MasterKey
 from backup.format.pack import LENGTH_FIELD, BlobKind, header_length, parse_header
 from backup.repository.packer import PackWriter
 

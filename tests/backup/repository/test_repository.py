@@ -19,6 +19,7 @@ from backup.format.pack import BlobKind
 from backup.format.snapshot import Snapshot
 from backup.maintain.contents import PackContents
 from backup.repository import keys
+from backup.repository.opening import open_repository
 from backup.repository.repository import Repository
 from backup.stores.contract import FileExistsStoreError, FileKind, SpooledFile, StoreError
 from backup.stores.local import LocalStore
@@ -79,7 +80,7 @@ def walk(repository: Repository, id: bytes, path: bytes = b"") -> dict[bytes, by
 
 def test_what_restic_wrote_reads_here(theirs: Path) -> None:
     """Every snapshot, with the content of every file."""
-    repository = Repository.open(LocalStore(theirs), PASSWORD)
+    repository = open_repository(LocalStore(theirs), PASSWORD)
     first, second = repository.snapshots()
     assert (first.hostname, first.tags, second.tags) == ("one", ("first",), ())
     assert second.parent == first.id
@@ -94,7 +95,7 @@ def test_what_restic_wrote_reads_here(theirs: Path) -> None:
 
 def test_a_pack_tells_what_the_index_tells(theirs: Path) -> None:
     """By its own header."""
-    repository = Repository.open(LocalStore(theirs), PASSWORD)
+    repository = open_repository(LocalStore(theirs), PASSWORD)
     packs = PackContents(repository.blobs)
     assert len(list(packs)) == 4
     for pack in packs:
@@ -111,7 +112,7 @@ def test_restic_opens_what_is_made_here(program: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(os.urandom(3 << 20))
     restic(program, place, "backup", str(tmp_path / "file"))
     restic(program, place, "check", "--read-data")
-    (snapshot,) = Repository.open(LocalStore(place), PASSWORD).snapshots()
+    (snapshot,) = open_repository(LocalStore(place), PASSWORD).snapshots()
     assert snapshot.tree is not None
     assert list(walk(made, snapshot.tree).values()) == [(tmp_path / "file").read_bytes()]
 
@@ -125,7 +126,7 @@ def test_passwords_are_added_and_removed_from_both_sides(tmp_path: Path) -> None
     added = keys.add_key(store, repository.key, b"second", cost=CHEAP, username="me", hostname="here")
     (tmp_path / "third").write_text("third\n")
     restic(restic_program, place, "key", "add", "--new-password-file", str(tmp_path / "third"), password=b"second")
-    assert Repository.open(store, b"third").key == repository.key
+    assert open_repository(store, b"third").key == repository.key
     listed: list[dict[str, Any]] = json.loads(restic(restic_program, place, "key", "list", "--json"))
     assert {"userName": "me", "hostName": "here"}.items() <= next(
         key for key in listed if added.startswith(key["id"])
@@ -135,7 +136,7 @@ def test_passwords_are_added_and_removed_from_both_sides(tmp_path: Path) -> None
         keys.remove_key(store, repository.key_name, current=repository.key_name)
     keys.remove_key(store, added, current=repository.key_name)
     with pytest.raises(WrongPasswordError, match="none of its 2 keys opens"):
-        Repository.open(store, b"second")
+        open_repository(store, b"second")
     restic(restic_program, place, "cat", "config", password=b"second", code=12)
 
 
@@ -147,7 +148,7 @@ def test_a_hint_spares_trying_other_keys(tmp_path: Path, monkeypatch: pytest.Mon
     tried: list[bytes] = []
     derive = keys.open_key_file
     monkeypatch.setattr(keys, "open_key_file", lambda file, word: tried.append(word) or derive(file, word))
-    assert Repository.open(store, b"2", key_hint=added[1][:10]).key_name == added[1]
+    assert open_repository(store, b"2", key_hint=added[1][:10]).key_name == added[1]
     assert len(tried) == 1
 
 
@@ -155,7 +156,7 @@ def test_a_place_without_a_repository_is_named(tmp_path: Path) -> None:
     """With what may be wrong, and no word of `init`: a disk may not be mounted. Its exit code is restic's."""
     said = f"there is no repository in {tmp_path}: is the place right, and what it lies on mounted?"
     with pytest.raises(NoRepositoryError, match=re.escape(said)) as raised:
-        Repository.open(LocalStore(tmp_path), PASSWORD)
+        open_repository(LocalStore(tmp_path), PASSWORD)
     assert raised.value.exit_code == 10
     assert list(tmp_path.iterdir()) == []
 
@@ -192,7 +193,7 @@ def test_of_two_that_make_a_repository_at_once_one_has(monkeypatch: pytest.Monke
     with pytest.raises(FileExistsStoreError):
         Repository.create(store, PASSWORD, cost=CHEAP)
     assert len([*store.list(FileKind.KEY)]) == 1
-    Repository.open(store, PASSWORD)
+    open_repository(store, PASSWORD)
 
 
 def test_a_key_of_another_repository_hides_none_that_fits() -> None:
@@ -202,12 +203,12 @@ def test_a_key_of_another_repository_hides_none_that_fits() -> None:
     Repository.create(other, PASSWORD, cost=CHEAP)
     ((foreign, _),) = other.list(FileKind.KEY)
     store.save(FileKind.KEY, foreign, other.load(FileKind.KEY, foreign))
-    assert Repository.open(store, PASSWORD, key_hint=foreign).key_name != foreign
+    assert open_repository(store, PASSWORD, key_hint=foreign).key_name != foreign
     for name, _ in [*store.list(FileKind.KEY)]:
         if name != foreign:
             store.remove(FileKind.KEY, name)
     with pytest.raises(DamagedError, match="does not open with the repository's key"):
-        Repository.open(store, PASSWORD)
+        open_repository(store, PASSWORD)
 
 
 def unexpected(name: str, error: DamagedError) -> None:
@@ -250,19 +251,19 @@ def test_what_is_ended_while_it_makes_a_repository_leaves_no_key_that_fits_nothi
     monkeypatch.undo()
     if when != "config saved":
         Repository.create(store, PASSWORD, cost=CHEAP)
-    Repository.open(store, PASSWORD)
+    open_repository(store, PASSWORD)
 
 
 def test_the_last_key_stays() -> None:
     """Also where somebody else removed the one in use before this one was locked out."""
     store = MemoryStore()
     Repository.create(store, PASSWORD, cost=CHEAP)
-    first = Repository.open(store, PASSWORD)
+    first = open_repository(store, PASSWORD)
     second = keys.add_key(store, first.key, b"second", cost=CHEAP)
     keys.remove_key(store, first.key_name, current=second)
     with pytest.raises(RepositoryError, match="was removed meanwhile"):
         keys.remove_key(store, second, current=first.key_name)
-    Repository.open(store, b"second")
+    open_repository(store, b"second")
 
 
 @pytest.mark.parametrize("kind", ["snapshots", "index", "keys", "data", "config"])
@@ -278,7 +279,7 @@ def test_a_flipped_bit_is_found_and_named(tmp_path: Path, theirs: Path, kind: st
         victim.write_bytes(content)
     named = "config" if kind == "config" else ""
     with pytest.raises((DamagedError, WrongPasswordError)) as raised:
-        repository = Repository.open(LocalStore(place), PASSWORD)
+        repository = open_repository(LocalStore(place), PASSWORD)
         for snapshot in repository.snapshots():
             assert snapshot.tree is not None
             walk(repository, snapshot.tree)
@@ -289,7 +290,7 @@ def test_what_one_pack_lost_another_may_have(tmp_path: Path, theirs: Path) -> No
     """A blob that two backups stored at once is read from where it is sound."""
     place = tmp_path / "repository"
     subprocess.run(["cp", "-r", theirs, place], check=True)
-    repository = Repository.open(LocalStore(place), PASSWORD)
+    repository = open_repository(LocalStore(place), PASSWORD)
     kind, id, first = next(iter(repository.blobs))
     content = repository.load_blob(kind, id)
     second = hashlib.sha256(b"copy").digest()
@@ -299,7 +300,7 @@ def test_what_one_pack_lost_another_may_have(tmp_path: Path, theirs: Path) -> No
     blobs = [blob for blob in PackContents(repository.blobs).blobs(first.pack) if blob.id == id]
     repository.save_index([(second, blobs)])
     (place / "data" / first.pack.hex()[:2] / first.pack.hex()).unlink()
-    again = Repository.open(LocalStore(place), PASSWORD)
+    again = open_repository(LocalStore(place), PASSWORD)
     assert len(list(again.blobs.find_all(kind, id))) == 2
     assert again.load_blob(kind, id) == content
 

@@ -13,6 +13,7 @@ from backup.format.keyfile import Cost
 from backup.format.pack import BlobKind
 from backup.repository import uploads
 from backup.repository.blobs import BlobIndex
+from backup.repository.opening import open_repository
 from backup.repository.repository import Repository
 from backup.repository.saver import BlobSaver
 from backup.stores.contract import FileKind, PermanentStoreError, SpooledFile, Store
@@ -41,7 +42,7 @@ def test_what_was_flushed_can_be_loaded_by_anybody(repository: Repository) -> No
     with BlobSaver(repository) as saver:
         ids = {(kind, saver.save(kind, plain)): plain for kind in BlobKind for plain in plains}
         saver.flush()
-    other = Repository.open(repository.store, PASSWORD)
+    other = open_repository(repository.store, PASSWORD)
     assert {blob: other.load_blob(*blob) for blob in ids} == ids
     assert count(repository, FileKind.PACK) == 2
     assert count(repository, FileKind.INDEX) == 1
@@ -89,7 +90,7 @@ def test_full_packs_and_indexes_are_saved_on_the_way(repository: Repository, mon
         saver.flush()
     assert before >= 2
     assert count(repository, FileKind.PACK) >= 25
-    assert len(Repository.open(repository.store, PASSWORD).blobs) == 100
+    assert len(open_repository(repository.store, PASSWORD).blobs) == 100
 
 
 def test_what_is_not_flushed_is_in_no_index(repository: Repository) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from backup.format.keyfile import Cost
 from backup.format.pack import BlobKind
+from backup.repository.opening import open_repository
 from backup.repository.packer import FinishedPack, PackWriter
 from backup.repository.repository import Repository
 from backup.repository.uploads import Uploads
@@ -59,5 +60,5 @@ def test_what_was_saved_before_the_end_of_the_room_is_in_an_index(tmp_path: Path
     saved = {name for name, _ in repository.names(FileKind.PACK)}
     assert len(saved) == ROOM and {id.hex() for id in told} == saved
     (index,) = uploads.index_names
-    assert len(Repository.open(repository.store, b"a password").blobs) == ROOM, index
+    assert len(open_repository(repository.store, b"a password").blobs) == ROOM, index
     assert not list(tmp_path.iterdir())

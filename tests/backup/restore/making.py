@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from backup.format.keyfile import Cost
 from backup.format.node import FILE, FOLDER, Node, encode_node, encode_tree
 from backup.format.pack import BlobKind
+from backup.repository.opening import open_repository
 from backup.repository.repository import Repository
 from backup.repository.saver import BlobSaver
 from backup.restore.options import Action, Options, Overwrite, Progress
@@ -122,7 +123,7 @@ def restore(repository: Repository, tree: bytes, target: Path, **options: Any) -
 
 def opened(place: Path) -> tuple[Repository, bytes]:
     """A repository in a folder, and the tree of its newest snapshot."""
-    repository = Repository.open(LocalStore(place), PASSWORD)
+    repository = open_repository(LocalStore(place), PASSWORD)
     tree = repository.snapshots()[-1].tree
     assert tree is not None
     return repository, tree

@@ -17,6 +17,7 @@ from backup.format.pack import BlobKind
 from backup.maintain.check import CheckOptions, CheckReport, check
 from backup.maintain.repair_index import repair_index
 from backup.repository.keys import add_key
+from backup.repository.opening import open_repository
 from backup.repository.repository import Repository
 from backup.stores.cache import CachedStore, folder_of_caches
 from backup.stores.contract import FileKind
@@ -35,7 +36,7 @@ Listing = frozenset[tuple[str, int]]
 
 def opened(folder: Path, password: str = PASSWORD) -> Repository:
     """By our own code."""
-    return Repository.open(LocalStore(folder), password.encode())
+    return open_repository(LocalStore(folder), password.encode())
 
 
 def restic(

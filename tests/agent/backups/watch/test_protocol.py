@@ -12,12 +12,16 @@ from agent.backups.watch.protocol import (
     LENGTH,
     MAX_QUESTION,
     Answer,
+    ChangesSince,
+    KeepKey,
     ProtocolError,
-    Question,
     Token,
+    WantKey,
     decode_answer,
+    decode_key,
     decode_question,
     encode_answer,
+    encode_key,
     encode_question,
 )
 from kit.mountinfo import blind_points, holding, parse
@@ -28,10 +32,10 @@ PATHS = st.lists(st.binary(min_size=1).map(lambda name: b"/" + name), max_size=5
 @given(st.text(max_size=100), st.text(max_size=100))
 def test_a_question_comes_as_it_was_sent(fingerprint: str, token: str) -> None:
     """One line."""
-    line = encode_question(Question(fingerprint=fingerprint, token=token))
+    line = encode_question(ChangesSince(fingerprint=fingerprint, token=token))
     assert line.count(b"\n") == 1
     if len(line) <= MAX_QUESTION:
-        assert decode_question(line) == Question(fingerprint=fingerprint, token=token)
+        assert decode_question(line) == ChangesSince(fingerprint=fingerprint, token=token)
 
 
 @given(st.text(), st.text(), PATHS, PATHS)
@@ -46,6 +50,17 @@ def test_an_answer_comes_as_it_was_sent(
     assert decode_answer(data[LENGTH.size :]) == answer
 
 
+@given(st.binary(max_size=700))
+def test_what_is_kept_comes_back_byte_by_byte(kept: bytes) -> None:
+    """In a question and in an answer."""
+    line = encode_question(KeepKey(kept=kept))
+    assert decode_question(line) == KeepKey(kept=kept)
+    data = encode_key(kept)
+    assert LENGTH.unpack(data[: LENGTH.size]) == (len(data) - LENGTH.size,)
+    assert decode_key(data[LENGTH.size :]) == kept
+    assert decode_question(encode_question(WantKey())) == WantKey()
+
+
 @given(st.one_of(st.binary(), st.text().map(str.encode), st.just(b"[" * 1000), st.just(b"\x91" * 5000)))
 def test_whatever_else_comes_is_refused(data: bytes) -> None:
     """With the one error."""
@@ -53,6 +68,8 @@ def test_whatever_else_comes_is_refused(data: bytes) -> None:
         decode_question(data)
     with suppress(ProtocolError):
         decode_answer(data)
+    with suppress(ProtocolError):
+        decode_key(data)
     parse(data)
     Token.parse(data.decode("latin-1"))
 
@@ -62,7 +79,7 @@ def test_what_is_too_long_or_of_another_version_is_refused() -> None:
     with pytest.raises(ProtocolError, match="at most 1024 bytes"):
         decode_question(b" " * 1025)
     with pytest.raises(ProtocolError, match="version 1"):
-        decode_question(b'{"version":2,"fingerprint":""}')
+        decode_question(b'{"ask":"changes","version":2,"fingerprint":""}')
 
 
 def test_mounts_are_read_as_the_kernel_writes_them() -> None:

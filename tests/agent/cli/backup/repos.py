@@ -15,6 +15,7 @@ from unittest.mock import patch
 
 from agent.cli.main import main
 from backup.format.keyfile import Cost
+from backup.repository.opening import open_repository
 from backup.repository.repository import Repository
 from backup.stores.local import LocalStore
 from tests.agent.daemon.daemons import HOSTWARD
@@ -80,7 +81,7 @@ class Place:
 
     def opened(self, password: str = PASSWORD) -> Repository:
         """By our own code."""
-        return Repository.open(LocalStore(str(self.folder)), password.encode())
+        return open_repository(LocalStore(str(self.folder)), password.encode())
 
 
 def run(

@@ -15,7 +15,7 @@ import pytest
 
 from backup.format.gotime import Moment
 from backup.format.lock import Lock, encode_lock
-from backup.repository.repository import Repository
+from backup.repository.opening import open_repository
 from backup.stores.contract import FileKind
 from backup.stores.local import LocalStore
 from tests.agent.cli.backup.repos import PASSWORD, Place, call
@@ -215,7 +215,7 @@ def test_a_damaged_key_file_hides_no_other(copy: Place) -> None:
 
 def test_locks_of_the_living_stay(copy: Place) -> None:
     """Exit code 11 while somebody works; `unlock` removes what the dead left, --remove-all all."""
-    repository = Repository.open(LocalStore(str(copy.folder)), PASSWORD.encode())
+    repository = open_repository(LocalStore(str(copy.folder)), PASSWORD.encode())
     with repository.lock(exclusive=True):
         done = call(["backup", "snapshots", "--json"], copy.environment())
         assert done.returncode == 11

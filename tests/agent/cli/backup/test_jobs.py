@@ -219,6 +219,38 @@ def test_a_watched_job_scans_what_changed(host: Host) -> None:
         assert "scanning everything" in host.call("run", "etc")
 
 
+def test_a_watched_job_tries_its_password_once(host: Host) -> None:
+    """What it opened is kept by the watcher, for this password, and as long as the repository knows it."""
+    host.configure("watch = true")
+    host.call("run", "etc")
+    (key,) = (host.place.folder / "keys").iterdir()
+    content = key.read_bytes()
+
+    def damage() -> None:
+        if key.exists():
+            key.chmod(0o600)
+        key.write_bytes(content[:-20])
+
+    with host.watcher("etc"):
+        host.call("run", "etc")
+        damage()
+        assert "scanning 0 folders" in host.call("run", "etc")
+        host.secret.write_text("another\n")
+        host.call("run", "etc", code=1)
+        host.secret.write_text(PASSWORD + "\n")
+        host.call("run", "etc")
+        key.unlink()
+        assert "no key file" in host.call("run", "etc", code=1)
+        damage()
+        host.call("run", "etc")
+    with host.watcher("etc"):
+        assert "do not have its hash" in host.call("run", "etc", code=1)
+        key.write_bytes(content)
+        host.call("run", "etc")
+        damage()
+        host.call("run", "etc")
+
+
 def test_a_watcher_answers_questions_alone(host: Host) -> None:
     """On a socket that nobody else can open; nonsense, silence and hanging up do not end it."""
     said = host.call("watch", "etc", code=2)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backup.repository.repository import Repository
+from backup.repository.opening import open_repository
 from backup.select.wal_names import MARK
 from backup.stores.contract import FileKind
 from backup.stores.local import LocalStore
@@ -179,7 +179,7 @@ def test_work_that_is_ended_in_the_middle_is_brought_to_its_end(
         with home.database.read() as connection:
             gone = {one.facts.name for one in records.known(connection, home.name) if one.removed is not None}
         assert gone == set(names[:3])
-        assert Repository.open(LocalStore(home.place), PASSWORD).snapshots()
+        assert open_repository(LocalStore(home.place), PASSWORD).snapshots()
         assert "no errors were found" in run_restic(every_restic()[-1], home.place, "check", "--read-data")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from backup.repository.repository import Repository
+from backup.repository.opening import open_repository
 from backup.stores.contract import FileKind
 from collector.backups.keeping.settings import KeepingOptions, KeepOptions
 from kit.units import Duration
@@ -34,7 +34,7 @@ def test_a_bucket_is_kept_and_verified_as_a_folder_is(tmp_path: Path) -> None:
             assert home.used() == home.bytes_there()
             found = served / "root" / "bucket" / "below" / home.name
             assert {file.name for file in (found / "snapshots").iterdir()} == home.snapshots()
-            assert len(Repository.open(home.store, PASSWORD).snapshots()) == 2
+            assert len(open_repository(home.store, PASSWORD).snapshots()) == 2
             home.store.remove(FileKind.PACK, min(home.packs()))
             verified = home.verify()
             assert (verified.outcome, verified.snapshots) == ("failed", 2) and verified.problems

@@ -27,6 +27,7 @@ from backup.format.gotime import Moment
 from backup.format.node import FILE, Node, encode_node, encode_tree
 from backup.format.pack import BlobKind
 from backup.format.snapshot import Snapshot
+from backup.repository.opening import open_repository
 from backup.repository.repository import Repository
 from backup.repository.saver import BlobSaver
 from backup.stores.contract import FileKind, Store
@@ -260,7 +261,7 @@ def yard(
     clock = Clock(now)
     try:
         if like is not None:
-            yield Yard(folder, database, places, clock, Repository.open(store, PASSWORD), name)
+            yield Yard(folder, database, places, clock, open_repository(store, PASSWORD), name)
             return
         with database.write() as connection:
             for id, title in ((HOST, "web1"), (OTHER, "web2")):

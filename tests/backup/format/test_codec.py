@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backup.errors import DamagedError
-from backup.format import compression
-from backup.format.compression import BlobCodec, Compression, compress_file, decompress_file
+from backup.format.codec import BlobCodec, compress_file, decompress_file
+from backup.format.compression import MAX_BLOB_LENGTH, Compression
 
 
 @given(st.binary(max_size=200), st.integers(1, 50), st.sampled_from(Compression))
@@ -47,7 +47,7 @@ def test_a_wrong_length_is_refused() -> None:
     codec = BlobCodec()
     packed = codec.compress(bytes(1000))
     assert packed is not None
-    for wrong in (999, 1001, 0, -1, compression.MAX_BLOB_LENGTH + 1):
+    for wrong in (999, 1001, 0, -1, MAX_BLOB_LENGTH + 1):
         with pytest.raises(DamagedError):
             codec.decompress(packed, wrong)
     with pytest.raises(DamagedError):
@@ -61,10 +61,10 @@ def test_a_bomb_is_not_unpacked(told: bool, monkeypatch: pytest.MonkeyPatch) -> 
     assert (zstandard.frame_content_size(bomb) == -1) is not told
     with pytest.raises(DamagedError):
         BlobCodec().decompress(bomb, 1000)
-    monkeypatch.setattr(compression, "MAX_FILE_LENGTH", 1 << 21)
+    monkeypatch.setattr("backup.format.codec.MAX_FILE_LENGTH", 1 << 21)
     with pytest.raises(DamagedError):
         decompress_file(b"\x02" + bomb)
-    monkeypatch.setattr(compression, "MAX_FILE_LENGTH", 1 << 22)
+    monkeypatch.setattr("backup.format.codec.MAX_FILE_LENGTH", 1 << 22)
     assert decompress_file(b"\x02" + bomb) == bytes(1 << 22)
 
 
