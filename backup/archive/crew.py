@@ -42,24 +42,41 @@ class _Hand:
 class Crew:
     """Forked workers. Errors of theirs, and their death, come as RepositoryError.
 
-    `settings` is called when there is work.
+    `settings` is called when there is work. Each worker takes some 20 MB, so there are no more of them than have work
+    to do, until `complete` is called.
     """
 
     def __init__(self, settings: Callable[[], Settings], count: int, on_answer: Callable[[Answer], None]) -> None:
-        self._settings = settings
+        self._make_settings = settings
+        self._settings: Settings | None = None
         self._count = count
         self._on_answer = on_answer
         self._hands: list[_Hand] = []
+        self._finishing = False
 
     def give(self, task: Files | Chunk) -> None:
         """Give a task to a worker that has room, after a wait for answers where none has."""
-        if not self._hands:
-            self._fork()
         self.hear(block=False)
-        while (hand := min(self._hands, key=lambda hand: hand.outstanding)).outstanding >= OUTSTANDING:
+        hand = self._freest()
+        if (hand is None or hand.outstanding >= OUTSTANDING) and len(self._hands) < self._count:
+            hand = self._fork_one()
+        assert hand is not None
+        while hand.outstanding >= OUTSTANDING:
             self.hear(block=True)
+            hand = self._freest()
+            assert hand is not None
         hand.outstanding += 1
         self._send(hand, task)
+
+    def complete(self) -> None:
+        """Fork those that there are not yet. To be called before any thread is started that may hold locks of
+        libraries, as uploads do: who forks then has them locked for good.
+        """
+        while not self._finishing and len(self._hands) < self._count:
+            self._fork_one()
+
+    def _freest(self) -> _Hand | None:
+        return min(self._hands, key=lambda hand: hand.outstanding, default=None)
 
     def hear(self, *, block: bool) -> None:
         """Take the answers that are there; wait for one with `block`."""
@@ -86,6 +103,7 @@ class Crew:
 
     def finish(self) -> None:
         """Have every worker write its last pack and end."""
+        self._finishing = True
         for hand in self._hands:
             self._send(hand, Finish())
         while any(not hand.finished for hand in self._hands):
@@ -114,13 +132,10 @@ class Crew:
         except OSError:
             raise RepositoryError(self._obituary(hand)) from None
 
-    def _fork(self) -> None:
-        parent = os.getpid()
-        settings = self._settings()
-        for number in range(self._count):
-            self._fork_one(settings, number, parent)
-
-    def _fork_one(self, settings: Settings, number: int, parent: int) -> None:
+    def _fork_one(self) -> _Hand:
+        parent, number = os.getpid(), len(self._hands)
+        if self._settings is None:
+            self._settings = self._make_settings()
         ours, theirs = Pipe()
         with warnings.catch_warnings():
             # Python 3.12 warns where there are threads. Workers touch nothing that a thread could have locked.
@@ -141,12 +156,14 @@ class Crew:
                 ours.close()
                 for hand in self._hands:
                     hand.connection.close()
-                run_worker(settings, theirs, number)
+                run_worker(self._settings, theirs, number)
                 status = 0
             finally:
                 os._exit(status)
         theirs.close()
-        self._hands.append(_Hand(pid, ours))
+        hand = _Hand(pid, ours)
+        self._hands.append(hand)
+        return hand
 
     def _obituary(self, hand: _Hand) -> str:
         with suppress(ChildProcessError):

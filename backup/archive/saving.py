@@ -20,7 +20,7 @@ from backup.archive.worker import Settings, change_since, let_the_clock_pass
 from backup.format.node import encode_node
 from backup.format.pack import BlobKind
 from backup.metadata import read_metadata
-from backup.repository.packer import PackWriter
+from backup.repository.packer import FinishedPack, PackWriter
 from backup.repository.repository import Repository
 from backup.repository.uploads import Uploads
 
@@ -292,7 +292,7 @@ class Saving:
             self._ring.release(segment)
             self._end(cut)
         elif isinstance(answer, PackDone):
-            self._uploads.add(answer.pack())
+            self._upload(answer.pack())
         self._on_tick()
 
     def _count(self, added: Added) -> None:
@@ -303,4 +303,8 @@ class Saving:
     def _finish_trees(self) -> None:
         pack = self._trees.finish()
         if pack is not None:
-            self._uploads.add(pack)
+            self._upload(pack)
+
+    def _upload(self, pack: FinishedPack) -> None:
+        self._crew.complete()
+        self._uploads.add(pack)

@@ -92,3 +92,11 @@ def test_what_sends_reports_is_light() -> None:
     modules = {name.partition(".")[0] for name in done.stdout.split()}
     assert "nacl" in modules
     assert not modules & (HOME | {"requests", "cryptography", "asyncio"})
+
+
+@pytest.mark.parametrize("command", ["run", "check", "restore"])
+def test_what_works_with_repositories_is_loaded_while_a_password_is_tried(command: str) -> None:
+    """Not before, when everybody waits for it: OpenSSL and zstd alone take a third of the time until then."""
+    modules = loaded("agent.cli.main", "backup", command, "--help")
+    assert "nacl" in modules
+    assert not modules & {"cryptography", "zstandard", "multiprocessing", "logging"}
