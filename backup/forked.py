@@ -36,6 +36,14 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
+def fork() -> int:
+    """os.fork, after which the parent's collections leave alone what it has by then: they write to the head of each
+    object, and so would copy every page that is shared.
+    """
+    gc.freeze()
+    return os.fork()
+
+
 def _keep_memory() -> None:
     """Let what is freed be used again, where pieces of megabytes come and go: new pages cost an eighth of the time.
 
@@ -120,7 +128,7 @@ class Forked(Generic[TaskT, OutcomeT]):
         receiving, sending = Pipe(duplex=False)
         parent = os.getpid()
         try:
-            pid = os.fork()
+            pid = fork()
         except OSError as error:
             raise RepositoryError(f"no working process could be started: {error.strerror}") from error
         if pid:

@@ -25,7 +25,7 @@ from backup.archive.messages import (
 )
 from backup.archive.worker import Settings, run_worker
 from backup.errors import RepositoryError
-from backup.forked import die_with
+from backup.forked import die_with, fork
 
 OUTSTANDING = 3
 """Tasks given to a worker that it has not answered. Small ones, so that a send never waits: both sides could."""
@@ -141,7 +141,7 @@ class Crew:
             # Python 3.12 warns where there are threads. Workers touch nothing that a thread could have locked.
             warnings.simplefilter("ignore", DeprecationWarning)
             try:
-                pid = os.fork()
+                pid = fork()
             except OSError as error:
                 ours.close()
                 theirs.close()
