@@ -44,7 +44,7 @@ def fork() -> int:
     return os.fork()
 
 
-def _keep_memory() -> None:
+def keep_memory() -> None:
     """Let what is freed be used again, where pieces of megabytes come and go: new pages cost an eighth of the time.
 
     glibc gives back to the system what is larger than the largest block that was freed so far (mallopt(3),
@@ -140,7 +140,7 @@ class Forked(Generic[TaskT, OutcomeT]):
             die_with(parent)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             gc.disable()  # a collection would touch, and so copy, every object of the parent
-            _keep_memory()
+            keep_memory()
             for connection in (receiving, *self._pids):
                 connection.close()
             self._take_lots(tokens, sending)

@@ -30,6 +30,7 @@ from backup.archive.messages import (
 )
 from backup.archive.paths import FILE, FOLDER, open_quietly
 from backup.archive.seen import SeenIds
+from backup.forked import keep_memory
 from backup.format.compression import Compression
 from backup.format.crypto import MasterKey
 from backup.format.node import encode_node
@@ -69,6 +70,7 @@ class Settings:
 def run_worker(settings: Settings, connection: Connection, process: int) -> None:
     """Answer tasks until `Finish`, or the end of the parent."""
     gc.disable()  # there are no cycles to find, and looking for them would copy the pages shared with the parent
+    keep_memory()
     settings.seen.belong_to(process)
     worker = _Worker(settings, connection)
     try:
