@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
-from nacl.bindings import crypto_pwhash_scryptsalsa208sha256_ll
 
 from backup.errors import DamagedError, WrongPasswordError
 from backup.format.crypto import MasterKey
 from backup.format.gotime import Moment, format_moment, parse_moment
+from backup.scrypt import scrypt
 
 _SALT = 64
 _MEMORY_LIMIT = 1 << 30
@@ -82,10 +82,8 @@ def derive(password: bytes, salt: bytes, cost: Cost) -> MasterKey:
             f"a key file asks for scrypt with N={n} r={r} p={p}; expected at most 1 GiB and 4 GiB of work"
         )
     try:
-        derived = crypto_pwhash_scryptsalsa208sha256_ll(
-            password, salt, n, r, p, dklen=64, maxmem=_MEMORY_LIMIT + (1 << 24)
-        )
-    except (ValueError, RuntimeError, MemoryError):  # the second is what libsodium says of too little memory
+        derived = scrypt(password, salt, n, r, p, _MEMORY_LIMIT + (1 << 24))
+    except (ValueError, RuntimeError, MemoryError):
         raise DamagedError(
             f"a key file asks for scrypt with N={n} r={r} p={p}, which takes more memory than there is"
         ) from None

@@ -27,9 +27,11 @@ from backup.stores.contract import FileKind, FileMissingError, Store, StoreError
 Meanwhile = Callable[[Callable[[], bool]], object]
 
 _MOST = 20
-"""Keys that a password is tried on, as restic does: each costs half a second."""
-_SECONDS = 0.5
-"""What trying one password should cost whoever guesses them, as restic has it."""
+"""Keys that a password is tried on, as restic does: each costs a third of a second."""
+_SECONDS = 0.35
+"""What trying one password should cost whoever guesses them."""
+_LEAST = 3
+"""At N=32768, r=8 (OWASP, "Password Storage Cheat Sheet"), however slow this host is."""
 
 
 def read_keys(store: Store, on_damaged: Callable[[str, DamagedError], None]) -> Iterator[tuple[str, KeyFile]]:
@@ -174,9 +176,9 @@ def remove_key(store: Store, name: str, *, current: str) -> None:
 
 
 def calibrated_cost() -> Cost:
-    """Parameters that take about half a second and 32 MiB here."""
+    """Parameters that take about a third of a second and 32 MiB here."""
     one = Cost(32768, 8, 1)
     started = time.process_time()
     derive(b"", bytes(64), one)
     taken = max(time.process_time() - started, 1e-3)
-    return one._replace(p=max(1, min(16, round(_SECONDS / taken))))
+    return one._replace(p=max(_LEAST, min(16, round(_SECONDS / taken))))
