@@ -22,6 +22,7 @@ from backup.format.keyfile import (
     parse_key_file,
 )
 from backup.repository.files import content_of, name_of
+from backup.scrypt import fastest
 from backup.stores.contract import FileKind, FileMissingError, Store, StoreError
 
 Meanwhile = Callable[[Callable[[], bool]], object]
@@ -56,8 +57,8 @@ def search_key(
     """(name, master key) of the key file that opens with the password; those that begin with `hint` come first, then
     those that cost least: who can write to the place may leave any, and must keep nobody waiting for what they cost.
 
-    `meanwhile` is called while the password is tried on the first one, by another thread, for about half a second. It
-    is given what says whether that is done, and no more need be done meanwhile.
+    `meanwhile` is called while the password is tried on the first one, by another thread, for a third of a second or
+    more. It is given what says whether that is done, and no more need be done meanwhile.
     Raises WrongPasswordError. A key file that is damaged only counts when none opens, nor does one that opens but
     whose master key does not fit.
     """
@@ -112,6 +113,7 @@ def _open_beside(file: KeyFile, password: bytes, meanwhile: Meanwhile) -> Master
         except Exception as error:
             opened.append(error)
 
+    fastest()  # found out before there are two threads, where each call would wait for the interpreter's lock
     # Not by concurrent.futures, which loads logging, and nothing but this waits for.
     thread = Thread(target=work)
     thread.start()

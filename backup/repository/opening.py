@@ -1,7 +1,7 @@
 """Opening a repository with a password.
 
-Apart from what it opens: a password's key takes half a second to derive, on purpose, and meanwhile there is time to
-load what works with repositories.
+Apart from what it opens: a password's key takes a third of a second to derive, on purpose, and meanwhile there is
+time to load what works with repositories.
 """
 
 from __future__ import annotations

@@ -13,18 +13,18 @@ from backup import scrypt
 
 MEMORY = 1 << 26
 VECTORS = {
-    (b"", b"", 16, 1, 1): "77d6576238657b203b19ca42c18a0497f16b4844e3074ae8dfdffa3fede21442"
-    "fcd0069ded0948f8326a753a0fc81f17e8d3e0fb2e0d3628cf35e20c38d18906",
-    (b"password", b"NaCl", 1024, 8, 16): "fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162"
-    "2eaf30d92e22a3886ff109279d9830dac727afb94a83ee6d8360cbdfa2cc0640",
-    (
-        b"pleaseletmein",
-        b"SodiumChloride",
-        16384,
-        8,
-        1,
-    ): "7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2"
-    "d5432955613f0fcf62d49705242a9af9e61e85dc0d651e40dfcf017b45575887",
+    (b"", b"", 16, 1, 1): (
+        "77d6576238657b203b19ca42c18a0497f16b4844e3074ae8dfdffa3fede21442"
+        "fcd0069ded0948f8326a753a0fc81f17e8d3e0fb2e0d3628cf35e20c38d18906"
+    ),
+    (b"password", b"NaCl", 1024, 8, 16): (
+        "fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162"
+        "2eaf30d92e22a3886ff109279d9830dac727afb94a83ee6d8360cbdfa2cc0640"
+    ),
+    (b"pleaseletmein", b"SodiumChloride", 16384, 8, 1): (
+        "7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2"
+        "d5432955613f0fcf62d49705242a9af9e61e85dc0d651e40dfcf017b45575887"
+    ),
 }
 """RFC 7914, section 12."""
 
@@ -67,9 +67,7 @@ def test_the_faster_one_is_taken(slower: scrypt.Scrypt, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("lack", [ValueError("unsupported"), AttributeError("scrypt")])
-def test_a_host_whose_openssl_must_not_is_served_by_the_other(
-    lack: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_openssl_must_not_the_other_does(lack: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     """So does FIPS's policy, and a Python without it."""
 
     def refuse(*_words: object, **_options: object) -> bytes:

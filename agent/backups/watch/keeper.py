@@ -1,4 +1,4 @@
-"""A watcher keeps for the next run what spares it the half second that a password's key takes (repository/kept.py).
+"""A watcher keeps for the next run what spares it deriving a password's key (repository/kept.py).
 
 It is no secret without the password, which each run is told anew, and it is in the watcher's memory alone.
 """
@@ -12,7 +12,7 @@ from agent.backups.watch.exchange import exchange
 from agent.backups.watch.protocol import KeepKey, ProtocolError, WantKey, decode_key
 
 PATIENCE = 1.0
-"""Seconds: deriving the key takes half of one."""
+"""Seconds: deriving the key takes a third of one."""
 
 
 class Keeper:
