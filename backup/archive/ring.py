@@ -13,6 +13,8 @@ from backup.archive.chunks import MAX_SIZE, Cutter
 SEGMENT = MAX_SIZE + (4 << 20)
 """Bytes: the longest chunk and some more, so that each filling has one whole chunk at least."""
 SEGMENTS = 3
+_FIRST = 4 << 20
+"""Bytes that are read at first, so that nobody waits for a whole segment's."""
 Read = Callable[[memoryview], int]
 
 
@@ -57,6 +59,7 @@ class Ring:
         """
         carried = memoryview(b"")
         ended = False
+        room = _FIRST
         while True:
             if skip is not None and not ended:
                 while length := skip(len(carried)):
@@ -68,10 +71,11 @@ class Ring:
             filled = len(carried)
             view[:filled] = carried
             # What was carried over is copied, so its own segment may be filled again.
-            while filled < SEGMENT and not ended:
-                count = read(view[filled:])
+            while filled < room and not ended:
+                count = read(view[filled:room])
                 ended = not count
                 filled += count
+            room = SEGMENT
             offset = start
             for length in cutter.cut(view[:filled], final=ended):
                 self._busy[segment] += 1

@@ -6,6 +6,7 @@ A nonce is drawn at random and must never serve twice under one key; this holds 
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.ciphers import Cipher as Context
@@ -31,6 +32,14 @@ class _Generation:
 os.register_at_fork(after_in_child=_Generation.advance)
 
 
+class Sealed(NamedTuple):
+    """What sealing makes, in parts: to put a large one together is to copy it."""
+
+    nonce: bytes
+    ciphertext: bytes | memoryview
+    code: bytes
+
+
 class Cipher:
     """Seals and opens many pieces with contexts made once. Not for several threads at a time."""
 
@@ -46,27 +55,34 @@ class Cipher:
 
     def seal(self, plain: bytes | bytearray | memoryview) -> bytes:
         """Seal under a fresh nonce."""
+        return b"".join(self.seal_in_parts(plain))
+
+    def seal_in_parts(self, plain: bytes | bytearray | memoryview) -> Sealed:
+        """Seal under a fresh nonce."""
         nonce, one_time_key = self._draw()
         self._stream.reset_nonce(nonce)
         ciphertext = self._stream.update(plain)
-        return b"".join((nonce, ciphertext, Poly1305.generate_tag(one_time_key, ciphertext)))
+        return Sealed(nonce, ciphertext, Poly1305.generate_tag(one_time_key, ciphertext))
 
     def open(self, sealed: bytes | bytearray | memoryview) -> bytes:
         """What was sealed. Raises DamagedError where the code is not the right one, or bytes are missing."""
-        return self._stream.update(self._verified(memoryview(sealed)))
-
-    def _verified(self, sealed: memoryview) -> memoryview:
-        """The ciphertext, once its code is right; the stream stands ready to decrypt it."""
         if len(sealed) < OVERHEAD:
             raise DamagedError(f"Sealed data of {len(sealed)} bytes is shorter than its seal of {OVERHEAD}.")
-        nonce, ciphertext = bytes(sealed[:NONCE_LENGTH]), sealed[NONCE_LENGTH:-CODE_LENGTH]
+        view = memoryview(sealed)
+        return self.open_parts(
+            Sealed(bytes(view[:NONCE_LENGTH]), view[NONCE_LENGTH:-CODE_LENGTH], bytes(view[-CODE_LENGTH:]))
+        )
+
+    def open_parts(self, sealed: Sealed) -> bytes:
+        """What was sealed. Raises DamagedError where the code is not the right one."""
+        nonce, ciphertext, code = sealed
         try:
             # Compares in constant time.
-            Poly1305.verify_tag(self._r_and(self._block.update(nonce)), ciphertext, bytes(sealed[-CODE_LENGTH:]))
+            Poly1305.verify_tag(self._r_and(self._block.update(nonce)), ciphertext, code)
         except InvalidSignature:
             raise DamagedError("Sealed data does not have the right authentication code.") from None
         self._stream.reset_nonce(nonce)
-        return ciphertext
+        return self._stream.update(ciphertext)
 
     def _draw(self) -> tuple[bytes, bytes]:
         """A fresh nonce and the one-time key of its code."""

@@ -116,7 +116,10 @@ def _open_beside(file: KeyFile, password: bytes, meanwhile: Meanwhile) -> Master
     fastest()  # found out before there are two threads, where each call would wait for the interpreter's lock
     # Not by concurrent.futures, which loads logging, and nothing but this waits for.
     thread = Thread(target=work)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:  # the user may have no more processes: then one after the other
+        return open_key_file(file, password)
     try:
         meanwhile(lambda: bool(opened))
     finally:

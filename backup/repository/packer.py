@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from backup.errors import DamagedError, RepositoryError
-from backup.format.cipher import Cipher
+from backup.format.cipher import Cipher, Sealed
 from backup.format.codec import BlobCodec
 from backup.format.compression import Compression
 from backup.format.crypto import OVERHEAD, MasterKey
@@ -30,7 +30,13 @@ from backup.stores.spool import open_spool
 
 _FLUSH_AT = 256 << 10
 """Bytes that are hashed and written at once: small blobs one by one would cost a call each."""
+_FEW = 8
+"""Parts that are hashed and written as they are: to put them together would copy what is large."""
 _MOST_BLOBS = (MAX_HEADER - OVERHEAD) // ENTRY_LENGTH
+
+
+Parts = tuple[bytes | memoryview, ...]
+"""Bytes that follow each other. Large ones are not put together, which would be to copy them."""
 
 
 class FinishedPack(NamedTuple):
@@ -47,7 +53,7 @@ class SealedBlob(NamedTuple):
     """A blob as it would lie in a pack."""
 
     id: bytes
-    sealed: bytes
+    sealed: Parts
     plain_length: int
     """0: it is not compressed."""
 
@@ -84,7 +90,7 @@ class PackWriter:
 
     def _begin(self) -> None:
         self._hash = hashlib.sha256()
-        self._waiting: list[bytes] = []
+        self._waiting: list[bytes | memoryview] = []
         self._waiting_size = 0
         self._size = 0
         self._blobs: list[PackedBlob] = []
@@ -120,11 +126,12 @@ class PackWriter:
             raise self._damaged(hashlib.sha256(plain).digest())
         return SealedBlob(hashlib.sha256(opened).digest(), sealed, plain_length)
 
-    def add_sealed(self, id: bytes, sealed: bytes, plain_length: int) -> PackedBlob:
+    def add_sealed(self, id: bytes, sealed: Parts, plain_length: int) -> PackedBlob:
         """Add what `seal` gave, or a blob as another pack holds it, which the caller has opened and verified."""
-        blob = PackedBlob(self._kind, id, self._size, len(sealed), plain_length)
+        begin = self._size
+        self._write(*sealed)
+        blob = PackedBlob(self._kind, id, begin, self._size - begin, plain_length)
         self._blobs.append(blob)
-        self._write(sealed)
         return blob
 
     def finish(self) -> FinishedPack | None:
@@ -159,17 +166,17 @@ class PackWriter:
         self._file = self._path = None
         self._begin()
 
-    def _seal(self, plain: bytes | bytearray | memoryview) -> tuple[bytes, int]:
+    def _seal(self, plain: bytes | bytearray | memoryview) -> tuple[Sealed, int]:
         """(sealed, plain length; 0: it is not compressed)."""
         packed = self._codec.compress(plain) if self._compress else None
         if packed is None:
-            return self._cipher.seal(plain), 0
-        return self._cipher.seal(packed), len(plain)
+            return self._cipher.seal_in_parts(plain), 0
+        return self._cipher.seal_in_parts(packed), len(plain)
 
-    def _opened(self, sealed: bytes, plain_length: int) -> bytes | None:
+    def _opened(self, sealed: Sealed, plain_length: int) -> bytes | None:
         """What was just sealed; None where it does not open."""
         try:
-            plain = self._cipher.open(sealed)
+            plain = self._cipher.open_parts(sealed)
             return self._codec.decompress(plain, plain_length) if plain_length else plain
         except DamagedError:
             return None
@@ -180,27 +187,32 @@ class PackWriter:
             " written; is the memory of this host sound?"
         )
 
-    def _write(self, data: bytes) -> None:
-        self._waiting.append(data)
-        self._size += len(data)
-        self._waiting_size += len(data)
+    def _write(self, *parts: bytes | memoryview) -> None:
+        self._waiting += parts
+        length = sum(map(len, parts))
+        self._size += length
+        self._waiting_size += length
         if self._waiting_size >= _FLUSH_AT:
             self._flush()
 
     def _flush(self) -> None:
-        data = self._waiting[0] if len(self._waiting) == 1 else b"".join(self._waiting)
+        parts = self._waiting if len(self._waiting) <= _FEW else [b"".join(self._waiting)]
+        length = self._waiting_size
         self._waiting = []
         self._waiting_size = 0
-        self._hash.update(data)
+        for part in parts:
+            self._hash.update(part)
         if self._discard:
             return
         try:
             if self._file is None:
                 self._file, self._path = open_spool(self._folder)
-            rest = memoryview(data)
             descriptor = self._file.fileno()
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
+            written = os.writev(descriptor, parts)
+            if written < length:
+                rest = memoryview(b"".join(parts))[written:]
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
         except OSError as error:
             raise RepositoryError(
                 f"a pack could not be written to {self._path or self._folder or 'the temporary folder'}:"

@@ -79,7 +79,7 @@ class BlobSaver:
     def save_sealed(self, kind: BlobKind, id: bytes, sealed: bytes, plain_length: int) -> None:
         """Add a blob as it is stored in this repository, which the caller has verified, unless it is there."""
         if not self.has(kind, id):
-            self._writers[kind].add_sealed(id, sealed, plain_length)
+            self._writers[kind].add_sealed(id, (sealed,), plain_length)
             self._added(kind, id)
 
     def flush(self) -> None:

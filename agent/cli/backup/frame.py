@@ -34,7 +34,7 @@ def around(command: Command, options: argparse.Namespace) -> int:
     prepare()
     options.environment = Environment.taken()
     owner = os.getpid()
-    hook, sys.unraisablehook = sys.unraisablehook, _raise_again
+    hook, sys.unraisablehook = sys.unraisablehook, raise_again
     before = {number: signal.signal(number, _end) for number in _ENDING}
     try:
         if options.job is not None:
@@ -72,7 +72,7 @@ def _end(number: int, _frame: FrameType | None) -> None:
     raise Ended(number)
 
 
-def _raise_again(ignored: sys.UnraisableHookArgs) -> None:
+def raise_again(ignored: sys.UnraisableHookArgs) -> None:
     """Python ignores what is raised in a finalizer or a callback: a signal that came in one has to come again."""
     raised = ignored.exc_value
     if not isinstance(raised, KeyboardInterrupt):

@@ -261,11 +261,13 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.backup.archive.ground import PASSWORD
+from agent.cli.backup.frame import raise_again
 from backup.archive.backup import run_backup
 from backup.archive.plan import Plan
 from backup.repository.opening import open_repository
 from backup.stores.local import LocalStore
 from kit.errors import HostwardError
+sys.unraisablehook = raise_again  # a signal may come while the interpreter's own hooks of a fork run
 repository = open_repository(LocalStore(sys.argv[1]), PASSWORD)
 print("begun", flush=True)
 try:
@@ -280,7 +282,7 @@ except HostwardError as error:
 @contextmanager
 def running(ground: Ground, source: Path) -> Iterator[subprocess.Popen[str]]:
     """A backup in a process of its own."""
-    root = str(Path(__file__).parents[4])
+    root = str(Path(__file__).parents[3])
     words = [sys.executable, "-c", PROGRAM.format(root=root), str(ground.place), str(source), str(ground.cache)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         try:

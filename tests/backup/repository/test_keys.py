@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from backup.errors import DamagedError
+from backup.errors import DamagedError, WrongPasswordError
 from backup.format.crypto import MasterKey
 from backup.format.gotime import Moment
 from backup.format.keyfile import Cost, KeyFile, derive, encode_key_file, new_key_file, open_key_file
@@ -65,6 +65,20 @@ def test_keys_that_cost_much_are_tried_last(repository: Repository, monkeypatch:
     monkeypatch.setattr(keys, "open_key_file", open_)
     open_repository(store, PASSWORD)
     assert tried == [COST]
+
+
+def test_a_user_who_may_have_no_more_threads_opens_it_all_the_same(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One thing after the other."""
+
+    def start(_thread: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(keys.Thread, "start", start)
+    assert open_repository(repository.store, PASSWORD).key == repository.key
+    with pytest.raises(WrongPasswordError):
+        open_repository(repository.store, b"another password")
 
 
 def test_a_key_that_takes_more_memory_than_there_is_is_one_that_does_not_open(repository: Repository) -> None:

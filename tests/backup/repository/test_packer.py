@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from backup.errors import DamagedError, RepositoryError
-from backup.format.cipher import Cipher
+from backup.format.cipher import Cipher, Sealed
 from backup.format.codec import BlobCodec
 from backup.format.compression import Compression
 from backup.format.crypto import MasterKey
@@ -55,11 +55,33 @@ def test_a_blob_is_named_by_what_it_opens_to(tmp_path: Path, mode: Compression) 
         for given in (plain, memoryview(plain), memoryview(bytearray(b"-" + plain))[1:]):
             ready = writer.seal(given)
             assert ready.id == id_of(plain)
-            opened = KEY.open(ready.sealed)
+            opened = KEY.open(b"".join(ready.sealed))
             assert (BlobCodec().decompress(opened, ready.plain_length) if ready.plain_length else opened) == plain
             blob, usual = writer.add_sealed(*ready), writer.add(id_of(plain), given)
             assert blob._replace(offset=usual.offset) == usual
     writer.abandon()
+
+
+@pytest.mark.parametrize("most", [1, 1000, 300_000], ids=["a byte", "some", "nearly all"])
+def test_a_file_system_that_takes_less_at_a_time_gets_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """As the kernel may: large blobs are written in their parts."""
+    real = os.writev
+
+    def writev(descriptor: int, parts: list[bytes]) -> int:
+        return real(descriptor, [b"".join(parts)[:most]])
+
+    monkeypatch.setattr(os, "writev", writev)
+    writer = PackWriter(tmp_path, KEY, BlobKind.DATA)
+    plains = [os.urandom(300_000), b"small", os.urandom(300_000), *(b"%d" % number for number in range(20))]
+    for plain in plains:
+        writer.add(id_of(plain), plain)
+    finished = writer.finish()
+    assert finished is not None and finished.file is not None
+    content = finished.file.path.read_bytes()
+    assert len(content) == finished.file.size and hashlib.sha256(content).digest() == finished.id
+    assert [KEY.open(content[blob.offset : blob.offset + blob.length]) for blob in finished.blobs] == plains
 
 
 def test_a_writer_fills_pack_after_pack(tmp_path: Path) -> None:
@@ -99,17 +121,20 @@ def test_memory_that_flips_bits_is_noticed(tmp_path: Path, monkeypatch: pytest.M
         writer.seal(plain)
 
 
+@pytest.mark.parametrize("part", range(3), ids=["nonce", "ciphertext", "code"])
 @pytest.mark.parametrize("plain", [b"", bytes(100), os.urandom(5000)], ids=["empty", "zeros", "random"])
-def test_a_seal_that_does_not_open_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: bytes) -> None:
-    """A bit that flips in what was sealed is noticed, also in that of nothing."""
-    seal = Cipher.seal
+def test_a_seal_that_does_not_open_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: bytes, part: int
+) -> None:
+    """A bit that flips in any part of what was sealed is noticed, also in that of nothing."""
+    seal = Cipher.seal_in_parts
 
-    def flipped(self: Cipher, plain: bytes) -> bytes:
-        sealed = bytearray(seal(self, plain))
-        sealed[-1] ^= 1
-        return bytes(sealed)
+    def flipped(self: Cipher, plain: bytes) -> Sealed:
+        parts = [bytearray(each) for each in seal(self, plain)]
+        parts[part][-1:] = bytes([parts[part][-1] ^ 1]) if parts[part] else b"x"
+        return Sealed(*map(bytes, parts))
 
-    monkeypatch.setattr(Cipher, "seal", flipped)
+    monkeypatch.setattr(Cipher, "seal_in_parts", flipped)
     writer = PackWriter(tmp_path, KEY, BlobKind.DATA)
     with pytest.raises(DamagedError, match="memory of this host"):
         writer.add(id_of(plain), plain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import socket
@@ -16,8 +17,11 @@ import pytest
 
 from agent.backups.watch.client import Memory, advise
 from agent.backups.watch.place import SOCKET
+from backup.repository.opening import open_repository
+from backup.stores.local import LocalStore
 from tests.agent.cli.backup.repos import PASSWORD, Place, parse, run
 from tests.agent.daemon.daemons import HOSTWARD
+from tests.require import require_root
 
 
 class Host:
@@ -249,6 +253,34 @@ def test_a_watched_job_tries_its_password_once(host: Host) -> None:
         host.call("run", "etc")
         damage()
         host.call("run", "etc")
+
+
+def test_a_watcher_holds_neither_the_password_nor_the_key(host: Host) -> None:
+    """What it keeps for runs is sealed with the password, which it is never told."""
+    require_root()
+    host.configure("watch = true")
+    with host.watcher("etc") as child:
+        host.call("run", "etc")
+        repository = open_repository(LocalStore(str(host.place.folder)), PASSWORD.encode())
+        memory = memory_of(child.pid)
+    assert repository.key_name.encode() in memory
+    for part in (repository.key.encrypt, repository.key.mac_k, repository.key.mac_r):
+        assert part not in memory
+        assert base64.b64encode(part) not in memory
+    assert PASSWORD.encode() not in memory
+
+
+def memory_of(pid: int) -> bytes:
+    """All that a process can write to."""
+    parts = []
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            place, rights, *_ = line.split()
+            begin, end = (int(word, 16) for word in place.split("-"))
+            if rights.startswith("rw"):
+                memory.seek(begin)
+                parts.append(memory.read(end - begin))
+    return b"".join(parts)
 
 
 def test_a_watcher_answers_questions_alone(host: Host) -> None:
