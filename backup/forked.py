@@ -38,7 +38,7 @@ def die_with(parent: int) -> None:
 
 def fork() -> int:
     """os.fork, after which the parent's collections leave alone what it has by then: they write to the head of each
-    object, and so would copy every page that is shared.
+    object, and so would copy every page that is shared. `gc.unfreeze()` ends that, when the child has ended.
     """
     gc.freeze()
     return os.fork()
@@ -119,6 +119,7 @@ class Forked(Generic[TaskT, OutcomeT]):
         for connection, pid in list(self._pids.items()):
             os.kill(pid, signal.SIGKILL)
             self._forget(connection)
+        gc.unfreeze()
 
     def _forget(self, connection: Connection) -> None:
         connection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import warnings
@@ -112,6 +113,7 @@ class Crew:
             os.waitpid(hand.pid, 0)
             hand.connection.close()
         self._hands = []
+        gc.unfreeze()
 
     def abandon(self) -> None:
         """End all workers at once. What they spooled is removed, by them or by whoever cleans the spool."""
@@ -125,6 +127,7 @@ class Crew:
                     os.kill(hand.pid, signal.SIGTERM)
                     os.waitpid(hand.pid, 0)
         self._hands = []
+        gc.unfreeze()
 
     def _send(self, hand: _Hand, task: Task) -> None:
         try:
