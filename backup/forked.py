@@ -36,14 +36,6 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
-def fork() -> int:
-    """os.fork, after which the parent's collections leave alone what it has by then: they write to the head of each
-    object, and so would copy every page that is shared. `gc.unfreeze()` ends that, when the child has ended.
-    """
-    gc.freeze()
-    return os.fork()
-
-
 def keep_memory() -> None:
     """Let what is freed be used again, where pieces of megabytes come and go: new pages cost an eighth of the time.
 
@@ -119,7 +111,6 @@ class Forked(Generic[TaskT, OutcomeT]):
         for connection, pid in list(self._pids.items()):
             os.kill(pid, signal.SIGKILL)
             self._forget(connection)
-        gc.unfreeze()
 
     def _forget(self, connection: Connection) -> None:
         connection.close()
@@ -129,7 +120,7 @@ class Forked(Generic[TaskT, OutcomeT]):
         receiving, sending = Pipe(duplex=False)
         parent = os.getpid()
         try:
-            pid = fork()
+            pid = os.fork()
         except OSError as error:
             raise RepositoryError(f"no working process could be started: {error.strerror}") from error
         if pid:

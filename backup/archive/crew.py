@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import warnings
@@ -26,7 +25,7 @@ from backup.archive.messages import (
 )
 from backup.archive.worker import Settings, run_worker
 from backup.errors import RepositoryError
-from backup.forked import die_with, fork
+from backup.forked import die_with
 
 OUTSTANDING = 3
 """Tasks given to a worker that it has not answered. Small ones, so that a send never waits: both sides could."""
@@ -113,7 +112,6 @@ class Crew:
             os.waitpid(hand.pid, 0)
             hand.connection.close()
         self._hands = []
-        gc.unfreeze()
 
     def abandon(self) -> None:
         """End all workers at once. What they spooled is removed, by them or by whoever cleans the spool."""
@@ -127,7 +125,6 @@ class Crew:
                     os.kill(hand.pid, signal.SIGTERM)
                     os.waitpid(hand.pid, 0)
         self._hands = []
-        gc.unfreeze()
 
     def _send(self, hand: _Hand, task: Task) -> None:
         try:
@@ -144,7 +141,7 @@ class Crew:
             # Python 3.12 warns where there are threads. Workers touch nothing that a thread could have locked.
             warnings.simplefilter("ignore", DeprecationWarning)
             try:
-                pid = fork()
+                pid = os.fork()
             except OSError as error:
                 ours.close()
                 theirs.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import os
 from collections.abc import Callable
@@ -93,6 +94,8 @@ def save(
     """
     from backup.archive.backup import run_backup
 
+    # A collection writes to the head of each object: after a fork it would copy every page that workers share.
+    gc.freeze()
     seen: list[Progress] = [Progress()]
 
     def note(now: Progress) -> None:
