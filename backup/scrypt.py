@@ -21,7 +21,10 @@ _TRIED = (b"", bytes(64), 256, 8, 1, 1 << 20)
 
 def scrypt(password: bytes, salt: bytes, n: int, r: int, p: int, memory: int) -> bytes:
     """64 bytes; as `Scrypt` says."""
-    return fastest()(password, salt, n, r, p, memory)
+    try:
+        return fastest()(password, salt, n, r, p, memory)
+    except ValueError:  # OpenSSL takes some parameters for wrong that are odd
+        return by_sodium(password, salt, n, r, p, memory)
 
 
 def by_openssl(password: bytes, salt: bytes, n: int, r: int, p: int, memory: int) -> bytes:
@@ -38,7 +41,8 @@ def by_sodium(password: bytes, salt: bytes, n: int, r: int, p: int, memory: int)
 def fastest() -> Scrypt:
     """The one that took less time for little work: either may be the faster one by a third, as processors differ."""
     try:
-        by_openssl(*_TRIED)  # the first time, it looks for its algorithms
+        for way in (by_openssl, by_sodium):
+            way(*_TRIED)  # the first time, it looks for its algorithms, and memory is new
         return min(by_openssl, by_sodium, key=_taken)
     except (AttributeError, ValueError):
         return by_sodium

@@ -53,14 +53,17 @@ class Crew:
         self._on_answer = on_answer
         self._hands: list[_Hand] = []
         self._finishing = False
+        self._refused = ""
+        """Why no more could be forked."""
 
     def give(self, task: Files | Chunk) -> None:
         """Give a task to a worker that has room, after a wait for answers where none has."""
         self.hear(block=False)
         hand = self._freest()
         if (hand is None or hand.outstanding >= OUTSTANDING) and len(self._hands) < self._count:
-            hand = self._fork_one()
-        assert hand is not None
+            hand = self._fork_one() or hand
+        if hand is None:
+            raise RepositoryError(f"no worker of the backup could be started: {self._refused}")
         while hand.outstanding >= OUTSTANDING:
             self.hear(block=True)
             hand = self._freest()
@@ -73,7 +76,8 @@ class Crew:
         libraries, as uploads do: who forks then has them locked for good.
         """
         while not self._finishing and len(self._hands) < self._count:
-            self._fork_one()
+            if self._fork_one() is None:
+                return
 
     def _freest(self) -> _Hand | None:
         return min(self._hands, key=lambda hand: hand.outstanding, default=None)
@@ -132,20 +136,23 @@ class Crew:
         except OSError:
             raise RepositoryError(self._obituary(hand)) from None
 
-    def _fork_one(self) -> _Hand:
+    def _fork_one(self) -> _Hand | None:
+        """None where the system starts no more: then those that there are do it."""
         parent, number = os.getpid(), len(self._hands)
         if self._settings is None:
             self._settings = self._make_settings()
         ours, theirs = Pipe()
         with warnings.catch_warnings():
-            # Python 3.12 warns where there are threads. Workers touch nothing that a thread could have locked.
+            # Python 3.12 warns where there are threads. None that works with libraries has been started (`complete`),
+            # but the one that renews the lock of the repository, every few minutes, for some milliseconds.
             warnings.simplefilter("ignore", DeprecationWarning)
             try:
                 pid = os.fork()
             except OSError as error:
                 ours.close()
                 theirs.close()
-                raise RepositoryError(f"no worker of the backup could be started: {error.strerror}") from error
+                self._count, self._refused = max(1, len(self._hands)), error.strerror or str(error)
+                return None
         if pid == 0:
             status = 1
             try:

@@ -13,8 +13,6 @@ from backup.archive.chunks import MAX_SIZE, Cutter
 SEGMENT = MAX_SIZE + (4 << 20)
 """Bytes: the longest chunk and some more, so that each filling has one whole chunk at least."""
 SEGMENTS = 3
-_FIRST = 4 << 20
-"""Bytes that are read at first, so that nobody waits for a whole segment's."""
 Read = Callable[[memoryview], int]
 
 
@@ -59,7 +57,6 @@ class Ring:
         """
         carried = memoryview(b"")
         ended = False
-        room = _FIRST
         while True:
             if skip is not None and not ended:
                 while length := skip(len(carried)):
@@ -71,11 +68,10 @@ class Ring:
             filled = len(carried)
             view[:filled] = carried
             # What was carried over is copied, so its own segment may be filled again.
-            while filled < room and not ended:
-                count = read(view[filled:room])
+            while filled < SEGMENT and not ended:
+                count = read(view[filled:])
                 ended = not count
                 filled += count
-            room = SEGMENT
             offset = start
             for length in cutter.cut(view[:filled], final=ended):
                 self._busy[segment] += 1

@@ -306,5 +306,6 @@ class Saving:
             self._upload(pack)
 
     def _upload(self, pack: FinishedPack) -> None:
-        self._crew.complete()
+        if pack.file is not None:  # else it is a dry run
+            self._crew.complete()
         self._uploads.add(pack)

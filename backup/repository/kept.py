@@ -19,14 +19,14 @@ from backup.format.gotime import Moment
 from backup.format.keyfile import Cost, encode_key_file, new_key_file, open_key_file, parse_key_file
 
 _COST = Cost(4096, 8, 1)
-"""4 MiB and some 10 milliseconds: a fortieth of what `calibrated_cost` asks for."""
+"""4 MiB and some 10 milliseconds: a fortieth of what N=32768, r=8, p=5 is, which `calibrated_cost` comes to."""
 
 
 class KeyKeeper(Protocol):
     """Whoever keeps it in memory from one run to the next."""
 
-    def recall(self) -> bytes:
-        """What was kept last; empty where nothing was."""
+    def recall(self) -> bytes | None:
+        """What was kept last; empty where nothing was, None where nothing can be."""
 
     def keep(self, kept: bytes) -> None:
         """Have it for the next run, if that can be."""

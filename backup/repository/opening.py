@@ -51,12 +51,16 @@ def open_repository(
         return is_config_of(key, sealed)
 
     found = None
-    if keeper is not None and (kept := keeper.recall()):
+    kept = None if keeper is None else keeper.recall()
+    if keeper is not None and kept:
         names = [name for name, _ in store.list(FileKind.KEY) if name.startswith(key_hint)]
         found = open_kept(kept, password, names)
-    if found is None or not fits(found[1]):
+        if found is None or not fits(found[1]):
+            keeper.keep(b"")  # the password that it was sealed with may have been taken away
+            found = None
+    if found is None:
         found = search_key(store, password, hint=key_hint, fits=fits, meanwhile=load)
-        if keeper is not None:
+        if keeper is not None and kept is not None:
             keeper.keep(keep(*found, password))
     name, master = found
     from backup.repository.repository import Repository

@@ -30,8 +30,8 @@ from backup.stores.spool import open_spool
 
 _FLUSH_AT = 256 << 10
 """Bytes that are hashed and written at once: small blobs one by one would cost a call each."""
-_FEW = 8
-"""Parts that are hashed and written as they are: to put them together would copy what is large."""
+_FEW = 64
+"""Parts up to which they are hashed and written as they are: to put them together would copy what is large."""
 _MOST_BLOBS = (MAX_HEADER - OVERHEAD) // ENTRY_LENGTH
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from agent.backups.watch.exchange import exchange
 from agent.backups.watch.protocol import KeepKey, ProtocolError, WantKey, decode_key
 
-PATIENCE = 1.0
-"""Seconds: deriving the key takes a third of one."""
+PATIENCE = 0.1
+"""Seconds, of the third of one that deriving the key takes: a watcher that begins anew answers nobody meanwhile."""
 
 
 class Keeper:
@@ -22,11 +22,11 @@ class Keeper:
         """`folder` is where its socket is."""
         self._folder = folder
 
-    def recall(self) -> bytes:
-        """What a run before left; empty where there is nothing."""
+    def recall(self) -> bytes | None:
+        """What a run before left; empty where there is nothing, None where nobody answers."""
         with suppress(OSError, ProtocolError):
             return decode_key(exchange(self._folder, WantKey(), PATIENCE))
-        return b""
+        return None
 
     def keep(self, kept: bytes) -> None:
         """Leave it for the next run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from backup.archive import crew
 from backup.archive.backup import run_backup
 from backup.archive.plan import Plan
+from backup.errors import RepositoryError
 from backup.repository.packer import FinishedPack
 from backup.repository.uploads import Uploads
 from tests.backup.archive.ground import Ground
@@ -61,6 +63,28 @@ def test_much_work_is_for_all(
         (source / f"{number}").write_bytes(os.urandom(1 << 20))
     save(ground, source, 3, pack_size=128 << 20)
     assert forked == [0, 1, 2]
+
+
+def test_who_may_fork_but_one_has_it_do_all(ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under a limit of processes; where none may be forked, that is told."""
+    source = tmp_path / "files"
+    source.mkdir()
+    for number in range(12):
+        (source / f"{number}").write_bytes(os.urandom(3 << 20))
+    fork, left = os.fork, [1]
+
+    def limited() -> int:
+        if not left[0]:
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+        left[0] -= 1
+        return fork()
+
+    monkeypatch.setattr(crew.os, "fork", limited)
+    save(ground, source, 3, pack_size=4 << 20)
+    assert left == [0]
+    (source / "more").write_bytes(os.urandom(1000))
+    with pytest.raises(RepositoryError, match="no worker of the backup could be started: Resource temporarily"):
+        save(ground, source, 3)
 
 
 def test_all_are_there_before_the_first_upload(

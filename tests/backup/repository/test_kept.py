@@ -35,7 +35,7 @@ class Keeper:
 
     kept = b""
 
-    def recall(self) -> bytes:
+    def recall(self) -> bytes | None:
         return self.kept
 
     def keep(self, kept: bytes) -> None:
@@ -73,13 +73,20 @@ def test_the_second_opening_derives_no_key(repository: Repository, monkeypatch: 
 
 
 def test_it_opens_nothing_with_another_password(repository: Repository) -> None:
-    """What is kept stays as it is."""
+    """And is not kept any longer."""
     keeper = Keeper()
     open_repository(repository.store, PASSWORD, keeper=keeper)
-    kept = keeper.kept
     with pytest.raises(WrongPasswordError):
         open_repository(repository.store, b"another", keeper=keeper)
-    assert keeper.kept == kept
+    assert keeper.kept == b""
+
+
+def test_nothing_is_made_for_nobody(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no keeper answers, it is not asked a second time."""
+    keeper = Keeper()
+    monkeypatch.setattr(keeper, "recall", lambda: None)
+    open_repository(repository.store, PASSWORD, keeper=keeper)
+    assert keeper.kept == b""
 
 
 def test_a_password_that_was_taken_away_opens_nothing(repository: Repository) -> None:
@@ -90,6 +97,7 @@ def test_a_password_that_was_taken_away_opens_nothing(repository: Repository) ->
     remove_key(repository.store, repository.key_name, current=other)
     with pytest.raises(WrongPasswordError):
         open_repository(repository.store, PASSWORD, keeper=keeper)
+    assert keeper.kept == b""
     assert open_repository(repository.store, b"second", keeper=keeper).key_name == other
     assert open_repository(repository.store, b"second", keeper=keeper).key_name == other
 

@@ -141,7 +141,7 @@ def test_passwords_are_added_and_removed_from_both_sides(tmp_path: Path) -> None
 
 
 def test_a_hint_spares_trying_other_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each try costs half a second."""
+    """Each try costs a third of a second or more."""
     store = MemoryStore()
     repository = Repository.create(store, b"0", cost=CHEAP)
     added = [keys.add_key(store, repository.key, b"%d" % number, cost=CHEAP) for number in (1, 2, 3)]
