@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import re
+import resource
 import signal
 import tempfile
 from collections.abc import Generator, Iterator
@@ -73,6 +74,18 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(_folder(tmp_path_factory, "home")))
     monkeypatch.setenv("TZ", "UTC")
+
+
+@pytest.fixture(autouse=True)
+def unlimited() -> Iterator[None]:
+    """No test limits this process, as commands that it calls may do: that would hold for all that follow."""
+    before = _limits()
+    yield
+    assert _limits() == before
+
+
+def _limits() -> tuple[int, ...]:
+    return os.getpriority(os.PRIO_PROCESS, 0), *resource.getrlimit(resource.RLIMIT_AS)
 
 
 @pytest.fixture

@@ -265,10 +265,13 @@ from agent.cli.backup.frame import raise_again
 from backup.archive.backup import run_backup
 from backup.archive.plan import Plan
 from backup.repository.opening import open_repository
+from backup.stores.limit import LimitedStore
 from backup.stores.local import LocalStore
 from kit.errors import HostwardError
 sys.unraisablehook = raise_again  # a signal may come while the interpreter's own hooks of a fork run
-repository = open_repository(LocalStore(sys.argv[1]), PASSWORD)
+# Two seconds of work: whoever is to end it in the middle may be kept waiting.
+store = LimitedStore(LocalStore(sys.argv[1]), upload=32 << 10)  # KiB a second
+repository = open_repository(store, PASSWORD)
 print("begun", flush=True)
 try:
     with repository.lock():
