@@ -69,8 +69,8 @@ Authorities = Annotated[
 Init = Annotated[
     bool,
     msgspec.Meta(
-        description="Whether a run makes the repository where there is none. Else that is a failure: a disk that is "
-        "not mounted looks just like that.",
+        description="Whether a run makes the repository where there is none. Else that is a failure, and so it is "
+        "where an earlier run had one: a disk that is not mounted looks just like that.",
         examples=[True],
     ),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ import msgspec
 
 from agent import clock
 from agent.backups.command import WORK
-from agent.backups.job import limits
+from agent.backups.job import known, limits
 from agent.backups.job.copies import copy_job
 from agent.backups.job.history import lost, with_ages
 from agent.backups.job.keep import apply_keep
@@ -35,7 +36,7 @@ from agent.cli.backup.password import told_password
 from agent.cli.backup.progress import make_way
 from agent.cli.backup.saving import Ahead, plan_of, require_all, save, tell
 from agent.config.backups import FILES, BackupOptions
-from agent.config.repositories import CopyOptions
+from agent.config.repositories import HOME, Access, CopyOptions
 from agent.paths import state_folder
 from backup.archive.report import Outcome
 from backup.errors import NoRepositoryError, PartialError
@@ -122,14 +123,16 @@ class _Steps:
     def save(self) -> Saved:
         job = self._job
         options = self._options = options_of_job(self._given, self._name, job)
+        remedy = f"`hostward backup init --job {self._name}`"
         if job.init:
-            self._make(options)
-        hint = f"`hostward backup init --job {self._name}` makes a new one"
+            self._make(options, job, remedy)
+        hint = f"{remedy} makes a new one"
         repository = self._repository = self._held.enter_context(_open(options, hint))
+        self._remember(job)
         with repository.lock(wait=options.retry_lock):
             if job.verify is not False:
                 self._before = indexes_of(repository)
-            run = Run(job=self._name, state=work_folder(job, self._name, self._state), repository=repository)
+            run = Run(job=self._name, state=self._work, repository=repository)
             with (
                 registry.opened(job.source, _table(job), run) as found,
                 _frozen(job, found, repository, options, self._state) as contents,
@@ -160,11 +163,12 @@ class _Steps:
     def copy(self, place: CopyOptions) -> str:
         options = options_of_copy(self._given, self._options, place)
         if place.init:
-            self._make(options)
+            self._make(options, place, f"`hostward backup init --repo {shlex.quote(place.repository)}`")
         source = self._opened
         hint = "init = true in its table lets the run make it"
         self._copies.close()
         target = self._copies.enter_context(_open(options, hint))
+        self._remember(place)
         with source.lock(wait=options.retry_lock), target.lock(wait=options.retry_lock):
             new, count = copy_job(source, target, self._name, self._host, self._snapshot, now=time.time_ns())
         self._copied = target, options
@@ -208,13 +212,30 @@ class _Steps:
         names = f": {' '.join(snapshot.short_id for snapshot in removed)}" if removed else ""
         self.done.append(f"removed {plural(len(removed), 'snapshot')}{where}{names}")
 
-    def _make(self, options: argparse.Namespace) -> None:
-        """Make the repository where there is none. Raises HostwardError where nobody tells its password."""
+    @property
+    def _work(self) -> Path:
+        return work_folder(self._job, self._name, self._state)
+
+    def _remember(self, access: Access) -> None:
+        with suppress(OSError):  # a full disk is no reason to save nothing
+            known.remember(self._work, access.repository, self._job.places)
+
+    def _make(self, options: argparse.Namespace, access: Access, remedy: str) -> None:
+        """Make the repository where there is none.
+
+        Raises NoRepositoryError where there was one, and HostwardError where nobody tells its password.
+        """
         store = open_place(options)
         try:
             try:
                 store.size(FileKind.CONFIG, CONFIG)
             except FileMissingError:
+                # Home knows by itself what it had, and begins nothing anew before it is told to.
+                if access.repository != HOME and known.is_known(self._work, access.repository):
+                    raise NoRepositoryError(
+                        f"there is no repository in {store.location}, where earlier runs of the job had one: "
+                        f"is what it lies on mounted? Where it is lost, {remedy} makes a new one"
+                    ) from None
                 password = told_password(options)
                 if password is None:
                     raise HostwardError(

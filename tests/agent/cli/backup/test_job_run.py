@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -183,6 +184,56 @@ def test_where_there_is_no_repository(host: Host) -> None:
     assert host.runs()[-1].outcome == "failed"
     host.configure("init = true", repository=str(host.folder / "newer"))
     assert "made the repository in" in host.call("run", "etc")
+    host.call("run", "etc")
+
+
+def test_a_repository_that_is_gone_is_not_made_anew(host: Host) -> None:
+    """A disk that is not mounted looks just like that; the same holds for copies. By hand it is made."""
+    new, second = host.folder / "new", host.folder / "other"
+    copies = f"copies = [{{ repository = '{second}', password_file = '{host.secret}', init = true }}]"
+    host.configure("init = true\n" + copies, repository=str(new))
+    host.call("run", "etc")
+    host.call("run", "etc")
+
+    new.rename(host.folder / "away")
+    said = host.call("run", "etc", code=10)
+    assert f"no repository in {new}, where earlier runs" in said and "mounted?" in said
+    assert "`hostward backup init --job etc` makes a new one" in said
+    assert not new.exists() and host.runs()[-1].outcome == "failed"
+    new.mkdir()  # where it was mounted
+    host.call("run", "etc", code=10)
+    new.rmdir()
+    (host.folder / "away").rename(new)
+
+    second.rename(host.folder / "away")
+    said = host.call("run", "etc", code=3)
+    assert f"`hostward backup init --repo {second}` makes a new one" in said and not second.exists()
+
+    shutil.rmtree(new)
+    host.call("init", "--job", "etc")
+    host.call("init", "--repo", second, "--password-file", host.secret)
+    host.call("run", "etc")
+
+
+def test_a_job_that_has_moved_makes_a_repository_there(host: Host) -> None:
+    """And where it was before, once it has been elsewhere; nor does it take a damaged note to heart."""
+    for place in ("one", "two", "one"):
+        host.configure("init = true", repository=f"{host.folder}/{place}/")
+        assert "made the repository in" in host.call("run", "etc")
+        host.call("run", "etc")
+        shutil.rmtree(host.folder / place)
+    (note,) = (host.state / "sources/etc").iterdir()
+    note.write_bytes(b"\xff{")
+    assert "made the repository in" in host.call("run", "etc")
+    assert json.loads(note.read_text()) == [f"{host.folder}/one"]
+
+
+def test_what_cannot_be_noted_keeps_nothing_from_being_saved(host: Host) -> None:
+    """A file is where the note's folder should be."""
+    host.state.mkdir()
+    (host.state / "sources").write_text("")
+    host.configure("init = true", repository=str(host.folder / "new"))
+    host.call("run", "etc")
     host.call("run", "etc")
 
 
