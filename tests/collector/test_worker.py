@@ -33,8 +33,8 @@ def worker_looks_twice() -> None:
 def test_a_quiet_host_goes_down_and_comes_back_when_it_reports(home: Home, host: Host) -> None:
     """Both are state changes of the host."""
     host.send()
-    home.ticks.now += 46
     home.clock.now += 46
+    home.ticks.now += 46  # by which it is down: home's worker may look at any time
     detail = state_becomes(home, "down")
     assert detail["host"]["since"] == home.clock()
     assert "3 intervals of 15s" in detail["host"]["message"]

@@ -1,7 +1,7 @@
 """The repositories in which a job's runs have been.
 
-One of them that is gone is not made anew by a run: a disk that is not mounted looks just like that, and what lies on it
-would be missed only when it is needed.
+One of them that is gone is not made anew by a run: a disk that is not mounted looks just like that, and what lies on
+it would be missed only when it is needed.
 """
 
 from __future__ import annotations

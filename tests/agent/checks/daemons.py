@@ -18,17 +18,11 @@ from typing import Any
 
 import psutil
 
+from tests.ports import free_port
 from tests.require import require, require_program
 
 PATIENCE = 60
 """Seconds that a server may take to be there, on a machine that does other things too."""
-
-
-def free_port() -> int:
-    """A port that nobody has now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:

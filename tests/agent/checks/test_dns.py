@@ -38,6 +38,7 @@ from agent.checks.dns_query import _values, ask
 from agent.paths import System
 from kit.units import Duration
 from tests.agent.checks.tree import NOW, said, tree, values
+from tests.ports import free_port
 from tests.require import require_program
 
 UNBOUND = """
@@ -61,12 +62,6 @@ server:
     local-zone: "refused.example." always_refuse
     local-zone: "silent.example." always_deny
 """
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

@@ -131,6 +131,12 @@ def test_no_connection_left_is_critical(server: Mariadb, password_file: str) -> 
     """And before that, the percentage says how near it is."""
     held: list[Any] = []
     account = {"user": "hostward", "password": PASSWORD}
+
+    def emptied() -> bool:
+        return values(collect(check(server, password_file))).get("mysql_connections") == 1
+
+    # What a test before left running on the server may take its minute.
+    until(emptied, "the room", patience=150)
     try:
         for _ in range(10):
             held.append(pymysql.connect(host="127.0.0.1", port=server.port, **account))
@@ -145,11 +151,6 @@ def test_no_connection_left_is_critical(server: Mariadb, password_file: str) -> 
     finally:
         for connection in held:
             connection.close()
-
-    def emptied() -> bool:
-        return values(collect(check(server, password_file))).get("mysql_connections") == 1
-
-    # What a test before left running on the server may take its minute.
     until(emptied, "the room", patience=150)
 
 

@@ -15,7 +15,8 @@ import pytest
 
 from agent.metrics.address import DEFAULT
 from tests.agent.daemon.daemons import Agent, agent_in, wait_for
-from tests.agent.metrics.exporter import families, fetch, free_port
+from tests.agent.metrics.exporter import families, fetch
+from tests.ports import free_port
 from tests.require import require_program
 
 JOB = '[jobs.tidy]\ncommand = ["true"]\nevery = "1s"\n'

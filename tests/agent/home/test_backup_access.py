@@ -11,8 +11,8 @@ import pytest
 from agent.home import identity
 from agent.home.backup_access import FILE, HomeAccessError, home_access
 from agent.home.identity import IdentityError
-from tests.backup.stores.servers import free_port
 from tests.collector.conftest import initialised as initialised
+from tests.ports import free_port
 
 HELD = {"version": 1, "repository": "0123456789abcdef", "user": "0123456789abcdef", "password": "hwb_secret"}
 

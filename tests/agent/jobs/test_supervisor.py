@@ -572,7 +572,7 @@ def test_server_and_calls_die_with_the_agent(tmp_path: Path) -> None:
 def test_a_call_ends_itself_when_agent_and_server_are_gone(tmp_path: Path) -> None:
     """Its own alarm is the last resort when both were killed at once."""
     file = tmp_path / "pids"
-    agent = python(AGENT, str(file), "5")
+    agent = python(AGENT, str(file), "15")
     eventually(file.exists, "the call's start")
     child, grandchild = pids(file)
     [server] = psutil.Process(agent.pid).children()

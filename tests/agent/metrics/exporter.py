@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import socket
 import subprocess
 import time
 import urllib.request
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.ports import free_port
 from tests.require import require_program
 
 PATIENCE = 30.0
@@ -39,13 +39,6 @@ def families(text: str) -> dict[str, Shown]:
         )
         for family in text_string_to_metric_families(text)
     }
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody has right now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def fetch(url: str, headers: Mapping[str, str] | None = None) -> str:

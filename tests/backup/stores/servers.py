@@ -17,17 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.peers import newest_rclone, rest_server
+from tests.ports import free_port
 from tests.require import require
 
 PATIENCE = 60.0
 KEY, SECRET = "tester", "a-secret-of-the-test"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager

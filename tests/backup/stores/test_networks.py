@@ -32,8 +32,9 @@ from backup.stores.registry import open_store
 from backup.stores.retry import RetryingStore
 from tests.agent.tmpfs import small_disk
 from tests.backup.stores.grounds import NetworkGround, RestGround, SftpGround
-from tests.backup.stores.servers import KEY, SECRET, Proxy, Sshd, free_port, rclone, restics_server
+from tests.backup.stores.servers import KEY, SECRET, Proxy, Sshd, rclone, restics_server
 from tests.peers import newest_restic
+from tests.ports import free_port
 from tests.require import require_root
 
 SMALL = hashlib.sha256(b"x").hexdigest()

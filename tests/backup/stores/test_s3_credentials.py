@@ -16,7 +16,8 @@ import pytest
 from backup.stores.contract import FileKind, PermanentStoreError, Store, StoreError
 from backup.stores.registry import open_store
 from backup.stores.s3_credentials import RoleProvider
-from tests.backup.stores.servers import KEY, SECRET, free_port
+from tests.backup.stores.servers import KEY, SECRET
+from tests.ports import free_port
 
 NAME = hashlib.sha256(b"x").hexdigest()
 TOKEN = "token-of-the-session"

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from backup.stores.contract import FileKind
@@ -81,9 +82,23 @@ def test_a_crowd_of_one_host_is_told_to_come_later(keeper: support.Home, web1: G
 
     async def crowd() -> list[int]:
         client = keeper.client._client
-        answers = await asyncio.gather(
-            *(client.request("POST", url, headers=headers, content=dripping(0.5)) for _ in range(6))
-        )
+        told, all_told = 0, asyncio.Event()
+
+        async def held() -> AsyncIterator[bytes]:
+            """Until all others were told."""
+            yield CONTENT[:5]
+            await asyncio.wait_for(all_told.wait(), 60)
+            yield CONTENT[5:]
+
+        async def send() -> httpx.Response:
+            nonlocal told
+            answer = await client.request("POST", url, headers=headers, content=held())
+            told += answer.status_code == 503
+            if told == 4:
+                all_told.set()
+            return answer
+
+        answers = await asyncio.gather(*(send() for _ in range(6)))
         assert all(answer.headers["retry-after"] for answer in answers if answer.status_code == 503)
         return [answer.status_code for answer in answers]
 

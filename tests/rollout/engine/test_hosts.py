@@ -69,7 +69,9 @@ def ways(host: Host, folder: Path) -> dict[str, dict[str, Any]]:
 
 def logins(host: Host) -> int:
     """How often somebody was let in by ssh."""
-    return int(host.run("journalctl --quiet --unit=ssh.service --grep='^Accepted ' | wc -l").stdout)
+    return int(
+        host.run("journalctl --sync; journalctl --quiet --unit=ssh.service --grep='^Accepted ' | wc -l").stdout
+    )
 
 
 def test_hosts_fail_with_one_sentence_each_and_never_hang(

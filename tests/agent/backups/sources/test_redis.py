@@ -18,8 +18,9 @@ from kit.errors import HostwardError
 from kit.units import Duration
 from tests.agent.backups.sources.saver import Saver
 from tests.agent.backups.sources.writers import writing
-from tests.agent.checks.daemons import free_port, redis_server
+from tests.agent.checks.daemons import redis_server
 from tests.agent.checks.servers import certificate, listen
+from tests.ports import free_port
 
 DATA = random.Random(7)
 

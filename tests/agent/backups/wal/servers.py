@@ -16,7 +16,6 @@ from tests.agent.backups.wal.segments import SIZE
 from tests.agent.checks.daemons import (
     Postgres,
     folder_of,
-    free_port,
     postgres,
     postgres_program,
     running,
@@ -25,6 +24,7 @@ from tests.agent.checks.daemons import (
 )
 from tests.agent.cli.backup.repos import PASSWORD, Place
 from tests.agent.daemon.daemons import HOSTWARD
+from tests.ports import free_port
 from tests.require import require_program
 
 USER = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name

@@ -293,7 +293,9 @@ def test_no_process_shows_a_password(tmp_path: Path) -> None:
     assert "hidden" not in seen
     assert re.search(r"Max core file size +0 ", seen)
 
-    process = subprocess.Popen([str(HOSTWARD), "backup", "run", str(source)], env=place.environment(), stdout=-3)
+    # Four seconds of work, so that it is seen in the middle.
+    words = ["backup", "run", str(source), "--limit-upload", "16000"]
+    process = subprocess.Popen([str(HOSTWARD), *words], env=place.environment(), stdout=-3)
     try:
         workers = wait_for_children(process)
         for pid in [process.pid, *workers]:
@@ -309,6 +311,7 @@ def wait_for_children(process: subprocess.Popen[bytes]) -> list[int]:
     """The workers of a run, once there are any."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
+        assert process.poll() is None
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         if children:
             return [int(pid) for pid in children if Path(f"/proc/{pid}").exists()]

@@ -294,7 +294,7 @@ def test_a_disk_that_would_be_full_before_the_turn_has_the_log_rotated_now(host:
                     if host.told().low_disk:
                         break
                     stream.write(b"x" * 99_999 + b"\n")
-                    time.sleep(0.05)
+                    time.sleep(0.2)
             until(lambda: host.told().low_disk)
             until(lambda: [path for path in disk.iterdir() if path.suffix == ".zst"])
             danger = host.told().danger

@@ -70,11 +70,14 @@ def test_it_may_be_killed_at_any_moment_and_the_next_one_ends_the_work(home: Yar
                 break
         return await work
 
-    outcomes = []
     for changes in (0, 3):
-        outcomes.append(asyncio.run(killed(changes)).outcome)
+        for _ in range(5):  # on a busy machine it may have ended before anybody looks
+            if asyncio.run(killed(changes)).outcome == "failed":
+                break
+            home.days(6)
+        else:
+            pytest.fail("it was done before it could be killed")
         assert "no errors were found" in run_restic(every_restic()[-1], home.place, "check", "--no-lock")
-    assert "failed" in outcomes
     result = home.keep(always=True)
     assert result.outcome == "done", result.message
     assert len(home.snapshots()) == 2
