@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Protocol, TypeVar
+
+import msgspec
 
 from agent.config.defaults import effective_checks
 from agent.config.example import example
@@ -22,6 +25,14 @@ from kit.options.show import Entry, entries
 from kit.options.tree import Mistake, dotted
 from kit.options.words import literal
 from kit.terminal import clean, paint
+
+
+class _Table(Protocol):
+    @property
+    def enabled(self) -> bool: ...
+
+
+T = TypeVar("T", bound=_Table)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -55,9 +66,21 @@ def run(options: argparse.Namespace) -> int:
 
 def _effective(config: Config, system: System) -> Config:
     """What runs: the host's default checks stand in it like configured ones, and what is turned off does not."""
-    jobs = {name: job for name, job in config.jobs.items() if job.enabled}
-    logs = tuple(rule for rule in config.logs if rule.enabled)
-    return Config(agent=config.agent, home=config.home, checks=effective_checks(config, system), jobs=jobs, logs=logs)
+    drills = _enabled(config.drills)
+    tried = {drill.backup for drill in drills.values()}
+    return msgspec.structs.replace(
+        config,
+        checks=effective_checks(config, system),
+        jobs=_enabled(config.jobs),
+        # What a drill restores is in force, whether or not more is saved.
+        backups={name: job for name, job in config.backups.items() if job.enabled or name in tried},
+        drills=drills,
+        logs=tuple(rule for rule in config.logs if rule.enabled),
+    )
+
+
+def _enabled(tables: Mapping[str, T]) -> dict[str, T]:
+    return {name: options for name, options in tables.items() if options.enabled}
 
 
 def _print_check(loaded: Loaded[Config], effective: Config, *, as_json: bool) -> None:
@@ -69,16 +92,27 @@ def _print_check(loaded: Loaded[Config], effective: Config, *, as_json: bool) ->
         for lack in lacks(rule)
         for path in [(LOGS, number, lack.option)]
     ]
+    running: dict[str, Collection[str]] = {
+        "checks": effective.checks,
+        "jobs": effective.jobs,
+        "backups": _enabled(effective.backups),
+        "drills": effective.drills,
+    }
     if as_json:
         rules = [rule.name for rule in effective.logs]
-        runs = {"checks": list(effective.checks), "jobs": list(effective.jobs), "logs": rules}
+        runs = {name: list(tables) for name, tables in running.items()} | {"logs": rules}
         print(json.dumps({"valid": True, "files": files, **runs, "warnings": list(map(_mistake, warnings))}))
         return
     for warning in warnings:
         print(f"hostward: warning: {warning}", file=sys.stderr)
     said = f"{', '.join(files)}: valid" if files else "no configuration file, so the defaults hold"
+    counts = [
+        _count(tables, name.removesuffix("s"))
+        for name, tables in running.items()
+        if tables or name in ("checks", "jobs")
+    ]
     for_logs = f"; {_count(effective.logs, 'rule')} for logs" if effective.logs else ""
-    print(clean(f"{said}; {_count(effective.checks, 'check')} and {_count(effective.jobs, 'job')} run{for_logs}"))
+    print(clean(f"{said}; {', '.join(counts[:-1])} and {counts[-1]} run{for_logs}"))
 
 
 def _count(things: Collection[object], noun: str) -> str:

@@ -104,6 +104,8 @@ def test_check_as_json(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "files": [str(file)],
         "checks": ["cpu"],
         "jobs": ["dump"],
+        "backups": [],
+        "drills": [],
         "logs": [],
         "warnings": [],
     }
@@ -136,6 +138,81 @@ def test_show(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     again = file.parent / "again.toml"
     again.write_text(out)
     assert main(["config", "check", "--config", str(again)]) == 0
+
+
+EVERYTHING = """
+[metrics]
+listen = "127.0.0.1:9843"
+
+[recovery]
+contacts = ["On call: +49 30 1234567"]
+
+[backups.shop]
+repository = "/srv/backup"
+password_command = ["pass", "hunter2"]
+paths = ["/srv/shop"]
+keep = { last = 3, within = "30d" }
+before = [{ command = ["stop", "shop"] }]
+copies = [{ repository = "/srv/second", init = true }]
+
+[backups.orders]
+repository = "/srv/backup"
+enabled = false
+postgresql = { run_as = "postgres" }
+
+[backups.cache]
+repository = "/srv/backup"
+redis = { port = 6380 }
+
+[drills.shop]
+backup = "shop"
+weekly = "sunday 04:00"
+
+[drills.often]
+backup = "shop"
+every = "1h"
+enabled = false
+"""
+
+
+def test_backups_drills_and_all_other_tables_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As checks and jobs are: what is in force, and nothing that is turned off."""
+    file = tmp_path / "agent.toml"
+    file.write_text(EVERYTHING)
+    assert main(["config", "check", "--config", str(file)]) == 0
+    assert capsys.readouterr().out.endswith(" checks, 0 jobs, 2 backups and 1 drill run\n")
+    assert main(["config", "check", "--json", "--config", str(file)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["backups"], found["drills"]) == (["shop", "cache"], ["shop"])
+    assert main(["config", "show", "--config", str(file)]) == 0
+    out = capsys.readouterr().out
+    shown = tomllib.loads(out)
+    assert shown["metrics"]["listen"] == "127.0.0.1:9843"
+    assert shown["recovery"]["contacts"] == ["On call: +49 30 1234567"]
+    assert list(shown["backups"]) == ["shop", "cache"] and list(shown["drills"]) == ["shop"]
+    shop = shown["backups"]["shop"]
+    assert (shop["paths"], shop["keep"]["last"], shop["keep"]["within"]) == (["/srv/shop"], 3, "30d")
+    assert shop["copies"][0] | {"repository": "/srv/second", "init": True} == shop["copies"][0]
+    assert shown["backups"]["cache"]["redis"]["port"] == 6380
+    again = tmp_path / "again.toml"
+    again.write_text(out)
+    assert main(["config", "check", "--config", str(again)]) == 0
+    capsys.readouterr()
+    assert main(["config", "show", "--config", str(again)]) == 0
+    assert tomllib.loads(capsys.readouterr().out) == shown
+
+
+def test_a_job_that_only_a_drill_needs_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It does not run, but what is shown is still a configuration."""
+    file, again = tmp_path / "agent.toml", tmp_path / "again.toml"
+    file.write_text(EVERYTHING.replace('backup = "shop"\nweekly', 'backup = "orders"\nkind = "database"\nweekly'))
+    assert main(["config", "check", "--config", str(file)]) == 0
+    assert capsys.readouterr().out.endswith(" checks, 0 jobs, 2 backups and 1 drill run\n")
+    assert main(["config", "show", "--config", str(file)]) == 0
+    again.write_text(capsys.readouterr().out)
+    assert main(["config", "check", "--config", str(again)]) == 0
+    assert capsys.readouterr().out.endswith(" checks, 0 jobs, 2 backups and 1 drill run\n")
+    assert tomllib.loads(again.read_text())["backups"]["orders"]["enabled"] is False
 
 
 def test_show_as_json(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
