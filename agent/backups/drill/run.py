@@ -90,8 +90,11 @@ def _go(order: Order, opened: Callable[[], AbstractContextManager[Repository]], 
     options = order.options
     is_database = options.kind == "database"
     limit = int(options.space) if is_database else None
+    scratch = Path(options.scratch)
+    if not scratch.is_dir():
+        raise DrillError(f"scratch: there is no folder {scratch}: make it, where there is room for what comes back")
     with (
-        temporary_folder(Path(options.scratch), mode=_PASSABLE if is_database else 0o700) as folder,
+        temporary_folder(scratch, mode=_PASSABLE if is_database else 0o700) as folder,
         bounded(folder, limit=limit, timeout=float(options.timeout)),
     ):
         if is_database:

@@ -134,6 +134,15 @@ def test_what_is_not_as_it_should_be_is_told_and_on_record(host: Host, drill: st
     assert list(host.scratch.iterdir()) == []
 
 
+def test_without_its_folder_a_drill_says_what_it_needs(host: Host) -> None:
+    """And makes none: who mounts a disk there wants the disk."""
+    host.configure("")
+    host.save()
+    host.scratch.rmdir()
+    assert f"scratch: there is no folder {host.scratch}: make it, " in host.call("drill", "shop", code=1)
+    assert not host.scratch.exists()
+
+
 def test_a_copy_is_tried_too(host: Host) -> None:
     """Where it is by its own password; how old it is its own snapshots say."""
     second = Place.make(host.folder / "second")
